@@ -1,0 +1,3 @@
+//! airx: chooses the mode, wires concrete types, maps errors to exit codes.
+
+fn main() {}

@@ -1,0 +1,184 @@
+//! The manager's ports: what it needs from the outside, as traits. Only `main` knows who implements them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::attempt::{Progress, RunnerSpec};
+use crate::model::change::{Event, Origin, Seq, TaskResult};
+use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
+use crate::model::message::{Answer, Page, Query, Refusal};
+use crate::model::report::{ClaudeReport, Report};
+use crate::model::spec::{ClaudeSpec, JobSpec, TaskSpec};
+use crate::model::state::TaskState;
+use crate::model::time::Now;
+
+/// Where runners live. Every method returns at once; what happens is told through the [`ReportSink`] that the
+/// implementation was built with.
+pub trait Backend: Send {
+    /// Starts the attempt's runner, once: asked again for the same attempt, it adopts what is there.
+    /// Answers `Started` or `LaunchFailed`, and `Over` when it has ended.
+    fn launch(&mut self, order: LaunchOrder);
+    /// Asks (or insists) that the attempt end. Does nothing when it is over.
+    fn stop(&mut self, attempt: AttemptId, kill: bool);
+    /// Compares with reality: answers `Live`, `NeverStarted` or `Over` for each of `attempts`. A live one that is not
+    /// known (after a restart) is adopted: its end will be reported.
+    fn inspect(&mut self, attempts: Vec<AttemptId>);
+    /// Looks into the attempt's outbox now; answers `Outbox` when something is there.
+    fn intake(&mut self, attempt: AttemptId);
+    /// The outcome is committed: nothing more will be asked about the attempt.
+    fn forget(&mut self, attempt: AttemptId);
+}
+
+/// Takes a backend's reports; blocks when the manager is behind (its queue is bounded).
+pub type ReportSink = Arc<dyn Fn(Report) + Send + Sync>;
+
+/// All a backend needs to start an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaunchOrder {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Its directory, to be created; the parent may not exist yet either.
+    pub dir: PathBuf,
+    /// `spec.json`.
+    pub spec: RunnerSpec,
+    /// The task's whole environment, secrets resolved. Never written down.
+    pub env: Vec<(String, String)>,
+    /// Content of the file `prompt`.
+    pub prompt: Option<String>,
+}
+
+/// What is asked of the Claude Code CLI's knowledge, so that manager and backends need none.
+pub trait ClaudeCli: Send + Sync {
+    /// The command line for a fresh session, program first; the prompt goes to stdin.
+    fn argv(&self, spec: &ClaudeSpec, session: &str) -> Vec<String>;
+    /// The prompt as it must be written to stdin (a leading `/` is neutralised).
+    fn stdin(&self, prompt: &str) -> String;
+    /// Reads the transcript (the attempt's `out`) to its end. `session` is the one chosen at launch.
+    fn read(&self, transcript: &Path) -> ClaudeReport;
+}
+
+/// Both clocks.
+pub trait Clock: Send {
+    /// Reads them together.
+    fn now(&self) -> Now;
+}
+
+/// The write side of the store, and what the manager reads from it.
+pub trait Store: Send {
+    /// Writes each event and its row, all or nothing, durable on return. Returns the last event's number.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nothing was written; the caller discards its memory and reloads.
+    fn commit(&mut self, events: &[Event]) -> Result<Seq, StoreError>;
+    /// What memory starts from: every job that is not over, and the counters.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read. A job with an undecodable row is quarantined, not an error.
+    fn load(&mut self) -> Result<Loaded, StoreError>;
+    /// One job in full, over or not; none when there is none (or it is quarantined).
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    fn load_job(&mut self, job: &JobRef) -> Result<Option<StoredJob>, StoreError>;
+    /// The job that was submitted under this idempotency key.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    fn submitted_as(&mut self, key: &str) -> Result<Option<JobName>, StoreError>;
+    /// The highest submission number used for this name; 0 when none.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    fn last_number(&mut self, name: &str) -> Result<u32, StoreError>;
+}
+
+/// The read side of the store: answers queries for clients, on any thread, also when no manager runs.
+pub trait Reader: Send + Sync {
+    /// Answers from one consistent read.
+    ///
+    /// # Errors
+    /// [`Refusal`] with `NotFound` (naming the near miss) or `Unavailable`.
+    fn query(&self, query: &Query) -> Result<Page<Answer>, Refusal>;
+}
+
+/// What memory starts from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// Jobs that are not over.
+    pub jobs: Vec<StoredJob>,
+    /// The highest job number ever used.
+    pub last_job: u32,
+    /// The newest event.
+    pub seq: Seq,
+    /// Whether everything is paused.
+    pub paused: bool,
+    /// Jobs set aside because a row of theirs could not be decoded, and why.
+    pub quarantined: Vec<(JobName, String)>,
+}
+
+/// A job as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredJob {
+    /// Its number.
+    pub id: JobId,
+    /// Its name.
+    pub name: JobName,
+    /// Its definition.
+    pub spec: Arc<JobSpec>,
+    /// Whether a person paused it.
+    pub paused: bool,
+    /// Whether `on_failure: stop` took effect.
+    pub stopped: bool,
+    /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
+    pub tasks: Vec<StoredTask>,
+}
+
+/// A task as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredTask {
+    /// Its place.
+    pub idx: TaskIdx,
+    /// Its definition.
+    pub spec: Arc<TaskSpec>,
+    /// Who queued it, if not the file.
+    pub origin: Option<Origin>,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Attempts opened so far: the number of the last one.
+    pub attempts: u32,
+    /// Attempts since the last requeue that spent the retry budget.
+    pub spent_retry: u32,
+    /// Attempts since the last requeue that spent the infrastructure budget.
+    pub spent_infra: u32,
+    /// Its result.
+    pub result: Option<TaskResult>,
+    /// How far it says it is.
+    pub progress: Option<Progress>,
+}
+
+/// A failed store operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {cause}. {hint}")]
+pub struct StoreError {
+    /// Which kind, for what to do next.
+    pub kind: StoreErrorKind,
+    /// What was being done.
+    pub what: String,
+    /// Why it failed.
+    pub cause: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Kinds of store errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// No room: try again when there is.
+    Full,
+    /// Another process holds it, or it could not be reached this time.
+    Busy,
+    /// The database is damaged: stop, and name the command that repairs it.
+    Corrupt,
+    /// Anything else.
+    Other,
+}

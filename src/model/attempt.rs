@@ -1,0 +1,254 @@
+//! What lies in an attempt's directory: the contract between the manager and the runner, which never talk otherwise.
+//!
+//! `spec.json  lock  runner.json  out  err  index  gate.log  outbox/  inbox/  exit.json`
+//!
+//! The manager creates the directory, writes `spec.json` (and `prompt` for a Claude task), takes an exclusive `flock`
+//! on `lock` and starts `airx run-task DIR` with that descriptor as standard input and the task's environment as the
+//! runner's own, so no secret is ever written down. The runner writes facts; [`super::outcome`] classifies them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{Resources, ResultKind};
+use super::time::Utc;
+
+/// `spec.json`: all the runner needs, apart from the environment, which it inherits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunnerSpec {
+    /// Unique over all homes: `HOMEID-JOB-TASK-NUMBER`; also in `AIRX_ATTEMPT`, by which a sweep finds strays.
+    pub mark: String,
+    /// The command: program and arguments.
+    pub argv: Vec<String>,
+    /// Directory to run in.
+    pub cwd: PathBuf,
+    /// What the command reads.
+    pub stdin: Stdin,
+    /// How the command's output is kept.
+    pub output: OutputMode,
+    /// Longest run of the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Longest time without any output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_ms: Option<u64>,
+    /// Between asking and insisting.
+    pub grace_ms: u64,
+    /// How to ask.
+    pub stop: StopSignal,
+    /// Bytes of stdout and stderr together.
+    pub output_limit: u64,
+    /// Limits on the process tree.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
+    /// Run after the command exited 0, in the same sandbox; its output goes to `gate.log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateSpec>,
+    /// What of stdout the manager reads as the task's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ResultKind>,
+    /// Whether stdout is a Claude Code transcript that decides the outcome together with the exit code.
+    #[serde(default)]
+    pub claude: bool,
+}
+
+/// The acceptance command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateSpec {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Longest run.
+    pub timeout_ms: u64,
+}
+
+/// What the command's standard input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdin {
+    /// `/dev/null`.
+    Null,
+    /// The file `prompt` of the attempt directory.
+    Prompt,
+}
+
+/// How output reaches `out` and `err`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputMode {
+    /// Two pipes that the runner copies, with an index (a task that holds the file itself could truncate it).
+    Pipes,
+    /// Stdout is the file `out` itself (Claude Code loses the tail of a pipe at exit); stderr is a pipe.
+    File,
+}
+
+/// The first signal of a stop; KILL follows after the grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopSignal {
+    /// To every process of the tree.
+    Term,
+    /// To the command alone (Claude Code stops its own tools on INT, and leaves them running on TERM).
+    Int,
+}
+
+/// `runner.json`: who runs the attempt. A pid alone proves nothing: it may be reused, or mean another process in
+/// another pid namespace or after a reboot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerInfo {
+    /// The attempt's mark.
+    pub mark: String,
+    /// The runner's process id.
+    pub pid: u32,
+    /// Field 22 of `/proc/PID/stat` (clock ticks since boot).
+    pub start_ticks: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// Inode of `/proc/self/ns/pid`.
+    pub pid_ns: u64,
+    /// When it started.
+    pub at: Utc,
+    /// The attempt's cgroup v2 directory, when one could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
+}
+
+/// `exit.json`: how an attempt ended, in facts. Preallocated at launch, checksummed, written once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// The attempt's mark.
+    pub mark: String,
+    /// Boot under which it was written.
+    pub boot_id: String,
+    /// When the command was started and when everything was over.
+    pub started: Utc,
+    /// See `started`.
+    pub ended: Utc,
+    /// The command's run on the monotonic clock.
+    pub elapsed_ms: u64,
+    /// How the command itself ended.
+    pub end: End,
+    /// Why the runner ended it, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopCause>,
+    /// How the gate ended, if it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateEnd>,
+    /// Processes that outlived the command and were ended.
+    #[serde(default)]
+    pub leftovers: u32,
+    /// Bytes kept of stdout and stderr.
+    pub out_bytes: u64,
+    /// See `out_bytes`.
+    pub err_bytes: u64,
+    /// Processor time of the whole tree.
+    #[serde(default)]
+    pub cpu_ms: u64,
+    /// Peak resident set of the largest process.
+    #[serde(default)]
+    pub max_rss_kib: u64,
+    /// What a person should know: limits that are not enforced here, output that could not be kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// With an exit code.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It never ran.
+    NotStarted {
+        /// `errno` of the failing call.
+        errno: i32,
+        /// In words: what was missing, and where it was looked for.
+        why: String,
+    },
+}
+
+/// Why a runner ended its command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// `timeout` passed.
+    Timeout,
+    /// Nothing was written for `silence`.
+    Silence,
+    /// The runner was asked by TERM; `kill` when it was told to insist at once (USR1).
+    Asked {
+        /// No grace was given.
+        kill: bool,
+    },
+    /// More output than `output_limit`.
+    OutputLimit,
+    /// The tree used more memory than allowed.
+    Memory,
+    /// The tree had more processes than allowed.
+    Pids,
+}
+
+/// How the gate ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateEnd {
+    /// Its end.
+    pub end: End,
+    /// Whether it was ended for its timeout.
+    #[serde(default)]
+    pub timed_out: bool,
+}
+
+/// One file of `outbox/`: what a task asks of the manager. Renamed into place, named `SEQ-KEY.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutboxItem {
+    /// Order within the attempt, from 1.
+    pub seq: u32,
+    /// Idempotency key within (job, adding task): the `--id`, else `#ORDINAL`.
+    pub key: String,
+    /// The request.
+    pub body: OutboxBody,
+}
+
+/// What a task may ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutboxBody {
+    /// Queue a further task of the same job.
+    Add(Box<AddedTask>),
+    /// Set the task's result; the last one counts.
+    Result(serde_json::Value),
+    /// Tell how far it is.
+    Progress(Progress),
+}
+
+/// A task queued at run time. What it leaves out comes from the job's defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddedTask {
+    /// Its id; none lets the manager derive `PARENT-ORDINAL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Ids of tasks of the same job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// What it does. Strings are taken literally: nothing is templated.
+    pub action: super::spec::Action,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Done so far.
+    pub done: u64,
+    /// Out of, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// In words, at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Largest outbox file, in bytes: a definition or a result.
+pub const MAX_OUTBOX_BYTES: u64 = 1 << 20;
+/// Largest result kept in the row; a larger one becomes a file named by its hash.
+pub const MAX_INLINE_RESULT: usize = 256 * 1024;

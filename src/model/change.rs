@@ -1,0 +1,295 @@
+//! What is committed: every decision leaves the model as a list of changes.
+//!
+//! A change is at once the event in the journal, the row it writes, and the only way memory moves
+//! ([`super::core`] applies the same changes), so replaying a job's events gives its rows.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::Progress;
+use super::ids::{AttemptId, JobId, JobName, TaskIdx};
+use super::spec::{JobSpec, TaskSpec};
+use super::state::{JobState, Outcome, TaskState};
+use super::time::Utc;
+
+/// Position in the journal, from 1, without gaps in memory of what was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+/// A change with its time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it was decided.
+    pub at: Utc,
+    /// What.
+    pub change: Change,
+}
+
+/// One transition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Change {
+    /// A job was submitted; its tasks follow as [`Change::TaskAdded`].
+    JobSubmitted {
+        /// Its number.
+        job: JobId,
+        /// Its full name.
+        name: JobName,
+        /// Its definition.
+        spec: Arc<JobSpec>,
+        /// The submitter's idempotency key: the same key again is answered with the same job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// A task came into being, with the file or at run time.
+    TaskAdded {
+        /// Its job.
+        job: JobId,
+        /// Its place.
+        task: TaskIdx,
+        /// Its definition.
+        spec: Arc<TaskSpec>,
+        /// The task that queued it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+        /// Its first state: pending, queued, or already decided.
+        state: TaskState,
+    },
+    /// A task went to another state without an attempt's beginning or end.
+    TaskMoved {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIdx,
+        /// The new state.
+        state: TaskState,
+    },
+    /// A person ran a finished task again: its retry budgets start afresh after this attempt.
+    TaskRequeued {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIdx,
+        /// Pending or queued.
+        state: TaskState,
+    },
+    /// Intent: the attempt exists from here on, and the backend will be asked to start it. The task is `starting`.
+    AttemptOpened {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The pool whose slot it takes.
+        pool: String,
+        /// Session id chosen for a Claude run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+    },
+    /// The backend confirmed it. The task is `running` (or still `cancelling`).
+    AttemptStarted {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Its one recorded outcome.
+    AttemptClosed {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How it ended.
+        outcome: Outcome,
+        /// Measurements and remarks.
+        facts: Box<AttemptFacts>,
+        /// The task's state from now on.
+        state: TaskState,
+    },
+    /// A late report about an attempt that is already closed. Changes nothing.
+    AttemptStale {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What came late.
+        what: String,
+    },
+    /// A task's result was set.
+    ResultSet {
+        /// The attempt that set it.
+        attempt: AttemptId,
+        /// The value.
+        result: TaskResult,
+    },
+    /// A task told how far it is.
+    ProgressSet {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How far.
+        progress: Progress,
+    },
+    /// What a task asked for was refused.
+    OutboxRefused {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Its idempotency key.
+        key: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The job's derived state became another.
+    JobMoved {
+        /// The job.
+        job: JobId,
+        /// The new state.
+        state: JobState,
+    },
+    /// A person paused or resumed the job.
+    JobPaused {
+        /// The job.
+        job: JobId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// `on_failure: stop` took effect, or was lifted by a requeue.
+    JobStopped {
+        /// The job.
+        job: JobId,
+        /// Whether nothing new may start.
+        stopped: bool,
+    },
+    /// A person paused or resumed everything.
+    AllPaused {
+        /// Whether all is paused now.
+        paused: bool,
+    },
+}
+
+impl Change {
+    /// The job it belongs to; none for [`Change::AllPaused`].
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Change::JobSubmitted { job, .. }
+            | Change::TaskAdded { job, .. }
+            | Change::TaskMoved { job, .. }
+            | Change::TaskRequeued { job, .. }
+            | Change::JobMoved { job, .. }
+            | Change::JobPaused { job, .. }
+            | Change::JobStopped { job, .. } => Some(*job),
+            Change::AttemptOpened { attempt, .. }
+            | Change::AttemptStarted { attempt }
+            | Change::AttemptClosed { attempt, .. }
+            | Change::AttemptStale { attempt, .. }
+            | Change::ResultSet { attempt, .. }
+            | Change::ProgressSet { attempt, .. }
+            | Change::OutboxRefused { attempt, .. } => Some(attempt.job),
+            Change::AllPaused { .. } => None,
+        }
+    }
+
+    /// The task it belongs to, if any.
+    pub fn task(&self) -> Option<TaskIdx> {
+        match self {
+            Change::TaskAdded { task, .. } | Change::TaskMoved { task, .. } | Change::TaskRequeued { task, .. } => Some(*task),
+            Change::AttemptOpened { attempt, .. }
+            | Change::AttemptStarted { attempt }
+            | Change::AttemptClosed { attempt, .. }
+            | Change::AttemptStale { attempt, .. }
+            | Change::ResultSet { attempt, .. }
+            | Change::ProgressSet { attempt, .. }
+            | Change::OutboxRefused { attempt, .. } => Some(attempt.task),
+            Change::JobSubmitted { .. }
+            | Change::JobMoved { .. }
+            | Change::JobPaused { .. }
+            | Change::JobStopped { .. }
+            | Change::AllPaused { .. } => None,
+        }
+    }
+}
+
+/// Where a task queued at run time comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The task that queued it; none for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskIdx>,
+    /// Idempotency key within the parent.
+    pub key: String,
+    /// 1 for what a task of the file queued, one more for each generation.
+    pub depth: u32,
+    /// Digest of the request, to tell a repetition from another definition under the same key.
+    pub digest: String,
+}
+
+/// A task's result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskResult {
+    /// The value itself, up to 256 KiB as JSON text.
+    Inline(Arc<serde_json::Value>),
+    /// A file under `results/` of the home, named by its SHA-256.
+    File {
+        /// Lower-case hex.
+        sha256: String,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// What is known about an attempt besides its outcome.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptFacts {
+    /// When its command started, by the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Utc>,
+    /// When it was over, by the runner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Utc>,
+    /// The command's run on the monotonic clock.
+    #[serde(default)]
+    pub elapsed_ms: u64,
+    /// Bytes kept of stdout and stderr.
+    #[serde(default)]
+    pub out_bytes: u64,
+    /// See `out_bytes`.
+    #[serde(default)]
+    pub err_bytes: u64,
+    /// Processor time of the whole tree.
+    #[serde(default)]
+    pub cpu_ms: u64,
+    /// Peak resident set of the largest process.
+    #[serde(default)]
+    pub max_rss_kib: u64,
+    /// Processes that had to be ended after the command.
+    #[serde(default)]
+    pub leftovers: u32,
+    /// What a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What a Claude run reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claude: Option<ClaudeFacts>,
+}
+
+/// What a Claude run reported about itself.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaudeFacts {
+    /// Session id, as printed or as chosen at launch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Model of the last turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `total_cost_usd` of the last result, in millionths of a dollar.
+    #[serde(default)]
+    pub cost_microusd: u64,
+    /// Summed over `modelUsage`, cache reads and writes included in input.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Summed over `modelUsage`.
+    #[serde(default)]
+    pub output_tokens: u64,
+    /// `num_turns` summed over the results of this process.
+    #[serde(default)]
+    pub turns: u32,
+    /// Tools that were denied, in order, at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denials: Vec<String>,
+    /// Final text, at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}

@@ -1,0 +1,436 @@
+//! Messages between clients and the manager: the verbs of the `control` socket and what they answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{AddedTask, Progress};
+use super::change::{AttemptFacts, Event, Seq, TaskResult};
+use super::ids::{Address, JobName, JobRef};
+use super::spec::{JobSpec, Submission, TaskSpec};
+use super::state::{Counts, JobState, Outcome, TaskKind, TaskState};
+use super::time::Utc;
+
+/// Version of this protocol; a client and a manager of different major versions refuse each other with the remedy.
+pub const PROTOCOL: u32 = 1;
+/// Largest frame on a socket, checked before anything is allocated.
+pub const MAX_FRAME: usize = 1 << 20;
+/// Most rows in one page.
+pub const MAX_PAGE: u32 = 1_000;
+
+/// A request that changes something. Answered after its commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", content = "with", rename_all = "snake_case")]
+pub enum Command {
+    /// Take a job in.
+    Submit {
+        /// The job, checked by the client and checked again by the manager.
+        submission: Box<Submission>,
+        /// The same key again is answered with the same job, so a lost answer can be asked for again.
+        key: Option<String>,
+    },
+    /// Queue one task in an existing job (a person's `airx add --job`). A job that is over comes back to life.
+    Add {
+        /// The job.
+        job: JobRef,
+        /// The task.
+        task: Box<AddedTask>,
+        /// As in `Submit`.
+        key: Option<String>,
+    },
+    /// Run finished tasks again with a fresh retry budget.
+    Requeue {
+        /// Tasks, or whole jobs (then only those of `which`).
+        targets: Vec<Address>,
+        /// Which tasks of a whole job.
+        which: RequeueWhich,
+    },
+    /// End tasks or jobs.
+    Cancel {
+        /// Empty with `all`.
+        targets: Vec<Address>,
+        /// Every job that is not over.
+        all: bool,
+        /// How.
+        how: CancelHow,
+    },
+    /// Start nothing new in the job, or anywhere.
+    Pause {
+        /// None is everything.
+        job: Option<JobRef>,
+    },
+    /// Take back `Pause`.
+    Resume {
+        /// None is everything.
+        job: Option<JobRef>,
+    },
+    /// End the manager; runners go on.
+    Stop,
+}
+
+/// Which tasks of a job to requeue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequeueWhich {
+    /// Failed and cancelled ones, and what was skipped because of them.
+    #[default]
+    Failed,
+    /// All.
+    All,
+}
+
+/// How to end an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelHow {
+    /// Ask, then insist after the grace.
+    Ask,
+    /// Insist at once.
+    Kill,
+    /// Stop waiting for proof that it ended (a dead node): a person's recorded decision.
+    Abandon,
+}
+
+/// Answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// The job was taken in under this name.
+    Submitted {
+        /// Its full name.
+        job: JobName,
+        /// Tasks of the file.
+        tasks: u32,
+    },
+    /// The task was queued under this address.
+    Added {
+        /// Its address.
+        task: Address,
+    },
+    /// So many tasks (or jobs) were affected; 0 is no error.
+    Affected {
+        /// How many.
+        count: u32,
+    },
+    /// The manager is leaving.
+    Stopping,
+}
+
+/// Why a request was refused, with what to do. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// For programs.
+    pub code: RefusalCode,
+    /// For people: what, why.
+    pub message: String,
+    /// What to do; empty when that is plain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+/// Kinds of refusals, with their JSON-RPC error codes (-32000 to -32099 are the server's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// No such job or task.
+    NotFound,
+    /// The state does not allow it (requeueing a live task).
+    Conflict,
+    /// The request itself is wrong.
+    Invalid,
+    /// The caller may not do this (a task that cancels).
+    Forbidden,
+    /// A bound was reached.
+    Limit,
+    /// The store cannot take it now (disk full); nothing is lost, try again.
+    Unavailable,
+    /// Client and manager are of different versions.
+    Version,
+}
+
+/// A request that only reads. Answered from the store, also without a manager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", content = "with", rename_all = "snake_case")]
+pub enum Query {
+    /// The home at a glance.
+    Status,
+    /// Jobs, newest first.
+    Jobs {
+        /// Only jobs older than this job number; none begins with the newest.
+        before: Option<u32>,
+        /// At most [`MAX_PAGE`].
+        limit: u32,
+    },
+    /// One job.
+    Job {
+        /// Which.
+        job: JobRef,
+    },
+    /// Tasks of a job in order.
+    Tasks {
+        /// Which job.
+        job: JobRef,
+        /// Only tasks from this place on.
+        from: u32,
+        /// At most [`MAX_PAGE`].
+        limit: u32,
+        /// Only these states; empty is all.
+        #[serde(default)]
+        kinds: Vec<TaskKind>,
+    },
+    /// One task in full, with its attempts.
+    Task {
+        /// Its address.
+        task: Address,
+    },
+    /// Events in order.
+    Events {
+        /// Only those after this one.
+        since: Seq,
+        /// Only of this job.
+        job: Option<JobRef>,
+        /// At most [`MAX_PAGE`].
+        limit: u32,
+    },
+    /// A piece of an attempt's output.
+    Output {
+        /// The task.
+        task: Address,
+        /// None is the newest attempt.
+        attempt: Option<u32>,
+        /// Which file.
+        stream: OutputStream,
+        /// First byte.
+        offset: u64,
+        /// At most 512 KiB.
+        limit: u32,
+    },
+}
+
+/// A file of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// Standard output (a Claude task's transcript).
+    Out,
+    /// Standard error.
+    Err,
+    /// The index that tells in which order and when the two were written.
+    Index,
+    /// Output of the gate.
+    Gate,
+}
+
+/// Answer to a [`Query`], with the number of the newest event of the same read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// Newest event at the time of the read.
+    pub seq: Seq,
+    /// What was asked for.
+    pub body: T,
+}
+
+/// What a query answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To `Status`.
+    Status(Box<StatusView>),
+    /// To `Jobs`.
+    Jobs(Vec<JobView>),
+    /// To `Job`.
+    Job(Box<JobDetail>),
+    /// To `Tasks`.
+    Tasks(Vec<TaskView>),
+    /// To `Task`.
+    Task(Box<TaskDetail>),
+    /// To `Events`.
+    Events(Vec<EventView>),
+    /// To `Output`.
+    Output(OutputPiece),
+}
+
+/// The home at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Process id of the manager; none when no manager runs.
+    pub manager: Option<u32>,
+    /// Whether everything is paused.
+    pub paused: bool,
+    /// Tasks of all jobs.
+    pub tasks: Counts,
+    /// Jobs by state, in the order waiting, working, completed, failed, cancelled.
+    pub jobs: [u32; 5],
+    /// Cost of all Claude runs, in millionths of a dollar.
+    pub cost_microusd: u64,
+    /// Pools that are configured or in use.
+    pub pools: Vec<PoolView>,
+    /// The newest jobs that are not over, at most 20, then as many finished ones as fit.
+    pub recent: Vec<JobView>,
+    /// What a person should look at: quarantined jobs, a full disk, an invalid configuration.
+    pub warnings: Vec<String>,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Its name.
+    pub name: String,
+    /// Its slots; 0 when it is not in the configuration any more.
+    pub slots: u32,
+    /// Slots taken.
+    pub used: u32,
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub name: JobName,
+    /// Where it stands.
+    pub state: JobState,
+    /// Whether a person paused it.
+    pub paused: bool,
+    /// Whether `on_failure: stop` took effect.
+    pub stopped: bool,
+    /// Its tasks by state.
+    pub tasks: Counts,
+    /// When it was submitted.
+    pub submitted: Utc,
+    /// When its last change was.
+    pub updated: Utc,
+    /// Cost of its Claude runs.
+    pub cost_microusd: u64,
+}
+
+/// A job in full, without its tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobDetail {
+    /// As in a list.
+    pub job: JobView,
+    /// Its definition.
+    pub spec: JobSpec,
+}
+
+/// A task in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// Its place in the job.
+    pub idx: u32,
+    /// Its id.
+    pub id: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Why it waits, in words: names the setting for a queued task (`1 of 1 (max_parallel)`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Outcome of the last finished attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// When the last attempt started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Utc>,
+    /// When it went to its present state.
+    pub updated: Utc,
+    /// The last attempt's run, when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_ms: Option<u64>,
+    /// Cost of all its attempts.
+    pub cost_microusd: u64,
+    /// How far it says it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// The task that queued it, if not the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+}
+
+/// A task in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDetail {
+    /// The job's name.
+    pub job: JobName,
+    /// As in a list.
+    pub task: TaskView,
+    /// Its definition; secrets are references there.
+    pub spec: TaskSpec,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptView>,
+    /// Its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<TaskResult>,
+}
+
+/// An attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// From 1.
+    pub number: u32,
+    /// The pool whose slot it took.
+    pub pool: String,
+    /// When it was opened.
+    pub opened: Utc,
+    /// When its end was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Utc>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Measurements and remarks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<AttemptFacts>,
+    /// Claude session chosen at launch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// Its directory.
+    pub dir: std::path::PathBuf,
+}
+
+/// An event of the journal, with the names that make it readable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventView {
+    /// Its number.
+    pub seq: Seq,
+    /// The job's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobName>,
+    /// The task's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// When and what.
+    pub event: Event,
+}
+
+/// A piece of output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputPiece {
+    /// Which attempt it is from.
+    pub attempt: u32,
+    /// First byte of `data` in the file.
+    pub offset: u64,
+    /// The bytes, base64 on the wire.
+    #[serde(with = "base64_bytes")]
+    pub data: Vec<u8>,
+    /// The file's size at the time of the read.
+    pub size: u64,
+    /// Whether the attempt is over, so that nothing more will come.
+    pub over: bool,
+}
+
+/// Bytes as base64 text, so that output in any encoding travels in JSON.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,14 @@
+//! The pure core: what airx decides, with no input or output, clock, randomness or threads.
+//!
+//! Everything here is a function of its arguments. Time comes in as [`time::Now`], random numbers as seeds, the
+//! outside world as [`engine`] inputs; what should happen comes out as changes (to be committed) and effects (to be
+//! performed after the commit).
+
+pub mod attempt;
+pub mod change;
+pub mod ids;
+pub mod message;
+pub mod report;
+pub mod spec;
+pub mod state;
+pub mod time;

@@ -1,0 +1,146 @@
+//! What a backend reports about attempts: facts, which the core turns into states and outcomes.
+
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{ExitRecord, OutboxItem};
+use super::change::{ClaudeFacts, TaskResult};
+use super::ids::AttemptId;
+use super::time::Utc;
+
+/// A backend's message to the manager. May come late, twice or out of order; the core copes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// The runner exists.
+    Started {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// The runner could not be started, and certainly never will be for this attempt.
+    LaunchFailed {
+        /// Which.
+        attempt: AttemptId,
+        /// What was missing, where, and what to do.
+        why: String,
+        /// Whether another attempt may help.
+        transient: bool,
+    },
+    /// Answer to `inspect`: alive (and adopted, if it was not known).
+    Live {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// Answer to `inspect`: no trace of it; it may be launched under the same number.
+    NeverStarted {
+        /// Which.
+        attempt: AttemptId,
+    },
+    /// New files in the outbox of a live attempt.
+    Outbox {
+        /// Which.
+        attempt: AttemptId,
+        /// In order; those reported before may be among them.
+        items: Vec<OutboxItem>,
+    },
+    /// It is over, its process tree swept, its outbox read to the end.
+    Over {
+        /// Which.
+        attempt: AttemptId,
+        /// The whole outbox, in order. Taken in before the outcome.
+        outbox: Vec<OutboxItem>,
+        /// How it ended.
+        end: Box<EndReport>,
+    },
+}
+
+impl Report {
+    /// The attempt it is about.
+    pub fn attempt(&self) -> AttemptId {
+        match self {
+            Report::Started { attempt }
+            | Report::LaunchFailed { attempt, .. }
+            | Report::Live { attempt }
+            | Report::NeverStarted { attempt }
+            | Report::Outbox { attempt, .. }
+            | Report::Over { attempt, .. } => *attempt,
+        }
+    }
+}
+
+/// How an attempt ended, as found by the backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndReport {
+    /// The exit record, or what its absence means.
+    pub exit: ExitFinding,
+    /// What the task's `result:` gave, when it has one and the command exited 0.
+    pub result: Option<ResultFinding>,
+    /// What the transcript says, for a Claude task.
+    pub claude: Option<ClaudeReport>,
+    /// Remarks of the backend (an uncertain sweep, a record that was torn).
+    pub notes: Vec<String>,
+}
+
+/// The exit record, or what its absence means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExitFinding {
+    /// It is there and its checksum holds.
+    Record(Box<ExitRecord>),
+    /// None, or torn.
+    Missing {
+        /// Whether the machine was started anew since the attempt began.
+        rebooted: bool,
+    },
+}
+
+/// What reading the task's result gave.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ResultFinding {
+    /// The value.
+    Value(TaskResult),
+    /// Why there is none.
+    Bad(String),
+}
+
+/// A Claude Code transcript, read to its end.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaudeReport {
+    /// Session, cost, tokens, turns, denials, final text.
+    pub facts: ClaudeFacts,
+    /// The last `result` line, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ClaudeResult>,
+    /// A structured or textual sign that the provider's usage limit was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited: Option<ClaudeLimit>,
+    /// `error` of the last synthetic message or `api_retry`, such as `authentication_failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_error: Option<String>,
+}
+
+/// The fields of a `result` line that decide.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaudeResult {
+    /// `subtype`.
+    pub subtype: String,
+    /// `is_error`.
+    pub is_error: bool,
+    /// `api_error_status`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_error_status: Option<u16>,
+    /// `result`, or the first of `errors`; at most 16 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// `stop_reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_reason: Option<String>,
+    /// Whether `structured_output` was there.
+    #[serde(default)]
+    pub structured: bool,
+}
+
+/// A usage limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaudeLimit {
+    /// When it is lifted, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resets_at: Option<Utc>,
+}

@@ -1,0 +1,278 @@
+//! A job's definition after parsing: defaults merged, durations in milliseconds, names checked.
+//!
+//! Produced by [`super::jobfile`], stored as JSON, read again at each launch. Strings marked "template" still hold
+//! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A job as submitted, without its tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// `[A-Za-z0-9_-]{1,100}`; the submission becomes `NAME.N`.
+    pub name: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The pool of tasks that name none.
+    pub pool: String,
+    /// Absolute directory that tasks run in.
+    pub workspace: PathBuf,
+    /// Most attempts alive at once, at least 1.
+    pub max_parallel: u32,
+    /// What a failed task does to the rest of the job.
+    pub on_failure: OnFailure,
+    /// Parameter values after defaults and `-p`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// `env` of the job; tasks add to it and override it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, EnvValue>,
+    /// What was taken from the submitter's environment: PATH, HOME, LANG, TZ and the names of `env_pass`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_env: BTreeMap<String, String>,
+    /// Defaults that tasks added at run time inherit (those of the file are merged already).
+    pub added_defaults: TaskDefaults,
+}
+
+/// What a task gets when it does not say otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskDefaults {
+    /// Longest run of an attempt's command, on the monotonic clock; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Between TERM and KILL.
+    pub grace_ms: u64,
+    /// How failures are repeated.
+    pub retry: Retry,
+    /// Memory, cpu and process limits.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
+    /// Most bytes of output (stdout and stderr together) before the attempt is ended.
+    pub output_limit: u64,
+}
+
+/// Time between TERM and KILL when nothing else is said.
+pub const DEFAULT_GRACE_MS: u64 = 10_000;
+/// Output limit when nothing else is said: 1 GiB.
+pub const DEFAULT_OUTPUT_LIMIT: u64 = 1 << 30;
+
+impl Default for TaskDefaults {
+    fn default() -> Self {
+        TaskDefaults {
+            timeout_ms: None,
+            grace_ms: DEFAULT_GRACE_MS,
+            retry: Retry::default(),
+            resources: Resources::default(),
+            output_limit: DEFAULT_OUTPUT_LIMIT,
+        }
+    }
+}
+
+/// What a failed task does to tasks that do not depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// They go on.
+    #[default]
+    Continue,
+    /// Nothing new starts; what has not started is skipped.
+    Stop,
+}
+
+/// One task's definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Unique in its job.
+    pub id: String,
+    /// Ids of the tasks it waits for; all must complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// What it does.
+    pub action: Action,
+    /// Added to the job's environment, overriding it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, EnvValue>,
+    /// Absolute directory; none is the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<PathBuf>,
+    /// Pool; none is the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Timeout, grace, retry, resources and output limit.
+    #[serde(flatten)]
+    pub limits: TaskDefaults,
+    /// The gate: a shell template that must exit 0 for the task to complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Gate>,
+    /// What of the output becomes the task's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ResultKind>,
+}
+
+/// An acceptance command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Shell template for `sh -c`.
+    pub run: String,
+    /// Longest run of the gate.
+    pub timeout_ms: u64,
+}
+
+/// What a task executes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// A shell template for `sh -c`; expressions become references to variables.
+    Run(String),
+    /// A program without a shell; templates, each rendered to exactly one argument.
+    Command {
+        /// The program: a path, or a name looked up in the task's PATH.
+        program: String,
+        /// Its arguments.
+        #[serde(default)]
+        args: Vec<String>,
+    },
+    /// The Claude Code CLI on a prompt.
+    Claude(Box<ClaudeSpec>),
+}
+
+/// A Claude Code run. Fields follow the CLI's flags.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaudeSpec {
+    /// Template (`prompt`), or file content as it is (`prompt_file`, never templated).
+    pub prompt: String,
+    /// Whether `prompt` came from `prompt_file` and must not be templated.
+    #[serde(default)]
+    pub literal: bool,
+    /// `--model`; none takes the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `--permission-mode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_mode: Option<String>,
+    /// `--allowedTools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_tools: Vec<String>,
+    /// `--disallowedTools`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disallowed_tools: Vec<String>,
+    /// `--max-turns`, at least 1 (the CLI takes 0 as no limit).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// `--max-budget-usd`, above 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_budget_usd: Option<f64>,
+    /// `--append-system-prompt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append_system_prompt: Option<String>,
+    /// `--add-dir`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add_dirs: Vec<String>,
+    /// `--json-schema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<serde_json::Value>,
+    /// `login`, or `env:NAME` for an API key by reference; none takes the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<ClaudeAuth>,
+}
+
+/// Where a Claude run takes its credential from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaudeAuth {
+    /// The login kept under HOME or CLAUDE_CONFIG_DIR.
+    Login,
+    /// ANTHROPIC_API_KEY is set from the manager's variable of this name at launch.
+    Env(String),
+}
+
+/// A value in `env`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvValue {
+    /// A template, rendered at launch.
+    Text(String),
+    /// A secret by reference, resolved by the manager at each launch and never stored.
+    From(SecretRef),
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretRef {
+    /// `env:NAME`: a variable of the manager.
+    Env(String),
+    /// `file:PATH`: the file's content without its last newline.
+    File(PathBuf),
+    /// `command:LINE`: standard output of `sh -c LINE` without its last newline.
+    Command(String),
+}
+
+/// What of an attempt's output becomes the task's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultKind {
+    /// Standard output without its last newline, as one string.
+    Text,
+    /// Standard output's lines, as a list of strings.
+    Lines,
+    /// Standard output as one JSON value; anything else fails the attempt with "bad result".
+    Json,
+}
+
+/// Repeating what failed. `failed`, `timed_out` and `silent` spend `attempts`; infrastructure failures have a budget of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Attempts in all, 1 to 100; 1 is no retry.
+    pub attempts: u32,
+    /// Before the second attempt.
+    pub delay_ms: u64,
+    /// Multiplies the delay each time, at least 1.
+    pub factor: f64,
+    /// The longest delay.
+    pub max_delay_ms: u64,
+    /// Part of the delay that is random, 0 to 1: 0.2 spreads it from 80 % to 120 %.
+    pub jitter: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { attempts: 1, delay_ms: 10_000, factor: 2.0, max_delay_ms: 600_000, jitter: 0.2 }
+    }
+}
+
+/// Limits on what an attempt may use. Absent is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Bytes of memory for the whole process tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// Cores, such as 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Processes and threads in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+}
+
+impl Resources {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Resources::default()
+    }
+}
+
+/// A whole submission: the job and its tasks in file order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// The job.
+    pub job: JobSpec,
+    /// Its tasks, at least one, at most 100,000.
+    pub tasks: Vec<TaskSpec>,
+}
+
+/// Most tasks of one job, those added at run time included.
+pub const MAX_TASKS: usize = 100_000;
