@@ -1,8 +1,14 @@
 //! The imperative shell around [`crate::model`]: one thread owns the state, everything else talks to it in messages.
 
+pub mod engine;
 pub mod handle;
+pub mod launch;
 pub mod ports;
+pub mod secrets;
+pub mod token;
 pub mod turn;
+
+use crate::model::core::Launch;
 
 /// What arrives at the manager's thread.
 pub enum Message {
@@ -10,6 +16,10 @@ pub enum Message {
     Client(handle::ClientMessage),
     /// From a backend.
     Report(crate::model::report::Report),
-    /// Look whether something has to be done (a signal, a changed configuration, a clock step).
-    Wake,
+    /// A launch that had to wait for a command that prints a secret.
+    Composed(Box<Launch>, Box<launch::Composed>),
+    /// The configuration was read anew.
+    Configure(Box<crate::model::settings::Settings>),
+    /// Leave: finish the turn, close the store, return. Runners go on.
+    Leave,
 }

@@ -22,7 +22,7 @@ pub trait Backend: Send {
     fn stop(&mut self, attempt: AttemptId, kill: bool);
     /// Compares with reality: answers `Live`, `NeverStarted` or `Over` for each of `attempts`. A live one that is not
     /// known (after a restart) is adopted: its end will be reported.
-    fn inspect(&mut self, attempts: Vec<AttemptId>);
+    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>);
     /// Looks into the attempt's outbox now; answers `Outbox` when something is there.
     fn intake(&mut self, attempt: AttemptId);
     /// The outcome is committed: nothing more will be asked about the attempt.
@@ -51,6 +51,10 @@ pub struct LaunchOrder {
 pub trait ClaudeCli: Send + Sync {
     /// The command line for a fresh session, program first; the prompt goes to stdin.
     fn argv(&self, spec: &ClaudeSpec, session: &str) -> Vec<String>;
+    /// Why a run would certainly fail at once, with the remedy; none when it may start.
+    fn refuse(&self, spec: &ClaudeSpec, prompt: &str, is_root: bool, env: &[(String, String)]) -> Option<String>;
+    /// What is set for every run unless its environment has it already.
+    fn env_defaults(&self) -> Vec<(&'static str, &'static str)>;
     /// The prompt as it must be written to stdin (a leading `/` is neutralised).
     fn stdin(&self, prompt: &str) -> String;
     /// Reads the transcript (the attempt's `out`) to its end. `session` is the one chosen at launch.

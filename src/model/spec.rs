@@ -33,6 +33,9 @@ pub struct JobSpec {
     /// What was taken from the submitter's environment: PATH, HOME, LANG, TZ and the names of `env_pass`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub passed_env: BTreeMap<String, String>,
+    /// What Claude tasks take from the submitter's environment besides: the way to the login and through the network.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claude_env: BTreeMap<String, String>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
 }

@@ -271,6 +271,12 @@ impl Core {
         &self.live
     }
 
+    /// The names of an attempt's job and task, when the job is in memory.
+    pub fn names(&self, attempt: AttemptId) -> Option<(String, String)> {
+        let job = self.jobs.get(&attempt.job)?;
+        Some((job.name.to_string(), job.get(attempt.task)?.spec.id.clone()))
+    }
+
     /// Whether the highest submission number of this name is known.
     pub fn knows_number(&self, name: &str) -> bool {
         self.numbers.contains_key(name)

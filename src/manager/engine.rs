@@ -1,0 +1,323 @@
+//! The manager's thread: drains messages into turns, performs their effects, keeps the poll interval.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::model::change::Seq;
+use crate::model::core::{Effect, Input, Launch, Limits, RequestId};
+use crate::model::message::{Done, Refusal, RefusalCode};
+use crate::model::report::Report;
+use crate::model::settings::Settings;
+use crate::model::time::Mono;
+
+use super::Message;
+use super::handle::{ClientMessage, Handle, Reply, Taken};
+use super::launch::{Composed, Composer};
+use super::ports::{Backend, Clock, Store, StoreError, StoreErrorKind};
+use super::turn::Turn;
+
+/// Messages that may wait for the manager; senders beyond that block (backends) or are refused (clients).
+const QUEUE: usize = 4_096;
+/// Most messages taken into one turn, so that one commit stays short.
+const BATCH: usize = 512;
+
+/// The queue's two ends, made first since backends need the way in before the manager exists.
+pub struct Mailbox {
+    sender: SyncSender<Message>,
+    receiver: Receiver<Message>,
+    news: watch::Sender<Seq>,
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        let (sender, receiver) = sync_channel(QUEUE);
+        Mailbox { sender, receiver, news: watch::Sender::new(Seq(0)) }
+    }
+}
+
+impl Mailbox {
+    /// The clients' way in.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.sender.clone(), self.news.subscribe())
+    }
+
+    /// The way in for everything else. Blocks when the queue is full.
+    pub fn sender(&self) -> SyncSender<Message> {
+        self.sender.clone()
+    }
+
+    /// The backends' way in.
+    pub fn sink(&self) -> super::ports::ReportSink {
+        let sender = self.sender.clone();
+        // A manager that has left needs no reports: the next one inspects everything.
+        Arc::new(move |report: Report| drop(sender.send(Message::Report(report))))
+    }
+}
+
+/// What the manager is made of.
+pub struct Parts<S> {
+    /// Its store.
+    pub store: S,
+    /// Its one backend, for now: processes.
+    pub backend: Box<dyn Backend>,
+    /// Makes launch orders.
+    pub composer: Composer,
+    /// Its clocks.
+    pub clock: Box<dyn Clock>,
+    /// Its configuration.
+    pub settings: Settings,
+    /// Free bytes where attempts are kept; none when that cannot be told.
+    pub free_bytes: Box<dyn Fn() -> Option<u64> + Send>,
+    /// Called at each poll, for housekeeping that must not delay a turn for long.
+    pub on_poll: Box<dyn FnMut() + Send>,
+}
+
+/// The manager's thread.
+pub struct Engine<S> {
+    turn: Turn<S>,
+    backend: Box<dyn Backend>,
+    composer: Arc<Composer>,
+    clock: Box<dyn Clock>,
+    settings: Settings,
+    free_bytes: Box<dyn Fn() -> Option<u64> + Send>,
+    on_poll: Box<dyn FnMut() + Send>,
+    mailbox: Mailbox,
+    replies: HashMap<RequestId, Reply<Done>>,
+    intakes: HashMap<RequestId, Reply<Vec<Taken>>>,
+    next_request: RequestId,
+    /// What performing effects led to, for the next turn. At most one for each effect of a turn.
+    pending: Vec<Input>,
+    disk_low: bool,
+    next_poll: Mono,
+    leaving: bool,
+}
+
+impl<S: Store> Engine<S> {
+    /// Reads the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn begin(parts: Parts<S>, mailbox: Mailbox) -> Result<Engine<S>, StoreError> {
+        let Parts { store, backend, composer, clock, settings, free_bytes, on_poll } = parts;
+        let turn = Turn::begin(store, limits(&settings), composer.identity().seed(), clock.now())?;
+        Ok(Engine {
+            turn,
+            backend,
+            composer: Arc::new(composer),
+            clock,
+            settings,
+            free_bytes,
+            on_poll,
+            mailbox,
+            replies: HashMap::new(),
+            intakes: HashMap::new(),
+            next_request: 1,
+            pending: Vec::new(),
+            disk_low: false,
+            next_poll: Mono(0),
+            leaving: false,
+        })
+    }
+
+    /// Runs until it is told to leave.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database is damaged: nothing may be decided on it any more. Runners go on.
+    pub fn run(mut self) -> Result<(), StoreError> {
+        while !self.leaving {
+            let inputs = self.gather();
+            let now = self.clock.now();
+            let outcome = self.turn.run(inputs, now);
+            if let Some(error) = outcome.error {
+                tracing::error!(kind = ?error.kind, "{error}");
+                if error.kind == StoreErrorKind::Corrupt {
+                    self.refuse_rest();
+                    return Err(error);
+                }
+            }
+            if let Some(seq) = outcome.seq {
+                self.mailbox.news.send_replace(seq);
+            }
+            for effect in outcome.effects {
+                self.perform(effect);
+            }
+        }
+        self.refuse_rest();
+        Ok(())
+    }
+
+    /// Waits for something to happen, then takes all that has.
+    fn gather(&mut self) -> Vec<Input> {
+        let now = self.clock.now();
+        let until_poll = self.next_poll.0.saturating_sub(now.mono.0);
+        let wait = self.turn.next_wake(now).map_or(until_poll, |wake| wake.min(until_poll));
+        let mut inputs = std::mem::take(&mut self.pending);
+        if wait > 0 && inputs.is_empty() {
+            match self.mailbox.receiver.recv_timeout(Duration::from_millis(wait)) {
+                Ok(message) => self.take(message, &mut inputs),
+                // The mailbox keeps a sender of its own, so the queue cannot be disconnected.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+        while inputs.len() < BATCH {
+            let Ok(message) = self.mailbox.receiver.try_recv() else { break };
+            self.take(message, &mut inputs);
+        }
+        self.look_at_disk(&mut inputs);
+        let now = self.clock.now();
+        if now.mono >= self.next_poll {
+            self.next_poll = Mono(now.mono.0 + self.settings.poll_interval_ms);
+            (self.on_poll)();
+            inputs.push(Input::Reconcile);
+        } else {
+            inputs.push(Input::Tick);
+        }
+        inputs
+    }
+
+    fn take(&mut self, message: Message, inputs: &mut Vec<Input>) {
+        match message {
+            Message::Client(ClientMessage::Command { command, reply }) => {
+                let id = self.request();
+                self.replies.insert(id, reply);
+                inputs.push(Input::Command(id, command));
+            }
+            Message::Client(ClientMessage::Intake { mark, token, reply }) => {
+                match self.composer.identity().prove(&mark, &token) {
+                    Some(attempt) => {
+                        let id = self.request();
+                        self.intakes.insert(id, reply);
+                        inputs.push(Input::Intake(id, attempt));
+                    }
+                    None => reply(Err(Refusal {
+                        code: RefusalCode::Forbidden,
+                        message: "this token does not belong to a running attempt".to_owned(),
+                        hint: "AIRX_ATTEMPT and AIRX_TOKEN are set by airx for each attempt".to_owned(),
+                    })),
+                }
+            }
+            Message::Report(report) => inputs.push(Input::Report(report)),
+            Message::Composed(launch, composed) => inputs.extend(self.launch(&launch, *composed)),
+            Message::Configure(settings) => {
+                inputs.push(Input::Limits(limits(&settings)));
+                self.composer = Arc::new(self.composer.with_settings(&settings));
+                self.settings = *settings;
+            }
+            Message::Leave => self.leaving = true,
+        }
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.next_request += 1;
+        self.next_request
+    }
+
+    /// A launch needs room for its output; below the limit nothing new starts, and what runs goes on.
+    fn look_at_disk(&mut self, inputs: &mut Vec<Input>) {
+        let low = (self.free_bytes)().is_some_and(|free| free < self.settings.min_free_bytes);
+        if low != self.disk_low {
+            self.disk_low = low;
+            tracing::warn!(low, "free disk space crossed min_free_disk");
+            inputs.push(Input::DiskLow(low));
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Launch(launch) => self.compose(*launch),
+            Effect::Stop { attempt, kill } => self.backend.stop(attempt, kill),
+            Effect::Inspect(attempts) => {
+                let places = attempts.into_iter().filter_map(|attempt| {
+                    let (job, task) = self.turn.core().names(attempt)?;
+                    Some((attempt, self.composer.directory(&job, &task, attempt)))
+                });
+                self.backend.inspect(places.collect());
+            }
+            Effect::Intake(attempt) => self.backend.intake(attempt),
+            Effect::Forget(attempt) => self.backend.forget(attempt),
+            Effect::CheckSecrets(launch) => self.check_secrets(*launch),
+            Effect::Reply(id, answer) => {
+                if let Some(reply) = self.replies.remove(&id) {
+                    reply(answer);
+                }
+            }
+            Effect::Took(id, answer) => {
+                if let Some(reply) = self.intakes.remove(&id) {
+                    reply(answer);
+                }
+            }
+            Effect::Leave => self.leaving = true,
+        }
+    }
+
+    /// Makes the launch order; off this thread when a command has to print a secret first.
+    fn compose(&mut self, launch: Launch) {
+        if launch.has_command_secret() {
+            let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
+            std::thread::spawn(move || {
+                let composed = composer.compose(&launch);
+                drop(sender.send(Message::Composed(Box::new(launch), Box::new(composed))));
+            });
+            return;
+        }
+        let composed = self.composer.compose(&launch);
+        let refused = self.launch(&launch, composed);
+        self.pending.extend(refused);
+    }
+
+    /// Hands a composed launch to the backend, or tells the core why there is none.
+    fn launch(&mut self, launch: &Launch, composed: Composed) -> Option<Input> {
+        match composed {
+            Composed::Order(order) => {
+                self.backend.launch(*order);
+                None
+            }
+            Composed::Ready => Some(Input::SecretsReady(launch.attempt.job, launch.attempt.task)),
+            Composed::StillMissing => None,
+            Composed::Secret { attempt, what } => Some(Input::SecretMissing { attempt, what }),
+            Composed::Never { why } => {
+                Some(Input::Report(Report::LaunchFailed { attempt: launch.attempt, why, transient: false }))
+            }
+        }
+    }
+
+    /// Sees whether a held task's secrets can be resolved now; never on this thread, since it happens at every poll.
+    fn check_secrets(&self, launch: Launch) {
+        let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
+        std::thread::spawn(move || {
+            let found = match composer.compose(&launch) {
+                Composed::Secret { .. } => Composed::StillMissing,
+                _ => Composed::Ready,
+            };
+            drop(sender.send(Message::Composed(Box::new(launch), Box::new(found))));
+        });
+    }
+
+    /// Whoever still waits for an answer gets one.
+    fn refuse_rest(&mut self) {
+        let refusal = || Refusal {
+            code: RefusalCode::Unavailable,
+            message: "the manager is leaving".to_owned(),
+            hint: "nothing was changed; try again when it is back".to_owned(),
+        };
+        self.replies.drain().for_each(|(_, reply)| reply(Err(refusal())));
+        self.intakes.drain().for_each(|(_, reply)| reply(Err(refusal())));
+        while let Ok(message) = self.mailbox.receiver.try_recv() {
+            match message {
+                Message::Client(ClientMessage::Command { reply, .. }) => reply(Err(refusal())),
+                Message::Client(ClientMessage::Intake { reply, .. }) => reply(Err(refusal())),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What the core has to know of the configuration.
+fn limits(settings: &Settings) -> Limits {
+    Limits { slots: settings.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect() }
+}
+

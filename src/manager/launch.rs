@@ -1,0 +1,284 @@
+//! From a decided launch to a backend's order: templates rendered, environment composed, secrets resolved.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
+use crate::model::change::TaskResult;
+use crate::model::core::Launch;
+use crate::model::ids::AttemptId;
+use crate::model::settings::Settings;
+use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef};
+use crate::model::template::{Context, render_shell, render_text};
+
+use super::ports::{ClaudeCli, LaunchOrder};
+use super::secrets;
+use super::token::Identity;
+
+/// The variable that carries an API key to Claude Code.
+const API_KEY: &str = "ANTHROPIC_API_KEY";
+
+/// What became of a launch.
+#[derive(Debug)]
+pub enum Composed {
+    /// Ready for the backend.
+    Order(Box<LaunchOrder>),
+    /// Secrets of a held task can be resolved now.
+    Ready,
+    /// They still cannot.
+    StillMissing,
+    /// A secret is missing.
+    Secret {
+        /// Which attempt has to wait.
+        attempt: AttemptId,
+        /// Which variable, and why.
+        what: String,
+    },
+    /// It can never be launched.
+    Never {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+/// Makes launch orders.
+#[derive(Clone)]
+pub struct Composer {
+    home: PathBuf,
+    identity: Identity,
+    claude: Arc<dyn ClaudeCli>,
+    make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>,
+    settings: Settings,
+    environment: Arc<BTreeMap<String, String>>,
+    task_socket: String,
+    own_directory: Option<PathBuf>,
+    is_root: bool,
+}
+
+/// What a [`Composer`] has to know of the process it works in.
+pub struct Surroundings {
+    /// The home directory of airx.
+    pub home: PathBuf,
+    /// Its identity.
+    pub identity: Identity,
+    /// The manager's environment, for `env:` references.
+    pub environment: BTreeMap<String, String>,
+    /// The socket that runners see.
+    pub task_socket: PathBuf,
+    /// Where the airx binary lies; appended to PATH, so that tasks find `airx add`.
+    pub own_directory: Option<PathBuf>,
+    /// Whether tasks run as user 0.
+    pub is_root: bool,
+}
+
+impl Composer {
+    /// A composer for this home and configuration.
+    pub fn new(
+        surroundings: Surroundings,
+        settings: &Settings,
+        make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>,
+    ) -> Composer {
+        Composer {
+            home: surroundings.home,
+            identity: surroundings.identity,
+            claude: make_claude(settings),
+            make_claude,
+            settings: settings.clone(),
+            environment: Arc::new(surroundings.environment),
+            task_socket: surroundings.task_socket.display().to_string(),
+            own_directory: surroundings.own_directory,
+            is_root: surroundings.is_root,
+        }
+    }
+
+    /// The same with another configuration.
+    pub fn with_settings(&self, settings: &Settings) -> Composer {
+        Composer { claude: (self.make_claude)(settings), settings: settings.clone(), ..self.clone() }
+    }
+
+    /// The home's identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where an attempt's files lie.
+    pub fn directory(&self, job: &str, task: &str, attempt: AttemptId) -> PathBuf {
+        attempt_directory(&self.home, job, task, attempt.number)
+    }
+
+    /// Makes the order. Runs commands of `command:` secrets, so it may take long for those.
+    pub fn compose(&self, launch: &Launch) -> Composed {
+        match self.order(launch) {
+            Ok(order) => Composed::Order(Box::new(order)),
+            Err(Obstacle::Secret(what)) => Composed::Secret { attempt: launch.attempt, what },
+            Err(Obstacle::Never(why)) => Composed::Never { why },
+        }
+    }
+
+    fn order(&self, launch: &Launch) -> Result<LaunchOrder, Obstacle> {
+        let context = self.context(launch)?;
+        let mut env = self.environment(launch, &context)?;
+        let mut variables = Vec::new();
+        let mut shell = |text: &str| -> Result<Vec<String>, Obstacle> {
+            let rendered = render_shell(text, &context, variables.len()).map_err(Obstacle::never)?;
+            variables.extend(rendered.vars);
+            Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), rendered.script])
+        };
+        let mut prompt = None;
+        let argv = match &launch.task.action {
+            Action::Run(text) => shell(text)?,
+            Action::Command { program, args } => std::iter::once(program)
+                .chain(args)
+                .map(|text| render_text(text, &context).map_err(Obstacle::never))
+                .collect::<Result<_, _>>()?,
+            Action::Claude(claude) => {
+                let text = if claude.literal {
+                    claude.prompt.clone()
+                } else {
+                    render_text(&claude.prompt, &context).map_err(Obstacle::never)?
+                };
+                self.claude_environment(claude, &mut env)?;
+                let pairs: Vec<(String, String)> = env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+                if let Some(why) = self.claude.refuse(claude, &text, self.is_root, &pairs) {
+                    return Err(Obstacle::Never(why));
+                }
+                prompt = Some(self.claude.stdin(&text));
+                self.claude.argv(claude, launch.session.as_deref().unwrap_or_default())
+            }
+        };
+        let gate = launch
+            .task
+            .accept
+            .as_ref()
+            .map(|gate| Ok(GateSpec { argv: shell(&gate.run)?, timeout_ms: gate.timeout_ms }))
+            .transpose()?;
+        env.extend(variables);
+        let dir = self.directory(&launch.name.to_string(), &launch.task.id, launch.attempt);
+        self.identify(launch, &dir, &mut env);
+        let is_claude = prompt.is_some();
+        let limits = &launch.task.limits;
+        let spec = RunnerSpec {
+            mark: self.identity.mark(launch.attempt),
+            argv,
+            cwd: launch.task.workspace.clone().unwrap_or_else(|| launch.job.workspace.clone()),
+            stdin: if is_claude { Stdin::Prompt } else { Stdin::Null },
+            output: if is_claude { OutputMode::File } else { OutputMode::Pipes },
+            timeout_ms: limits.timeout_ms,
+            silence_ms: None,
+            grace_ms: limits.grace_ms,
+            stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
+            output_limit: limits.output_limit,
+            resources: self.resources(launch),
+            gate,
+            result: launch.task.result,
+            claude: is_claude,
+        };
+        Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt })
+    }
+
+    fn context(&self, launch: &Launch) -> Result<Context, Obstacle> {
+        let mut results = BTreeMap::new();
+        for (task, result) in &launch.results {
+            let value = match result {
+                TaskResult::Inline(value) => value.as_ref().clone(),
+                TaskResult::File { sha256, .. } => self.read_result(sha256)?,
+            };
+            results.insert(task.clone(), value);
+        }
+        Ok(Context { job: launch.name.to_string(), params: launch.job.params.clone(), results })
+    }
+
+    fn read_result(&self, sha256: &str) -> Result<serde_json::Value, Obstacle> {
+        let path = self.home.join("results").join(sha256);
+        let broken = |why: String| Obstacle::Never(format!("cannot read the result {}: {why}", path.display()));
+        let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
+    }
+
+    /// Passed variables, then the job's, then the task's.
+    fn environment(&self, launch: &Launch, context: &Context) -> Result<BTreeMap<String, String>, Obstacle> {
+        let mut env = launch.job.passed_env.clone();
+        if matches!(launch.task.action, Action::Claude(_)) {
+            env.extend(launch.job.claude_env.clone());
+        }
+        for (name, value) in launch.job.env.iter().chain(&launch.task.env) {
+            let value = match value {
+                EnvValue::Text(text) => render_text(text, context).map_err(Obstacle::never)?,
+                EnvValue::From(secret) => self.secret(name, secret)?,
+            };
+            env.insert(name.clone(), value);
+        }
+        Ok(env)
+    }
+
+    fn claude_environment(&self, spec: &ClaudeSpec, env: &mut BTreeMap<String, String>) -> Result<(), Obstacle> {
+        if let ClaudeAuth::Env(name) = spec.auth.as_ref().unwrap_or(&self.settings.claude.auth) {
+            let key = self.secret(API_KEY, &SecretRef::Env(name.clone()))?;
+            env.insert(API_KEY.to_owned(), key);
+        }
+        for (name, value) in self.claude.env_defaults() {
+            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+        Ok(())
+    }
+
+    fn secret(&self, variable: &str, secret: &SecretRef) -> Result<String, Obstacle> {
+        secrets::resolve(secret, &self.environment).map_err(|why| Obstacle::Secret(format!("{variable}: {why}")))
+    }
+
+    /// Tells the task who it is and how to reach the manager.
+    fn identify(&self, launch: &Launch, dir: &Path, env: &mut BTreeMap<String, String>) {
+        let mark = self.identity.mark(launch.attempt);
+        let own = [
+            ("AIRX_JOB", launch.name.to_string()),
+            ("AIRX_TASK", launch.task.id.clone()),
+            ("AIRX_TOKEN", self.identity.token(&mark)),
+            ("AIRX_ATTEMPT", mark),
+            ("AIRX_DIR", dir.display().to_string()),
+            ("AIRX_SOCKET", self.task_socket.clone()),
+        ];
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        let path = env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        if let Some(own) = self.own_directory.as_ref().and_then(|dir| dir.to_str()) {
+            if !path.split(':').any(|part| part == own) {
+                path.push(':');
+                path.push_str(own);
+            }
+        }
+    }
+
+    /// The task's limits; what it leaves open comes from its pool.
+    fn resources(&self, launch: &Launch) -> Resources {
+        let own = &launch.task.limits.resources;
+        let pool = launch.task.pool.as_deref().unwrap_or(&launch.job.pool);
+        let Some(pool) = self.settings.pools.get(pool).map(|pool| &pool.resources) else { return own.clone() };
+        Resources { memory: own.memory.or(pool.memory), cpus: own.cpus.or(pool.cpus), pids: own.pids.or(pool.pids) }
+    }
+}
+
+/// Where an attempt's files lie in a home: `jobs/NAME.N/TASK.NUMBER`.
+pub fn attempt_directory(home: &Path, job: &str, task: &str, number: u32) -> PathBuf {
+    // Ids of mapped instances hold a slash, which must not make a directory of its own.
+    home.join("jobs").join(job).join(format!("{}.{number}", task.replace('/', ".")))
+}
+
+impl Launch {
+    /// Whether a command has to run to resolve a secret.
+    pub fn has_command_secret(&self) -> bool {
+        let is_command = |value: &EnvValue| matches!(value, EnvValue::From(SecretRef::Command(_)));
+        self.job.env.values().chain(self.task.env.values()).any(is_command)
+    }
+}
+
+/// Why there is no order.
+enum Obstacle {
+    Secret(String),
+    Never(String),
+}
+
+impl Obstacle {
+    fn never(error: impl std::fmt::Display) -> Obstacle {
+        Obstacle::Never(error.to_string())
+    }
+}

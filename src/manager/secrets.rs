@@ -1,0 +1,92 @@
+//! Secrets by reference, resolved at each launch and kept nowhere.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::model::spec::SecretRef;
+
+/// Longest secret, in bytes.
+const MAX_SECRET: u64 = 64 * 1024;
+/// Longest run of a command that prints a secret.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The secret's value.
+///
+/// # Errors
+/// Why there is none, in words that never contain the value.
+pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Result<String, String> {
+    match secret {
+        SecretRef::Env(name) => environment
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("the manager's environment has no {name} (set it and restart the manager: `airx stop`, then start again)")),
+        SecretRef::File(path) => read(path),
+        SecretRef::Command(line) => run(line, environment),
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut text = String::new();
+    file.take(MAX_SECRET + 1).read_to_string(&mut text).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    finish(text, &path.display().to_string())
+}
+
+fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, String> {
+    let failed = |why: String| format!("the command `{line}` {why}");
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", line])
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| failed(format!("could not be started: {error}")))?;
+    let stdout = child.stdout.take();
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stdout.map(|out| out.take(MAX_SECRET + 1).read_to_end(&mut text)).transpose().map(|_| text)
+    });
+    let deadline = Instant::now() + COMMAND_TIMEOUT;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
+            Ok(None) => {
+                // Already gone is as good as killed.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed(format!("took longer than {} s", COMMAND_TIMEOUT.as_secs())));
+            }
+            Err(error) => return Err(failed(format!("was lost: {error}"))),
+        }
+    };
+    if !status.success() {
+        return Err(failed(format!("failed: {status}")));
+    }
+    let text = reader.join().ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
+    finish(text.ok_or_else(|| failed("printed no UTF-8 text".to_owned()))?, line)
+}
+
+fn finish(mut text: String, source: &str) -> Result<String, String> {
+    if text.len() as u64 > MAX_SECRET {
+        return Err(format!("{source} gives more than {MAX_SECRET} bytes"));
+    }
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err(format!("{source} gives nothing"));
+    }
+    if text.contains('\0') {
+        return Err(format!("{source} gives a NUL byte, which no environment can carry"));
+    }
+    Ok(text)
+}

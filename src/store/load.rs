@@ -1,0 +1,162 @@
+//! What memory starts from. A row that cannot be decoded sets its own job aside and harms no other.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
+
+use crate::manager::ports::{Loaded, StoreError, StoredJob, StoredTask};
+use crate::model::change::Seq;
+use crate::model::ids::{JobId, JobName, JobRef, TaskIdx};
+
+use super::error::during;
+
+/// Why a job was set aside.
+type Undecodable = String;
+
+pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
+    let error = during("reading the database");
+    let mut loaded = Loaded { last_job: single(connection, "SELECT ifnull(max(id), 0) FROM job")?, ..Loaded::default() };
+    loaded.seq = Seq(single(connection, "SELECT ifnull(max(seq), 0) FROM event")?);
+    loaded.paused = connection
+        .query_row("SELECT value = 'true' FROM meta WHERE key = 'paused'", [], |row| row.get(0))
+        .optional()
+        .map_err(&error)?
+        .unwrap_or(false);
+    let mut statement = connection.prepare("SELECT id, name, number, paused, stopped, spec FROM job WHERE over = 0 ORDER BY id").map_err(&error)?;
+    let mut rows = statement.query([]).map_err(&error)?;
+    while let Some(row) = rows.next().map_err(&error)? {
+        let head = Head::read(row).map_err(&error)?;
+        let name = head.name.clone();
+        match with_tasks(connection, head)? {
+            Ok(job) => loaded.jobs.push(job),
+            Err(why) => loaded.quarantined.push((name, why)),
+        }
+    }
+    Ok(loaded)
+}
+
+pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<StoredJob>, StoreError> {
+    let number = match job.number {
+        Some(number) => number,
+        None => last_number(connection, &job.name)?,
+    };
+    let head = connection
+        .query_row(
+            "SELECT id, name, number, paused, stopped, spec FROM job WHERE name = ?1 AND number = ?2",
+            params![job.name, number],
+            Head::read,
+        )
+        .optional()
+        .map_err(during("reading a job"))?;
+    let Some(head) = head else { return Ok(None) };
+    Ok(with_tasks(connection, head)?.ok())
+}
+
+pub(super) fn submitted_as(connection: &Connection, key: &str) -> Result<Option<JobName>, StoreError> {
+    connection
+        .query_row("SELECT name, number FROM job WHERE key = ?1", [key], |row| {
+            Ok(JobName { name: row.get(0)?, number: row.get(1)? })
+        })
+        .optional()
+        .map_err(during("looking for a submission"))
+}
+
+pub(super) fn last_number(connection: &Connection, name: &str) -> Result<u32, StoreError> {
+    connection
+        .query_row("SELECT ifnull(max(number), 0) FROM job WHERE name = ?1", [name], |row| row.get(0))
+        .map_err(during("looking for a job"))
+}
+
+fn single<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> Result<T, StoreError> {
+    connection.query_row(sql, [], |row| row.get(0)).map_err(during("reading the database"))
+}
+
+/// A job's row.
+struct Head {
+    id: JobId,
+    name: JobName,
+    paused: bool,
+    stopped: bool,
+    spec: Vec<u8>,
+}
+
+impl Head {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
+        Ok(Head {
+            id: JobId(row.get(0)?),
+            name: JobName { name: row.get(1)?, number: row.get(2)? },
+            paused: row.get(3)?,
+            stopped: row.get(4)?,
+            spec: bytes(row, 5)?,
+        })
+    }
+}
+
+/// A text column as it is: a damaged one need not be UTF-8, nor text.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    use rusqlite::types::ValueRef;
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(text) | ValueRef::Blob(text) => text.to_vec(),
+        _ => Vec::new(),
+    })
+}
+
+fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Undecodable> {
+    serde_json::from_slice(bytes).map_err(|error| format!("{what} cannot be decoded: {error}"))
+}
+
+fn decode_some<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<Option<T>, Undecodable> {
+    if bytes.is_empty() { Ok(None) } else { decode(what, bytes).map(Some) }
+}
+
+fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, Undecodable>, StoreError> {
+    let error = during("reading a job's tasks");
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress
+             FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
+        )
+        .map_err(&error)?;
+    let mut rows = statement.query([head.id.0]).map_err(&error)?;
+    let mut tasks = Vec::new();
+    while let Some(row) = rows.next().map_err(&error)? {
+        match task(row, tasks.len()) {
+            Ok(task) => tasks.push(task),
+            Err(why) => return Ok(Err(why)),
+        }
+    }
+    let spec = match decode("the job's definition", &head.spec) {
+        Ok(spec) => spec,
+        Err(why) => return Ok(Err(why)),
+    };
+    Ok(Ok(StoredJob {
+        id: head.id,
+        name: head.name,
+        spec: Arc::new(spec),
+        paused: head.paused,
+        stopped: head.stopped,
+        tasks,
+    }))
+}
+
+fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
+    let text = |column: usize| bytes(row, column).map_err(|error| format!("task {place} cannot be read: {error}"));
+    let number = |column: usize| row.get::<_, u32>(column).map_err(|error| format!("task {place} cannot be read: {error}"));
+    let idx = number(0)?;
+    if idx as usize != place {
+        return Err(format!("task {place} is missing"));
+    }
+    let what = |part: &str| format!("{part} of task {place}");
+    Ok(StoredTask {
+        idx: TaskIdx(idx),
+        spec: Arc::new(decode(&what("the definition"), &text(1)?)?),
+        origin: decode_some(&what("the origin"), &text(2)?)?,
+        state: decode(&what("the state"), &text(3)?)?,
+        attempts: number(4)?,
+        spent_retry: number(5)?,
+        spent_infra: number(6)?,
+        result: decode_some(&what("the result"), &text(7)?)?,
+        progress: decode_some(&what("the progress"), &text(8)?)?,
+    })
+}

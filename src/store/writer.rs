@@ -1,0 +1,336 @@
+//! The write side: every change writes its row and its event, a turn's changes in one durable transaction.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+
+use crate::manager::ports::{Loaded, Store, StoreError, StoredJob};
+use crate::model::change::{AttemptFacts, Change, Event, Seq};
+use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
+use crate::model::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
+use crate::model::time::Utc;
+
+use super::error::{contradiction, during};
+use super::{load, schema};
+
+/// Page cache of the writer, in KiB: rows are small and the operating system caches the file.
+const CACHE_KIB: i64 = 1_024;
+
+/// What tells a home from all others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Eight hexadecimal digits, drawn when the home was made.
+    pub home: String,
+    /// Secret of the home, 64 hexadecimal digits.
+    pub secret: String,
+}
+
+/// The writer. One for each database, used by one thread.
+pub struct SqliteStore {
+    connection: Connection,
+    identity: Identity,
+}
+
+/// Counts and costs of the jobs that a transaction touches, written once at its end.
+type Touched = BTreeMap<JobId, Totals>;
+
+#[derive(Clone, Copy)]
+struct Totals {
+    counts: Counts,
+    cost: i64,
+}
+
+impl SqliteStore {
+    /// Opens (or makes) the database. `entropy` is used once, for the identity of a new home.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be opened, is of a newer airx, or is damaged.
+    pub fn open(path: &Path, entropy: [u8; 36]) -> Result<SqliteStore, StoreError> {
+        let error = during("opening the database");
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(&error)?;
+        connection
+            .execute_batch(&format!(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000;
+                 PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 67108864;
+                 PRAGMA temp_store = MEMORY;"
+            ))
+            .map_err(&error)?;
+        schema::migrate(&mut connection)?;
+        connection.set_prepared_statement_cache_capacity(48);
+        let identity = identity(&connection, entropy)?;
+        Ok(SqliteStore { connection, identity })
+    }
+
+    /// The home's identity.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The connection, for checks.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+fn identity(connection: &Connection, entropy: [u8; 36]) -> Result<Identity, StoreError> {
+    let error = during("reading the home's identity");
+    let hex: String = entropy.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (home, secret) = hex.split_at(8);
+    for (key, value) in [("home", home), ("secret", secret)] {
+        connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)", [key, value]).map_err(&error)?;
+    }
+    let get = |key: &str| connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get::<_, String>(0));
+    Ok(Identity { home: get("home").map_err(&error)?, secret: get("secret").map_err(&error)? })
+}
+
+impl Store for SqliteStore {
+    fn commit(&mut self, events: &[Event]) -> Result<Seq, StoreError> {
+        let error = during("writing to the database");
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&error)?;
+        let mut seq: i64 = transaction
+            .prepare_cached("SELECT ifnull(max(seq), 0) FROM event")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(&error)?;
+        let mut touched = Touched::new();
+        for event in events {
+            seq += 1;
+            Writer { transaction: &transaction, touched: &mut touched, at: event.at }.write(seq, event)?;
+        }
+        for (job, totals) in &touched {
+            transaction
+                .prepare_cached("UPDATE job SET counts = ?2, cost = ?3 WHERE id = ?1")
+                .and_then(|mut statement| statement.execute(params![job.0, json(&totals.counts), totals.cost]))
+                .map_err(&error)?;
+        }
+        transaction.commit().map_err(&error)?;
+        Ok(Seq(u64::try_from(seq).unwrap_or(0)))
+    }
+
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        load::all(&self.connection)
+    }
+
+    fn load_job(&mut self, job: &JobRef) -> Result<Option<StoredJob>, StoreError> {
+        load::job(&self.connection, job)
+    }
+
+    fn submitted_as(&mut self, key: &str) -> Result<Option<JobName>, StoreError> {
+        load::submitted_as(&self.connection, key)
+    }
+
+    fn last_number(&mut self, name: &str) -> Result<u32, StoreError> {
+        load::last_number(&self.connection, name)
+    }
+}
+
+/// Writes the changes of one transaction.
+struct Writer<'a> {
+    transaction: &'a Transaction<'a>,
+    touched: &'a mut Touched,
+    at: Utc,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, seq: i64, event: &Event) -> Result<(), StoreError> {
+        let change = &event.change;
+        let (job, task) = (change.job().map(|job| job.0), change.task().map(|task| task.0));
+        self.execute(
+            "INSERT INTO event (seq, at, job, task, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![seq, self.at.0, job, task, json(change)],
+        )?;
+        self.row(change)
+    }
+
+    fn row(&mut self, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::JobSubmitted { job, name, spec, key } => {
+                self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0 });
+                self.execute(
+                    "INSERT INTO job (id, name, number, state, spec, key, counts, submitted, updated)
+                     VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, '[]', ?6, ?6)",
+                    params![job.0, name.name, name.number, json(spec), key, self.at.0],
+                )
+            }
+            Change::TaskAdded { job, task, spec, origin, state } => {
+                self.totals(*job)?.counts.add(state.kind());
+                self.execute(
+                    "INSERT INTO definition (job, idx, spec, origin) VALUES (?1, ?2, ?3, ?4)",
+                    params![job.0, task.0, json(spec), origin.as_ref().map(json)],
+                )?;
+                self.execute(
+                    "INSERT INTO task (job, idx, id, kind, state, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    params![job.0, task.0, spec.id, state.kind() as i64, json(state), self.at.0],
+                )
+            }
+            Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state),
+            Change::TaskRequeued { job, task, state } => {
+                self.execute(
+                    "UPDATE task SET spent_retry = 0, spent_infra = 0, progress = NULL WHERE job = ?1 AND idx = ?2",
+                    params![job.0, task.0],
+                )?;
+                self.move_task(*job, *task, state)
+            }
+            Change::AttemptOpened { attempt, pool, session } => self.open_attempt(*attempt, pool, session.as_deref()),
+            Change::AttemptStarted { attempt } => self.start_attempt(*attempt),
+            Change::AttemptClosed { attempt, outcome, facts, state } => self.close_attempt(*attempt, outcome, facts, state),
+            Change::ResultSet { attempt, result } => self.execute(
+                "UPDATE task SET result = ?3 WHERE job = ?1 AND idx = ?2",
+                params![attempt.job.0, attempt.task.0, json(result)],
+            ),
+            Change::ProgressSet { attempt, progress } => self.execute(
+                "UPDATE task SET progress = ?3 WHERE job = ?1 AND idx = ?2",
+                params![attempt.job.0, attempt.task.0, json(progress)],
+            ),
+            Change::JobMoved { job, state } => self.execute(
+                "UPDATE job SET state = ?2, over = ?3, updated = ?4 WHERE id = ?1",
+                params![job.0, JobState::word(*state), state.is_terminal(), self.at.0],
+            ),
+            Change::JobPaused { job, paused } => {
+                self.execute("UPDATE job SET paused = ?2, updated = ?3 WHERE id = ?1", params![job.0, paused, self.at.0])
+            }
+            Change::JobStopped { job, stopped } => {
+                self.execute("UPDATE job SET stopped = ?2, updated = ?3 WHERE id = ?1", params![job.0, stopped, self.at.0])
+            }
+            Change::AllPaused { paused } => self.execute(
+                "INSERT INTO meta (key, value) VALUES ('paused', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                params![paused.to_string()],
+            ),
+            Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
+        }
+    }
+
+    fn move_task(&mut self, job: JobId, task: TaskIdx, state: &TaskState) -> Result<(), StoreError> {
+        let kind = self.kind(job, task)?;
+        self.recount(job, kind, state.kind())?;
+        self.execute(
+            "UPDATE task SET kind = ?3, state = ?4, updated = ?5 WHERE job = ?1 AND idx = ?2",
+            params![job.0, task.0, state.kind() as i64, json(state), self.at.0],
+        )
+    }
+
+    fn open_attempt(&mut self, attempt: AttemptId, pool: &str, session: Option<&str>) -> Result<(), StoreError> {
+        let AttemptId { job, task, number } = attempt;
+        let state = TaskState::Starting { attempt: number };
+        let kind = self.kind(job, task)?;
+        self.recount(job, kind, state.kind())?;
+        let updated = self.count(
+            "UPDATE task SET kind = ?3, state = ?4, updated = ?5, attempts = ?6, started = ?5, elapsed = NULL, progress = NULL
+             WHERE job = ?1 AND idx = ?2 AND attempts = ?6 - 1",
+            params![job.0, task.0, state.kind() as i64, json(&state), self.at.0, number],
+        )?;
+        if updated != 1 {
+            return Err(contradiction(format!("attempt {attempt} does not follow the last one")));
+        }
+        self.execute(
+            "INSERT INTO attempt (job, task, number, pool, session, opened) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![job.0, task.0, number, pool, session, self.at.0],
+        )
+    }
+
+    fn start_attempt(&mut self, attempt: AttemptId) -> Result<(), StoreError> {
+        let AttemptId { job, task, number } = attempt;
+        self.execute(
+            "UPDATE attempt SET started = ?4 WHERE job = ?1 AND task = ?2 AND number = ?3",
+            params![job.0, task.0, number, self.at.0],
+        )?;
+        // A task that is being cancelled stays so when its runner is confirmed.
+        if self.kind(job, task)? == TaskKind::Starting {
+            self.move_task(job, task, &TaskState::Running { attempt: number })?;
+        }
+        Ok(())
+    }
+
+    fn close_attempt(
+        &mut self,
+        attempt: AttemptId,
+        outcome: &Outcome,
+        facts: &AttemptFacts,
+        state: &TaskState,
+    ) -> Result<(), StoreError> {
+        let AttemptId { job, task, number } = attempt;
+        let closed = self.count(
+            "UPDATE attempt SET closed = ?4, outcome = ?5, facts = ?6
+             WHERE job = ?1 AND task = ?2 AND number = ?3 AND closed IS NULL",
+            params![job.0, task.0, number, self.at.0, json(outcome), json(facts)],
+        )?;
+        if closed != 1 {
+            return Err(contradiction(format!("attempt {attempt} is closed already, or was never opened")));
+        }
+        let cost = facts.claude.as_ref().map_or(0, |claude| i64::try_from(claude.cost_microusd).unwrap_or(i64::MAX));
+        let kind = self.kind(job, task)?;
+        self.recount(job, kind, state.kind())?;
+        let totals = self.totals(job)?;
+        totals.cost = totals.cost.saturating_add(cost);
+        let (retry, infra) = match outcome.spends() {
+            Spends::Retry => (1, 0),
+            Spends::Infrastructure => (0, 1),
+            Spends::Nothing => (0, 0),
+        };
+        self.execute(
+            "UPDATE task SET kind = ?3, state = ?4, updated = ?5, outcome = ?6, elapsed = ?7, cost = cost + ?8,
+                    spent_retry = spent_retry + ?9, spent_infra = spent_infra + ?10
+             WHERE job = ?1 AND idx = ?2",
+            params![
+                job.0,
+                task.0,
+                state.kind() as i64,
+                json(state),
+                self.at.0,
+                json(outcome),
+                i64::try_from(facts.elapsed_ms).unwrap_or(i64::MAX),
+                cost,
+                retry,
+                infra
+            ],
+        )
+    }
+
+    fn recount(&mut self, job: JobId, from: TaskKind, to: TaskKind) -> Result<(), StoreError> {
+        let totals = self.totals(job)?;
+        totals.counts.remove(from);
+        totals.counts.add(to);
+        Ok(())
+    }
+
+    /// The job's counts and cost, read from its row at the first touch in this transaction.
+    fn totals(&mut self, job: JobId) -> Result<&mut Totals, StoreError> {
+        if !self.touched.contains_key(&job) {
+            let (counts, cost): (String, i64) = self
+                .transaction
+                .prepare_cached("SELECT counts, cost FROM job WHERE id = ?1")
+                .and_then(|mut statement| statement.query_row([job.0], |row| Ok((row.get(0)?, row.get(1)?))))
+                .map_err(during("reading a job"))?;
+            let counts = serde_json::from_str(&counts).map_err(|e| contradiction(format!("job {job} has bad counts: {e}")))?;
+            self.touched.insert(job, Totals { counts, cost });
+        }
+        self.touched.get_mut(&job).ok_or_else(|| contradiction(format!("job {job} is missing")))
+    }
+
+    fn kind(&self, job: JobId, task: TaskIdx) -> Result<TaskKind, StoreError> {
+        let kind: usize = self
+            .transaction
+            .prepare_cached("SELECT kind FROM task WHERE job = ?1 AND idx = ?2")
+            .and_then(|mut statement| statement.query_row([job.0, task.0], |row| row.get(0)))
+            .map_err(during("reading a task"))?;
+        TaskKind::ALL.get(kind).copied().ok_or_else(|| contradiction(format!("task {task:?} of job {job} has kind {kind}")))
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+        self.count(sql, values).map(|_| ())
+    }
+
+    fn count(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, StoreError> {
+        self.transaction
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map_err(during("writing to the database"))
+    }
+}
+
+/// JSON text of a value of the model, all of which have string keys and finite numbers only where JSON has them.
+pub(super) fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}

@@ -1,0 +1,160 @@
+//! Whatever dies in between, every task runs once for each attempt, its output is whole, and nothing is left behind.
+
+#[path = "support/home.rs"]
+mod home;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use airx::model::state::{LostCause, Outcome, TaskState};
+use home::{TestHome, is_alive, kill, signal};
+
+/// A small linear generator: the moments of the kills differ, and a seed repeats them.
+struct Moments(u64);
+
+impl Moments {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Sixty tasks: plain ones, ones that add sub-tasks, ones that ignore TERM, ones that leave children in another session.
+fn sixty_tasks(log: &str) -> String {
+    let mut job = String::from("name: sixty\nmax_parallel: 8\nretry_note: x\ntasks:\n").replace("retry_note: x\n", "");
+    for n in 0..60 {
+        let extra = match n % 4 {
+            0 => "airx add --id sub-$AIRX_TASK -- sh -c 'echo start $AIRX_ATTEMPT >> LOG; echo sub'".replace("LOG", log),
+            1 => "trap '' TERM".to_owned(),
+            2 => "setsid sleep 300 &".to_owned(),
+            _ => ":".to_owned(),
+        };
+        let _ = write!(
+            job,
+            "  - id: t{n}\n    grace: 1s\n    run: |\n      echo start $AIRX_ATTEMPT >> {log}\n      {extra}\n      \
+             i=0; while [ $i -lt 50 ]; do echo line $i; i=$((i+1)); done; sleep 0.2; echo end\n"
+        );
+    }
+    job
+}
+
+#[test]
+fn sixty_tasks_survive_twenty_kills_of_the_manager() {
+    let mut home = TestHome::new();
+    let log = home.work().join("starts");
+    home.start();
+    let job = home.submit(&sixty_tasks(&log.display().to_string()));
+    let mut moments = Moments(42);
+    for _ in 0..20 {
+        // A kill at a random moment: after a random number of further looks at the job, or at its end.
+        for _ in 0..moments.below(6) {
+            let _ = home.job(&job);
+        }
+        home.kill_manager();
+        home.start();
+    }
+    assert_eq!(home.until_over(&job), "completed");
+
+    let tasks = home.tasks(&job);
+    assert_eq!(tasks.len(), 75, "60 of the file and 15 queued at run time");
+    let starts = std::fs::read_to_string(&log).unwrap();
+    let mut by_mark: BTreeMap<&str, u32> = BTreeMap::new();
+    for line in starts.lines() {
+        *by_mark.entry(line.strip_prefix("start ").unwrap()).or_default() += 1;
+    }
+    assert!(by_mark.values().all(|times| *times == 1), "an attempt ran twice: {by_mark:?}");
+    let expected: String = (0..50).map(|n| format!("line {n}\n")).collect::<String>() + "end\n";
+    for task in &tasks {
+        assert_eq!(task.state, TaskState::Completed, "{}", task.id);
+        let address = format!("{job}/{}", task.id);
+        let detail = home.task(&address);
+        let good: Vec<_> = detail.attempts.iter().filter(|a| a.outcome == Some(Outcome::Succeeded)).collect();
+        assert_eq!(good.len(), 1, "{address}: {:?}", detail.attempts);
+        assert!(detail.attempts.iter().all(|a| a.outcome.is_some()), "{address} has an attempt without an outcome");
+        if !task.id.starts_with("sub-") {
+            let output = std::fs::read_to_string(good[0].dir.join("out")).unwrap();
+            assert!(output.ends_with(&expected), "{address} lost output: {output}");
+        }
+    }
+    assert_eq!(home.strays(), Vec::<u32>::new(), "processes were left running");
+    assert_replay(&home);
+}
+
+/// Replay of the journal equals the tables, as `airx doctor` sees it.
+fn assert_replay(home: &TestHome) {
+    let differences = home::replay(&home.path());
+    assert!(differences.is_empty(), "{differences:?}");
+}
+
+#[test]
+fn a_killed_runner_is_swept_recorded_as_lost_and_its_task_retried() {
+    let mut home = TestHome::new();
+    home.start();
+    let marker = home.work().join("first");
+    let job = home.submit(&format!(
+        "name: lost\ntasks:\n  - id: a\n    run: |\n      if [ -e {0} ]; then echo again; exit 0; fi\n      echo $$ > {0}.tmp; mv {0}.tmp {0}\n      exec sleep 300\n",
+        marker.display()
+    ));
+    home.until("the task has told its process id", || marker.exists());
+    let task: u32 = std::fs::read_to_string(&marker).unwrap().trim().parse().unwrap();
+    kill(runner_pid(&home, &job));
+    assert_eq!(home.until_over(&job), "completed");
+    assert!(!is_alive(task), "the task lives on after its runner");
+    let attempts = home.task(&format!("{job}/a")).attempts;
+    assert_eq!(attempts[0].outcome, Some(Outcome::Lost { cause: LostCause::RunnerGone }));
+    assert_eq!(attempts[1].outcome, Some(Outcome::Succeeded));
+    assert_eq!(attempts.len(), 2);
+}
+
+#[test]
+fn a_stopped_runner_can_still_be_killed() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit("name: frozen\ntasks:\n  - { id: a, command: sleep, args: ['300'] }\n");
+    home.until("the task runs", || matches!(home.tasks(&job)[0].state, TaskState::Running { .. }));
+    let runner = runner_pid(&home, &job);
+    signal(runner, rustix::process::Signal::STOP);
+    home.ok(["cancel", &job, "--kill"]);
+    assert_eq!(home.until_over(&job), "cancelled");
+    assert!(!is_alive(runner));
+    assert_eq!(home.strays(), Vec::<u32>::new());
+}
+
+/// The process id in the first attempt's `runner.json`.
+fn runner_pid(home: &TestHome, job: &str) -> u32 {
+    let path = home.path().join("jobs").join(job).join("a.1").join("runner.json");
+    home.until("the runner is there", || path.exists());
+    let info: airx::model::attempt::RunnerInfo = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    info.pid
+}
+
+#[test]
+fn a_replaced_binary_harms_nothing_that_runs_or_waits() {
+    let mut home = TestHome::new();
+    let copy = home.work().join("airx-copy");
+    std::fs::copy(home::AIRX, &copy).unwrap();
+    home.start_with(&copy);
+    let job = home.submit("name: upgrade\ntasks:\n  - { id: a, run: 'sleep 0.5; echo one' }\n  - { id: b, needs: [a], run: echo two }\n");
+    // The way package managers replace a binary: a new file renamed over the old name.
+    std::fs::write(home.work().join("new"), "#!/bin/sh\nexit 9\n").unwrap();
+    std::fs::rename(home.work().join("new"), &copy).unwrap();
+    assert_eq!(home.until_over(&job), "completed");
+}
+
+#[test]
+fn a_task_cannot_cancel_requeue_or_stop_anything() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: rogue\ntasks:\n  - id: a\n    run: |\n      airx cancel --all; echo cancel $?\n      env -i PATH=$PATH HOME=$HOME AIRX_HOME=HOMEDIR XDG_RUNTIME_DIR=RUNDIR airx cancel --all; echo hidden $?\n      airx stop; echo stop $?\n"
+            .replace("HOMEDIR", &home.path().display().to_string())
+            .replace("RUNDIR", &home.path().parent().unwrap().join("run").display().to_string())
+            .as_str(),
+    );
+    assert_eq!(home.until_over(&job), "completed");
+    let output = home.ok(["logs", &format!("{job}/a"), "--raw"]);
+    for line in ["cancel 0", "hidden 0", "stop 0"] {
+        assert!(!output.contains(line), "a task may not do this: {output}");
+    }
+    assert!(home.run(["ping"]).status.success(), "the manager is still there");
+}
