@@ -8,6 +8,7 @@ pub mod attempt;
 pub mod change;
 pub mod ids;
 pub mod message;
+pub mod outcome;
 pub mod report;
 pub mod spec;
 pub mod state;
