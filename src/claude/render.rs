@@ -94,6 +94,10 @@ impl Renderer {
     }
 
     fn assistant(&mut self, event: &Value, out: &mut String) {
+        // Written by the CLI for an API error; the result that follows says the same.
+        if event["message"]["model"] == "<synthetic>" && event["error"].is_string() {
+            return;
+        }
         let indent = indent(event);
         for block in blocks(event) {
             match text(block, "type") {
@@ -215,7 +219,10 @@ fn result(event: &Value, out: &mut String) {
     out.push_str(if good { "✔ done" } else { "✘ " });
     if !good {
         let said = event["result"].as_str().or_else(|| event["errors"][0].as_str());
-        one_line(said.unwrap_or_else(|| text(event, "subtype")), MAX_ONE_LINE, out);
+        match said.unwrap_or_else(|| text(event, "subtype")) {
+            said if said.starts_with("[ede_diagnostic]") => out.push_str("interrupted"),
+            said => one_line(said, MAX_ONE_LINE, out),
+        }
     }
     if let Some(turns) = event["num_turns"].as_u64() {
         out.push_str(&format!(" · {turns} {}", if turns == 1 { "turn" } else { "turns" }));

@@ -121,7 +121,7 @@ fn claude_trouble(end: &End, report: &ClaudeReport, schema: bool) -> Option<Outc
         return command_trouble(end);
     }
     if report.facts.turns == 0 {
-        let said = result.text.as_deref().unwrap_or("no reason was given");
+        let said = one_line(result.text.as_deref().unwrap_or("no reason was given"));
         return Some(failed(FailCause::ErrorResult(format!("the prompt never reached the model: {said}"))));
     }
     if schema && !result.structured {
@@ -142,13 +142,14 @@ fn without_result(code: i32, report: &ClaudeReport) -> Outcome {
 }
 
 fn error_result(result: &ClaudeResult, report: &ClaudeReport) -> Outcome {
-    let text = result.text.clone().unwrap_or_else(|| result.subtype.clone());
+    let text = one_line(result.text.as_deref().unwrap_or(&result.subtype));
     match result.subtype.as_str() {
         "error_max_turns" => return failed(FailCause::MaxTurns),
         "error_max_budget_usd" => return Outcome::BudgetExceeded,
         "error_max_structured_output_retries" => return failed(FailCause::BadResult(text)),
         // Only an interrupt leads here, and ours were handled before; or a fault of the CLI.
-        "error_during_execution" => return crashed(&format!("the Claude CLI was interrupted: {text}")),
+        "error_during_execution" if text.starts_with(DIAGNOSTIC) => return crashed("the Claude CLI was interrupted"),
+        "error_during_execution" => return crashed(&format!("the Claude CLI gave up: {text}")),
         _ => {}
     }
     let error = report.api_error.as_deref();
@@ -160,6 +161,21 @@ fn error_result(result: &ClaudeResult, report: &ClaudeReport) -> Outcome {
         (Some(401 | 403), _) | (_, Some("authentication_failed" | "billing_error")) => Outcome::Auth,
         (Some(500..=599), _) | (None, Some("server_error" | "unknown")) => crashed(&format!("the model provider failed: {text}")),
         _ => failed(FailCause::ErrorResult(text)),
+    }
+}
+
+/// Begins what the CLI says of an interrupted run; it means nothing to people.
+const DIAGNOSTIC: &str = "[ede_diagnostic]";
+/// Longest reason kept in an outcome, in characters; the transcript has it all.
+const MAX_REASON: usize = 500;
+
+/// The CLI's words as part of a sentence: no line breaks or control characters.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

@@ -124,3 +124,71 @@ fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
     assert!(report.result.is_some_and(|result| !result.is_error));
     assert!(peak() - before < 64 * 1024, "KiB: {} before, {} after", before, peak());
 }
+
+mod damage {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::claude::render::Renderer;
+
+    const FIXTURES: [&[u8]; 4] = [
+        include_bytes!("../../../tests/fixtures/claude/tools_bash-background.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/tools_default-denied.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/rate-limit-event_rejected.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/text_unicode.ndjson"),
+    ];
+
+    /// Reads and renders; what is rendered must hold no control character but line feeds.
+    fn survive(bytes: &[u8]) {
+        read_bytes(bytes);
+        let mut out = String::new();
+        let mut renderer = Renderer::new();
+        for piece in bytes.chunks(1000) {
+            renderer.push(piece, &mut out);
+        }
+        renderer.finish(&mut out);
+        assert!(out.chars().all(|character| character == '\n' || !character.is_control()), "{out:?}");
+    }
+
+    /// Whether `bytes` end with whole lines of which the last result belongs to the last turn.
+    fn ends_with_a_result(bytes: &[u8]) -> bool {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let whole = |line: &&[u8]| serde_json::from_slice::<serde_json::Value>(line).ok();
+        let Some(events) = lines.iter().map(whole).collect::<Option<Vec<_>>>() else { return false };
+        let place = |found: &dyn Fn(&serde_json::Value) -> bool| events.iter().rposition(found);
+        place(&|event| event["type"] == "result").is_some()
+            && place(&|event| event["type"] == "result") > place(&|event| event["subtype"] == "init")
+    }
+
+    #[test]
+    fn a_transcript_cut_at_any_byte_has_a_result_only_if_its_final_result_line_is_whole() {
+        for fixture in FIXTURES {
+            for end in 0..=fixture.len() {
+                let cut = &fixture[..end];
+                assert_eq!(read_bytes(cut).result.is_some(), ends_with_a_result(cut), "at {end}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..4000)) {
+            survive(&bytes);
+        }
+
+        #[test]
+        fn damaged_transcripts_are_survived(
+            fixture in 0..FIXTURES.len(),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..50),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = FIXTURES[fixture].to_vec();
+            for (place, byte) in damage {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            survive(&bytes);
+        }
+    }
+}

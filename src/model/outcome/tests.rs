@@ -237,3 +237,11 @@ fn a_usage_limit_tells_when_it_is_lifted_if_that_was_said() {
     end.claude.as_mut().unwrap().result = Some(turns);
     assert_eq!(sentence(&end, Asked::No, &claude()), "maximum number of turns reached");
 }
+
+#[test]
+fn claudes_words_become_one_harmless_line() {
+    let long = ClaudeResult { text: Some(format!("API\u{1b}[2J Error:\n\n {}", "x".repeat(600))), ..bad(Some(400)) };
+    let said = sentence(&said(exit(1), long), Asked::No, &claude());
+    assert!(said.starts_with("error result: API [2J Error: xxx") && said.ends_with("x…"), "{said}");
+    assert_eq!(said.chars().count(), "error result: ".len() + MAX_REASON + 1);
+}
