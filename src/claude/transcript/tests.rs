@@ -122,7 +122,8 @@ fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
     let before = peak();
     let report = read_from(file, || None::<File>);
     assert!(report.result.is_some_and(|result| !result.is_error));
-    assert!(peak() - before < 64 * 1024, "KiB: {} before, {} after", before, peak());
+    // Other tests of this process may run beside it; holding the line would take 200 MiB at least.
+    assert!(peak() - before < 160 * 1024, "KiB: {before} before, {} after", peak());
 }
 
 mod damage {
