@@ -49,5 +49,5 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
     };
     let exit = ExitFinding::Record(Box::new(record));
     let end = EndReport { exit, result: None, claude: Some(report.clone()), notes: Vec::new() };
-    classify(&end, if interrupted { Asked::Cancel } else { Asked::No }, &task)
+    classify(&end, if interrupted { Asked::Cancel } else { Asked::Nothing }, &task)
 }

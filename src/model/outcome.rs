@@ -6,13 +6,13 @@ use super::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, ResultFi
 use super::spec::{Action, TaskSpec};
 use super::state::{FailCause, LostCause, Outcome};
 
-/// What a person had asked of the attempt by the time it ended. A runner that was told to end while this says `No` was
+/// What a person had asked of the attempt by the time it ended. A runner that was told to end while this says `Nothing` was
 /// told by something else, such as the machine's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Asked {
-    /// Nothing.
+    /// None.
     #[default]
-    No,
+    Nothing,
     /// To end, with the grace.
     Cancel,
     /// To end at once.
@@ -39,7 +39,7 @@ pub fn classify(end: &EndReport, asked: Asked, spec: &TaskSpec) -> Outcome {
     match (asked, outcome) {
         (_, Outcome::Succeeded) => Outcome::Succeeded,
         (Asked::Cancel | Asked::Kill, _) => Outcome::Cancelled,
-        (Asked::No, outcome) => outcome,
+        (Asked::Nothing, outcome) => outcome,
     }
 }
 

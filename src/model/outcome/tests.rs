@@ -107,14 +107,14 @@ fn a_command_ends_by_its_exit_code_or_signal() {
         (stopped(End::Signalled(9), StopCause::Pids), "too many processes (its limit)"),
     ];
     for (end, expected) in table {
-        assert_eq!(sentence(&end, Asked::No, &shell()), expected, "{end:?}");
+        assert_eq!(sentence(&end, Asked::Nothing, &shell()), expected, "{end:?}");
     }
 }
 
 #[test]
 fn a_runner_told_to_end_while_nobody_asked_crashed() {
     let end = stopped(End::Signalled(15), StopCause::Asked { kill: false });
-    assert!(matches!(classify(&end, Asked::No, &shell()), Outcome::Crashed { .. }));
+    assert!(matches!(classify(&end, Asked::Nothing, &shell()), Outcome::Crashed { .. }));
     assert_eq!(classify(&end, Asked::Cancel, &shell()), Outcome::Cancelled);
 }
 
@@ -151,10 +151,10 @@ fn exit_0_after_the_request_is_no_success_since_many_programs_answer_term_with_i
 fn a_claude_run_that_had_finished_when_interrupted_succeeded_and_one_that_had_not_is_cancelled() {
     let asked = || stopped(End::Exited(0), StopCause::Asked { kill: false });
     assert_eq!(classify(&said(asked(), good()), Asked::Cancel, &claude()), Outcome::Succeeded);
-    assert_eq!(classify(&said(asked(), good()), Asked::No, &claude()), Outcome::Succeeded);
+    assert_eq!(classify(&said(asked(), good()), Asked::Nothing, &claude()), Outcome::Succeeded);
     let interrupted = ClaudeResult { subtype: "error_during_execution".to_owned(), ..bad(None) };
     assert_eq!(classify(&said(asked(), interrupted.clone()), Asked::Cancel, &claude()), Outcome::Cancelled);
-    assert!(matches!(classify(&said(asked(), interrupted), Asked::No, &claude()), Outcome::Crashed { .. }));
+    assert!(matches!(classify(&said(asked(), interrupted), Asked::Nothing, &claude()), Outcome::Crashed { .. }));
     let gated = TaskSpec { accept: gated().accept, ..claude() };
     assert_eq!(classify(&said(asked(), good()), Asked::Cancel, &gated), Outcome::Cancelled, "its gate never passed");
 }
@@ -165,7 +165,7 @@ fn a_program_that_cannot_start_may_be_tried_again_only_when_the_machine_was_shor
         [(libc::ENOENT, false), (libc::EACCES, false), (libc::E2BIG, false), (libc::EAGAIN, true), (libc::ENOMEM, true)]
     {
         let end = report(record(End::NotStarted { errno, why: "why".to_owned() }));
-        let outcome = classify(&end, Asked::No, &shell());
+        let outcome = classify(&end, Asked::Nothing, &shell());
         assert_eq!(outcome, Outcome::Unlaunchable { why: "why".to_owned(), transient: expected }, "{errno}");
     }
 }
@@ -182,15 +182,15 @@ fn the_gate_decides_after_a_success_and_only_then() {
         (exit(4), "exit 4"),
     ];
     for (end, expected) in table {
-        assert_eq!(sentence(&end, Asked::No, &gated()), expected, "{end:?}");
+        assert_eq!(sentence(&end, Asked::Nothing, &gated()), expected, "{end:?}");
     }
 }
 
 #[test]
 fn output_that_is_not_the_promised_result_fails_the_attempt() {
     let bad = Some(ResultFinding::Bad("line 1: not JSON".to_owned()));
-    assert_eq!(sentence(&EndReport { result: bad.clone(), ..exit(0) }, Asked::No, &shell()), "bad result: line 1: not JSON");
-    assert_eq!(sentence(&EndReport { result: bad, ..exit(2) }, Asked::No, &shell()), "exit 2");
+    assert_eq!(sentence(&EndReport { result: bad.clone(), ..exit(0) }, Asked::Nothing, &shell()), "bad result: line 1: not JSON");
+    assert_eq!(sentence(&EndReport { result: bad, ..exit(2) }, Asked::Nothing, &shell()), "exit 2");
 }
 
 #[test]
@@ -213,35 +213,35 @@ fn claude_succeeds_only_with_a_good_result_and_exit_0() {
         (no_calls, "error result: the prompt never reached the model: done"),
     ];
     for (end, expected) in table {
-        assert_eq!(sentence(&end, Asked::No, &claude()), expected, "{end:?}");
+        assert_eq!(sentence(&end, Asked::Nothing, &claude()), expected, "{end:?}");
     }
 }
 
 #[test]
 fn a_json_schema_must_have_been_met() {
     assert!(matches!(
-        classify(&said(exit(0), good()), Asked::No, &with_schema()),
+        classify(&said(exit(0), good()), Asked::Nothing, &with_schema()),
         Outcome::Failed { cause: FailCause::BadResult(_) }
     ));
     let structured = ClaudeResult { structured: true, ..good() };
-    assert_eq!(classify(&said(exit(0), structured), Asked::No, &with_schema()), Outcome::Succeeded);
+    assert_eq!(classify(&said(exit(0), structured), Asked::Nothing, &with_schema()), Outcome::Succeeded);
 }
 
 #[test]
 fn a_usage_limit_tells_when_it_is_lifted_if_that_was_said() {
     let mut end = said(exit(1), bad(Some(429)));
-    assert_eq!(classify(&end, Asked::No, &claude()), Outcome::Limited { resets_at: None });
+    assert_eq!(classify(&end, Asked::Nothing, &claude()), Outcome::Limited { resets_at: None });
     end.claude.as_mut().unwrap().limited = Some(ClaudeLimit { resets_at: Some(Utc(5000)) });
-    assert_eq!(classify(&end, Asked::No, &claude()), Outcome::Limited { resets_at: Some(Utc(5000)) });
+    assert_eq!(classify(&end, Asked::Nothing, &claude()), Outcome::Limited { resets_at: Some(Utc(5000)) });
     let turns = ClaudeResult { subtype: "error_max_turns".to_owned(), ..bad(None) };
     end.claude.as_mut().unwrap().result = Some(turns);
-    assert_eq!(sentence(&end, Asked::No, &claude()), "maximum number of turns reached");
+    assert_eq!(sentence(&end, Asked::Nothing, &claude()), "maximum number of turns reached");
 }
 
 #[test]
 fn claudes_words_become_one_harmless_line() {
     let long = ClaudeResult { text: Some(format!("API\u{1b}[2J Error:\n\n {}", "x".repeat(600))), ..bad(Some(400)) };
-    let said = sentence(&said(exit(1), long), Asked::No, &claude());
+    let said = sentence(&said(exit(1), long), Asked::Nothing, &claude());
     assert!(said.starts_with("error result: API [2J Error: xxx") && said.ends_with("x…"), "{said}");
     assert_eq!(said.chars().count(), "error result: ".len() + MAX_REASON + 1);
 }
