@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use tokio::sync::watch;
 
 use crate::model::change::Seq;
-use crate::model::ids::Address;
+pub use crate::model::core::Taken;
 use crate::model::message::{Command, Done, Refusal, RefusalCode};
 
 /// Takes an answer; called once, on the manager's thread, after the commit. Must not block.
@@ -29,17 +29,6 @@ pub enum ClientMessage {
         /// Takes one answer for each file that was in the outbox.
         reply: Reply<Vec<Taken>>,
     },
-}
-
-/// What became of one outbox file.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Taken {
-    /// Its order number.
-    pub seq: u32,
-    /// The task it queued, if it queued one.
-    pub task: Option<Address>,
-    /// Why it was refused, if it was.
-    pub refused: Option<String>,
 }
 
 /// A cheap, cloneable way to the manager. Dropping all of them does not stop it.

@@ -2,6 +2,7 @@
 
 pub mod handle;
 pub mod ports;
+pub mod turn;
 
 /// What arrives at the manager's thread.
 pub enum Message {

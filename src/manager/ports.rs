@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::attempt::{Progress, RunnerSpec};
-use crate::model::change::{Event, Origin, Seq, TaskResult};
-use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
+use crate::model::attempt::RunnerSpec;
+use crate::model::change::{Event, Seq};
+use crate::model::ids::{AttemptId, JobName, JobRef};
 use crate::model::message::{Answer, Page, Query, Refusal};
 use crate::model::report::{ClaudeReport, Report};
-use crate::model::spec::{ClaudeSpec, JobSpec, TaskSpec};
-use crate::model::state::TaskState;
+use crate::model::spec::ClaudeSpec;
+pub use crate::model::stored::{Loaded, StoredJob, StoredTask};
 use crate::model::time::Now;
 
 /// Where runners live. Every method returns at once; what happens is told through the [`ReportSink`] that the
@@ -100,61 +100,6 @@ pub trait Reader: Send + Sync {
     /// # Errors
     /// [`Refusal`] with `NotFound` (naming the near miss) or `Unavailable`.
     fn query(&self, query: &Query) -> Result<Page<Answer>, Refusal>;
-}
-
-/// What memory starts from.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
-    /// Jobs that are not over.
-    pub jobs: Vec<StoredJob>,
-    /// The highest job number ever used.
-    pub last_job: u32,
-    /// The newest event.
-    pub seq: Seq,
-    /// Whether everything is paused.
-    pub paused: bool,
-    /// Jobs set aside because a row of theirs could not be decoded, and why.
-    pub quarantined: Vec<(JobName, String)>,
-}
-
-/// A job as stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredJob {
-    /// Its number.
-    pub id: JobId,
-    /// Its name.
-    pub name: JobName,
-    /// Its definition.
-    pub spec: Arc<JobSpec>,
-    /// Whether a person paused it.
-    pub paused: bool,
-    /// Whether `on_failure: stop` took effect.
-    pub stopped: bool,
-    /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
-    pub tasks: Vec<StoredTask>,
-}
-
-/// A task as stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredTask {
-    /// Its place.
-    pub idx: TaskIdx,
-    /// Its definition.
-    pub spec: Arc<TaskSpec>,
-    /// Who queued it, if not the file.
-    pub origin: Option<Origin>,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Attempts opened so far: the number of the last one.
-    pub attempts: u32,
-    /// Attempts since the last requeue that spent the retry budget.
-    pub spent_retry: u32,
-    /// Attempts since the last requeue that spent the infrastructure budget.
-    pub spent_infra: u32,
-    /// Its result.
-    pub result: Option<TaskResult>,
-    /// How far it says it is.
-    pub progress: Option<Progress>,
 }
 
 /// A failed store operation.

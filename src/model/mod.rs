@@ -1,15 +1,18 @@
 //! The pure core: what airx decides, with no input or output, clock, randomness or threads.
 //!
 //! Everything here is a function of its arguments. Time comes in as [`time::Now`], random numbers as seeds, the
-//! outside world as [`engine`] inputs; what should happen comes out as changes (to be committed) and effects (to be
+//! outside world as [`core::Input`]; what should happen comes out as changes (to be committed) and effects (to be
 //! performed after the commit).
 
+pub mod added;
 pub mod attempt;
 pub mod change;
+pub mod core;
 pub mod ids;
 pub mod message;
 pub mod outcome;
 pub mod report;
 pub mod spec;
 pub mod state;
+pub mod stored;
 pub mod time;

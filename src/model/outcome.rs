@@ -10,7 +10,7 @@ use super::state::{FailCause, LostCause, Outcome};
 /// told by something else, such as the machine's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Asked {
-    /// None.
+    /// No end.
     #[default]
     Nothing,
     /// To end, with the grace.

@@ -1,0 +1,225 @@
+//! One turn of the manager: inputs in, one commit, effects out. The order is the point: effects only after the commit,
+//! and a failed commit leaves nothing behind in memory. The simulator runs this very code.
+
+use crate::model::core::{Core, Effect, Input, Limits, RequestId, Step};
+use crate::model::ids::{Address, JobName, JobRef};
+use crate::model::message::{Command, Refusal, RefusalCode};
+use crate::model::time::{Mono, Now};
+
+use super::ports::{Store, StoreError, StoreErrorKind};
+
+/// Longest wait before a store that failed is tried again, in milliseconds.
+const MAX_STORE_WAIT_MS: u64 = 5_000;
+
+/// The core together with its store.
+pub struct Turn<S> {
+    core: Core,
+    store: S,
+    limits: Limits,
+    seed: u64,
+    failing: Option<Failing>,
+    /// Commits that failed since the last one that did not.
+    strikes: u32,
+}
+
+/// The store refused a commit: memory is not to be trusted until it was read again.
+struct Failing {
+    error: StoreError,
+    retry_at: Mono,
+}
+
+/// What a turn led to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// To be performed, in order.
+    pub effects: Vec<Effect>,
+    /// The newest committed event, when this turn committed any.
+    pub seq: Option<crate::model::change::Seq>,
+    /// The store's refusal, when there is one.
+    pub error: Option<StoreError>,
+}
+
+impl<S: Store> Turn<S> {
+    /// Reads the store and begins. The first turn should get [`Input::Reconcile`].
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn begin(mut store: S, limits: Limits, seed: u64, now: Now) -> Result<Turn<S>, StoreError> {
+        let loaded = store.load()?;
+        let core = Core::load(limits.clone(), seed, loaded, now);
+        Ok(Turn { core, store, limits, seed, failing: None, strikes: 0 })
+    }
+
+    /// The state of the core, for looking at.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The store, for looking at.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// Why nothing can be committed at present.
+    pub fn failing(&self) -> Option<&StoreError> {
+        self.failing.as_ref().map(|failing| &failing.error)
+    }
+
+    /// Milliseconds until a timer of the core is due; none when only an input can change anything.
+    pub fn next_wake(&self, now: Now) -> Option<u64> {
+        if let Some(failing) = &self.failing {
+            return Some(failing.retry_at.0.saturating_sub(now.mono.0));
+        }
+        let (utc, mono) = self.core.next_wake();
+        let utc = utc.map(|at| at.since(now.utc));
+        let mono = mono.map(|at| at.0.saturating_sub(now.mono.0));
+        utc.into_iter().chain(mono).min()
+    }
+
+    /// Takes all inputs in, commits what they lead to as one group, and returns what to do.
+    pub fn run(&mut self, inputs: Vec<Input>, now: Now) -> Outcome {
+        let mut outcome = Outcome::default();
+        if let Err(error) = self.recover(now) {
+            refuse_all(inputs, &error, &mut outcome.effects);
+            outcome.error = Some(error);
+            return outcome;
+        }
+        let mut requests = Vec::new();
+        for input in inputs {
+            if let Input::Limits(limits) = &input {
+                self.limits = limits.clone();
+            }
+            let Input::Command(id, mut command) = input else {
+                if let Input::Intake(id, _) = &input {
+                    requests.push((*id, true));
+                }
+                self.core.handle(input, now);
+                continue;
+            };
+            requests.push((id, false));
+            match self.prepare(&mut command, now) {
+                Ok(()) => self.core.handle(Input::Command(id, command), now),
+                Err(refusal) => outcome.effects.push(Effect::Reply(id, Err(refusal))),
+            }
+        }
+        let Step { events, effects } = self.core.finish(now);
+        if events.is_empty() {
+            outcome.effects.extend(effects);
+            return outcome;
+        }
+        match self.store.commit(&events) {
+            Ok(seq) => {
+                self.strikes = 0;
+                outcome.seq = Some(seq);
+                outcome.effects.extend(effects);
+            }
+            Err(error) => {
+                // A manager that is told to leave leaves; everything else waits for the store.
+                outcome.effects = effects.into_iter().filter(|effect| *effect == Effect::Leave).collect();
+                for (id, intake) in requests {
+                    outcome.effects.push(refused(id, intake, &error));
+                }
+                self.fail(error.clone(), now);
+                outcome.error = Some(error);
+            }
+        }
+        outcome
+    }
+
+    /// After a failed commit: what memory believed is discarded and read again. Everything alive is inspected, since
+    /// reports may have been lost with it.
+    fn recover(&mut self, now: Now) -> Result<(), StoreError> {
+        let Some(failing) = &self.failing else { return Ok(()) };
+        if now.mono < failing.retry_at {
+            return Err(failing.error.clone());
+        }
+        match self.store.load() {
+            Ok(loaded) => {
+                self.core = Core::load(self.limits.clone(), self.seed, loaded, now);
+                self.core.handle(Input::Reconcile, now);
+                self.failing = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(error.clone(), now);
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes the failure; each one in a row doubles the wait.
+    fn fail(&mut self, error: StoreError, now: Now) {
+        let wait_ms = (100u64 << self.strikes.min(10)).min(MAX_STORE_WAIT_MS);
+        self.strikes = self.strikes.saturating_add(1);
+        self.failing = Some(Failing { error, retry_at: Mono(now.mono.0.saturating_add(wait_ms)) });
+    }
+
+    /// Brings what a command names into memory and fixes bare names to the newest submission.
+    fn prepare(&mut self, command: &mut Command, now: Now) -> Result<(), Refusal> {
+        match command {
+            Command::Submit { submission, key } => {
+                if let Some(key) = key.as_deref().filter(|key| !self.core.knows_key(key)) {
+                    if let Some(job) = self.store.submitted_as(key).map_err(|e| unavailable(&e))? {
+                        self.core.learn_key(key, job);
+                    }
+                }
+                self.learn_number(&submission.job.name)
+            }
+            Command::Add { job, .. } => self.bring_in(job, now),
+            Command::Requeue { targets, .. } | Command::Cancel { targets, .. } => {
+                targets.iter_mut().try_for_each(|Address { job, .. }| self.bring_in(job, now))
+            }
+            Command::Pause { job } | Command::Resume { job } => job.iter_mut().try_for_each(|job| self.bring_in(job, now)),
+            Command::Stop => Ok(()),
+        }
+    }
+
+    fn learn_number(&mut self, name: &str) -> Result<(), Refusal> {
+        if !self.core.knows_number(name) {
+            let number = self.store.last_number(name).map_err(|e| unavailable(&e))?;
+            self.core.learn_number(name, number);
+        }
+        Ok(())
+    }
+
+    fn bring_in(&mut self, job: &mut JobRef, now: Now) -> Result<(), Refusal> {
+        if job.number.is_none() {
+            self.learn_number(&job.name)?;
+            job.number = Some(self.core.number(&job.name)).filter(|number| *number > 0);
+        }
+        let Some(number) = job.number else { return Ok(()) };
+        if self.core.job(&JobName { name: job.name.clone(), number }).is_none() {
+            if let Some(stored) = self.store.load_job(job).map_err(|e| unavailable(&e))? {
+                self.core.insert(stored, now);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refuse_all(inputs: Vec<Input>, error: &StoreError, effects: &mut Vec<Effect>) {
+    for input in inputs {
+        match input {
+            Input::Command(id, Command::Stop) => {
+                effects.push(Effect::Reply(id, Ok(crate::model::message::Done::Stopping)));
+                effects.push(Effect::Leave);
+            }
+            Input::Command(id, _) => effects.push(refused(id, false, error)),
+            Input::Intake(id, _) => effects.push(refused(id, true, error)),
+            // Reports come again with the inspection that follows the next successful read.
+            _ => {}
+        }
+    }
+}
+
+fn refused(id: RequestId, intake: bool, error: &StoreError) -> Effect {
+    if intake { Effect::Took(id, Err(unavailable(error))) } else { Effect::Reply(id, Err(unavailable(error))) }
+}
+
+fn unavailable(error: &StoreError) -> Refusal {
+    let hint = match error.kind {
+        StoreErrorKind::Full => "free some disk space; nothing is lost, and airx goes on by itself".to_owned(),
+        _ => error.hint.clone(),
+    };
+    Refusal { code: RefusalCode::Unavailable, message: format!("nothing was changed: {}: {}", error.what, error.cause), hint }
+}

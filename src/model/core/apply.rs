@@ -1,0 +1,186 @@
+//! The only place where memory moves: a change is applied exactly as it will be committed.
+
+use crate::model::change::Change;
+use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::state::{Hold, Spends, TaskState};
+use crate::model::time::{Mono, Now};
+
+use super::job::{Job, Task};
+use super::{BACKSTOP_MS, Core, Live};
+
+impl Core {
+    /// Moves memory by one change.
+    pub(super) fn apply(&mut self, change: &Change, now: Now) {
+        match change {
+            Change::JobSubmitted { job, name, spec, key } => {
+                self.last_job = self.last_job.max(job.0);
+                self.numbers.insert(name.name.clone(), name.number);
+                if let Some(key) = key {
+                    self.keys.insert(key.clone(), name.clone());
+                }
+                self.by_name.insert(name.clone(), *job);
+                self.jobs.insert(*job, Job::new(*job, name.clone(), spec.clone()));
+            }
+            Change::TaskAdded { job: id, spec, origin, state, .. } => {
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.push(Task::new(spec.clone(), origin.clone(), state.clone()));
+                    if *state == TaskState::Queued {
+                        self.ready_jobs.insert(*id);
+                    }
+                }
+            }
+            Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state, now),
+            Change::TaskRequeued { job, task, state } => {
+                if let Some(task) = self.task_mut(*job, *task) {
+                    task.spent_retry = 0;
+                    task.spent_infra = 0;
+                    task.progress = None;
+                }
+                self.move_task(*job, *task, state, now);
+            }
+            Change::AttemptOpened { attempt, .. } => {
+                if let Some(task) = self.task_mut(attempt.job, attempt.task) {
+                    task.attempts = attempt.number;
+                    task.progress = None;
+                }
+                self.move_task(attempt.job, attempt.task, &TaskState::Starting { attempt: attempt.number }, now);
+            }
+            Change::AttemptStarted { attempt } => {
+                if let Some(TaskState::Starting { .. }) = self.task(attempt.job, attempt.task).map(|t| &t.state) {
+                    self.move_task(attempt.job, attempt.task, &TaskState::Running { attempt: attempt.number }, now);
+                }
+            }
+            Change::AttemptClosed { attempt, outcome, state, .. } => {
+                if let Some(task) = self.task_mut(attempt.job, attempt.task) {
+                    match outcome.spends() {
+                        Spends::Retry => task.spent_retry += 1,
+                        Spends::Infrastructure => task.spent_infra += 1,
+                        Spends::Nothing => {}
+                    }
+                }
+                self.move_task(attempt.job, attempt.task, state, now);
+            }
+            Change::ResultSet { attempt, result } => {
+                if let Some(task) = self.task_mut(attempt.job, attempt.task) {
+                    task.result = Some(result.clone());
+                }
+            }
+            Change::ProgressSet { attempt, progress } => {
+                if let Some(task) = self.task_mut(attempt.job, attempt.task) {
+                    task.progress = Some(progress.clone());
+                }
+            }
+            Change::JobMoved { job, state } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.state = *state;
+                }
+            }
+            Change::JobPaused { job, paused } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.paused = *paused;
+                }
+            }
+            Change::JobStopped { job, stopped } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.stopped = *stopped;
+                }
+            }
+            Change::AllPaused { paused } => self.paused = *paused,
+            Change::AttemptStale { .. } | Change::OutboxRefused { .. } => {}
+        }
+        if let Some(job) = change.job() {
+            self.touched.insert(job);
+        }
+    }
+
+    fn task_mut(&mut self, job: JobId, task: TaskIdx) -> Option<&mut Task> {
+        self.jobs.get_mut(&job)?.tasks.get_mut(task.0 as usize)
+    }
+
+    /// Gives a task its new state; timers, live attempts and ready jobs follow.
+    fn move_task(&mut self, id: JobId, idx: TaskIdx, state: &TaskState, now: Now) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(task) = job.tasks.get(idx.0 as usize) else { return };
+        let old = task.state.clone();
+        let limits = task.spec.limits.clone();
+        let gate_ms = task.spec.accept.as_ref().map(|gate| gate.timeout_ms);
+        job.set_state(idx, state.clone());
+        if job.has_ready() {
+            self.ready_jobs.insert(id);
+        } else {
+            self.ready_jobs.remove(&id);
+        }
+        if let Some(due) = due(&old) {
+            self.timers.remove(&(due, id, idx));
+        }
+        if let Some(due) = due(state) {
+            self.timers.insert((due, id, idx));
+        }
+        match (old.live_attempt(), state.live_attempt()) {
+            (Some(number), None) => {
+                self.live.remove(&AttemptId { job: id, task: idx, number });
+            }
+            (_, Some(number)) => {
+                let live = self.live.entry(AttemptId { job: id, task: idx, number }).or_default();
+                live.kill_at = match state {
+                    TaskState::Running { .. } => limits.timeout_ms.map(|timeout| {
+                        after(now, timeout + limits.grace_ms + gate_ms.map_or(0, |ms| ms + limits.grace_ms) + BACKSTOP_MS)
+                    }),
+                    TaskState::Cancelling { kill, .. } => Some(after(now, if *kill { 0 } else { limits.grace_ms } + BACKSTOP_MS)),
+                    _ => None,
+                };
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Derives what is not stored for a job that has just been brought in.
+    pub(super) fn index_job(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (name, number) = (job.name.name.clone(), job.name.number);
+        if job.has_ready() {
+            self.ready_jobs.insert(id);
+        }
+        let states: Vec<(TaskIdx, TaskState)> = job
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(_, task)| task.state.live_attempt().is_some() || due(&task.state).is_some())
+            .map(|(place, task)| (TaskIdx(u32::try_from(place).unwrap_or(u32::MAX)), task.state.clone()))
+            .collect();
+        for (idx, state) in states {
+            self.move_task(id, idx, &state, now);
+        }
+        self.touched.insert(id);
+        if self.numbers.contains_key(&name) {
+            self.learn_number(&name, number);
+        }
+    }
+}
+
+fn after(now: Now, millis: u64) -> Mono {
+    Mono(now.mono.0.saturating_add(millis))
+}
+
+/// When a held task has to be looked at again by itself.
+pub(super) fn due(state: &TaskState) -> Option<crate::model::time::Utc> {
+    match state {
+        TaskState::Held { hold: Hold::Retry { at, .. } } => Some(*at),
+        TaskState::Held { hold: Hold::Limit { until } } => Some(*until),
+        _ => None,
+    }
+}
+
+impl Live {
+    /// How often in a row no trace was found.
+    pub(super) fn miss(&mut self) -> u32 {
+        self.missing += 1;
+        self.missing
+    }
+
+    /// A trace was found.
+    pub(super) fn found(&mut self) {
+        self.missing = 0;
+        self.confirmed = true;
+    }
+}

@@ -1,0 +1,81 @@
+//! Cancel, kill, abandon.
+
+use crate::model::change::{AttemptFacts, Change};
+use crate::model::ids::{Address, AttemptId, JobId, TaskIdx};
+use crate::model::message::{CancelHow, Done, Refusal};
+use crate::model::state::{LostCause, Outcome, TaskEvent, TaskState, Verdict};
+use crate::model::time::Now;
+
+use super::{Core, Effect};
+
+impl Core {
+    pub(super) fn cancel(&mut self, targets: &[Address], all: bool, how: CancelHow, now: Now) -> Result<Done, Refusal> {
+        let mut resolved = Vec::new();
+        if all {
+            resolved.extend(self.jobs.keys().map(|id| (*id, None)));
+        }
+        // All addresses are resolved before anything is changed: one that is wrong refuses the whole command.
+        for target in targets {
+            resolved.push(self.resolve_address(target)?);
+        }
+        let mut count = 0;
+        for (job, task) in resolved {
+            match task {
+                Some(task) => {
+                    count += u32::from(self.cancel_task(job, task, how, now));
+                    self.after_terminal(job, task, now);
+                }
+                None => {
+                    // Of a whole job every task is cancelled; none is given up because of another.
+                    let total = self.jobs.get(&job).map_or(0, |job| job.tasks.len());
+                    for task in (0..u32::try_from(total).unwrap_or(u32::MAX)).map(TaskIdx) {
+                        count += u32::from(self.cancel_task(job, task, how, now));
+                    }
+                }
+            }
+        }
+        Ok(Done::Affected { count })
+    }
+
+    fn cancel_task(&mut self, id: JobId, idx: TaskIdx, how: CancelHow, now: Now) -> bool {
+        let Some(task) = self.task(id, idx) else { return false };
+        let before = task.state.clone();
+        if how == CancelHow::Abandon {
+            if let Some(number) = before.live_attempt() {
+                self.abandon(AttemptId { job: id, task: idx, number }, now);
+                return true;
+            }
+        }
+        let kill = how == CancelHow::Kill;
+        let Ok(state) = before.next(TaskEvent::Cancel { kill }) else { return false };
+        if state == before {
+            // Asked again: the backend hears it again (a first signal may have been lost), nothing is recorded.
+            if let Some(number) = state.live_attempt() {
+                self.effects.push(Effect::Stop { attempt: AttemptId { job: id, task: idx, number }, kill });
+            }
+            return false;
+        }
+        self.emit(Change::TaskMoved { job: id, task: idx, state: state.clone() }, now);
+        if let TaskState::Cancelling { attempt: number, kill } = state {
+            let attempt = AttemptId { job: id, task: idx, number };
+            // While launching, the start is awaited first; the stop follows its confirmation.
+            if self.live.get(&attempt).is_some_and(|live| live.confirmed) {
+                self.effects.push(Effect::Stop { attempt, kill });
+            }
+        }
+        true
+    }
+
+    /// A person decided not to wait for proof of the end.
+    fn abandon(&mut self, attempt: AttemptId, now: Now) {
+        let Some(task) = self.task(attempt.job, attempt.task) else { return };
+        let Ok(state) = task.state.next(TaskEvent::Over(Verdict::Cancelled)) else { return };
+        let facts = AttemptFacts {
+            notes: vec!["abandoned: a person decided not to wait for proof that it ended; it may still run".to_owned()],
+            ..AttemptFacts::default()
+        };
+        let outcome = Outcome::Lost { cause: LostCause::RunnerGone };
+        self.effects.push(Effect::Stop { attempt, kill: true });
+        self.close(attempt, outcome, facts, state, now);
+    }
+}

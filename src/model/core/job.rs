@@ -1,0 +1,198 @@
+//! A job and its tasks in memory, with what is derived from the rows: who waits for whom, counts, what is ready.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::attempt::Progress;
+use crate::model::change::{Origin, TaskResult};
+use crate::model::ids::{JobId, JobName, TaskIdx};
+use crate::model::spec::{JobSpec, TaskSpec};
+use crate::model::state::{Counts, JobState, TaskState};
+use crate::model::stored::{StoredJob, StoredTask};
+
+/// A job in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// Its name.
+    pub name: JobName,
+    /// Its definition.
+    pub spec: Arc<JobSpec>,
+    /// Whether a person paused it.
+    pub paused: bool,
+    /// Whether `on_failure: stop` took effect.
+    pub stopped: bool,
+    /// Where it stands: always `counts.job_state()` once a turn is finished.
+    pub state: JobState,
+    /// Its tasks, by [`TaskIdx`].
+    pub tasks: Vec<Task>,
+    /// Its tasks by state.
+    pub counts: Counts,
+    /// Tasks by id.
+    pub(super) by_id: HashMap<String, TaskIdx>,
+    /// Tasks queued at run time, by who queued them under which key.
+    pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
+    /// Queued tasks by pool, in order.
+    pub(super) ready: BTreeMap<String, BTreeSet<TaskIdx>>,
+}
+
+/// A task in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its definition.
+    pub spec: Arc<TaskSpec>,
+    /// Who queued it, if not the file.
+    pub origin: Option<Origin>,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Attempts opened so far.
+    pub attempts: u32,
+    /// Attempts since the last requeue that spent the retry budget.
+    pub spent_retry: u32,
+    /// Attempts since the last requeue that spent the infrastructure budget.
+    pub spent_infra: u32,
+    /// Its result.
+    pub result: Option<TaskResult>,
+    /// How far it says it is.
+    pub progress: Option<Progress>,
+    /// Places of the tasks it needs.
+    pub(super) needs: Vec<TaskIdx>,
+    /// Places of the tasks that need it.
+    pub(super) dependents: Vec<TaskIdx>,
+    /// How many of `needs` are not completed.
+    pub(super) unmet: u32,
+}
+
+impl Task {
+    pub(super) fn new(spec: Arc<TaskSpec>, origin: Option<Origin>, state: TaskState) -> Task {
+        Task {
+            spec,
+            origin,
+            state,
+            attempts: 0,
+            spent_retry: 0,
+            spent_infra: 0,
+            result: None,
+            progress: None,
+            needs: Vec::new(),
+            dependents: Vec::new(),
+            unmet: 0,
+        }
+    }
+}
+
+impl Job {
+    /// An empty job, before its tasks.
+    pub(super) fn new(id: JobId, name: JobName, spec: Arc<JobSpec>) -> Job {
+        Job {
+            id,
+            name,
+            spec,
+            paused: false,
+            stopped: false,
+            state: JobState::Waiting,
+            tasks: Vec::new(),
+            counts: Counts::default(),
+            by_id: HashMap::new(),
+            by_key: BTreeMap::new(),
+            ready: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn from_stored(stored: StoredJob) -> Job {
+        let mut job = Job::new(stored.id, stored.name, stored.spec);
+        job.paused = stored.paused;
+        job.stopped = stored.stopped;
+        for StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } in stored.tasks {
+            let task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
+            job.push(task);
+        }
+        // Needs may name tasks that come later in the file.
+        job.link_from(0);
+        job.state = job.counts.job_state();
+        job
+    }
+
+    /// Adds a task without linking its needs.
+    pub(super) fn push(&mut self, task: Task) -> TaskIdx {
+        let idx = TaskIdx(u32::try_from(self.tasks.len()).expect("jobs are bounded to MAX_TASKS, far below 2^32"));
+        self.counts.add(task.state.kind());
+        self.by_id.insert(task.spec.id.clone(), idx);
+        if let Some(origin) = &task.origin {
+            self.by_key.insert((origin.parent, origin.key.clone()), idx);
+        }
+        if task.state == TaskState::Queued {
+            self.ready.entry(self.pool_of(&task.spec).to_owned()).or_default().insert(idx);
+        }
+        self.tasks.push(task);
+        idx
+    }
+
+    /// Resolves the needs of the tasks from `first` on. Needs that name no task (checked before) are left out.
+    pub(super) fn link_from(&mut self, first: usize) {
+        for place in first..self.tasks.len() {
+            let idx = TaskIdx(u32::try_from(place).unwrap_or(u32::MAX));
+            let needs: Vec<TaskIdx> = self.tasks[place].spec.needs.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+            let mut unmet = 0;
+            for need in &needs {
+                let needed = &mut self.tasks[need.0 as usize];
+                needed.dependents.push(idx);
+                unmet += u32::from(needed.state != TaskState::Completed);
+            }
+            let task = &mut self.tasks[place];
+            task.needs = needs;
+            task.unmet = unmet;
+        }
+    }
+
+    /// The pool whose slot a task takes.
+    pub(super) fn pool_of<'a>(&'a self, task: &'a TaskSpec) -> &'a str {
+        task.pool.as_deref().unwrap_or(&self.spec.pool)
+    }
+
+    /// The task of this id.
+    pub fn find(&self, id: &str) -> Option<TaskIdx> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(super) fn get(&self, task: TaskIdx) -> Option<&Task> {
+        self.tasks.get(task.0 as usize)
+    }
+
+    /// Gives a task its new state and keeps everything derived from it in step.
+    pub(super) fn set_state(&mut self, idx: TaskIdx, state: TaskState) {
+        let Some(task) = self.tasks.get_mut(idx.0 as usize) else { return };
+        let old = std::mem::replace(&mut task.state, state.clone());
+        self.counts.remove(old.kind());
+        self.counts.add(state.kind());
+        let spec = task.spec.clone();
+        let (was, is) = (old == TaskState::Completed, state == TaskState::Completed);
+        if was != is {
+            for dependent in task.dependents.clone() {
+                if let Some(dependent) = self.tasks.get_mut(dependent.0 as usize) {
+                    dependent.unmet = if is { dependent.unmet.saturating_sub(1) } else { dependent.unmet + 1 };
+                }
+            }
+        }
+        if (old == TaskState::Queued) != (state == TaskState::Queued) {
+            let pool = self.pool_of(&spec).to_owned();
+            let ready = self.ready.entry(pool).or_default();
+            if state == TaskState::Queued {
+                ready.insert(idx);
+            } else {
+                ready.remove(&idx);
+            }
+        }
+    }
+
+    /// Whether anything is ready to start.
+    pub(super) fn has_ready(&self) -> bool {
+        self.ready.values().any(|tasks| !tasks.is_empty())
+    }
+
+    /// Whether one of the needed tasks can never complete without a person.
+    pub(super) fn needs_hopeless(&self, needs: &[TaskIdx]) -> bool {
+        needs.iter().filter_map(|n| self.get(*n)).any(|n| n.state.is_terminal() && n.state != TaskState::Completed)
+    }
+}

@@ -1,0 +1,336 @@
+//! The manager's mind: all jobs that are not over, and what to do about everything that happens to them.
+//!
+//! [`Core::handle`] takes one input after the other, [`Core::finish`] hands out what they led to: events to commit, then
+//! effects to perform. Memory moves only by [`Core::apply`] of the very changes that are committed.
+
+mod apply;
+mod cancel;
+mod commands;
+mod job;
+mod outbox;
+mod reports;
+mod requeue;
+mod retry;
+mod schedule;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+pub use job::{Job, Task};
+pub use outbox::Taken;
+
+use super::change::{Change, Event, TaskResult};
+use super::ids::{AttemptId, JobId, JobName, TaskIdx};
+use super::message::{Command, Done, Refusal};
+use super::report::Report;
+use super::spec::{JobSpec, TaskSpec};
+use super::stored::{Loaded, StoredJob};
+use super::time::{Mono, Now, Utc};
+
+/// Attempts that may be lost to the infrastructure before a task fails, counted since the last requeue.
+pub const INFRASTRUCTURE_RETRIES: u32 = 3;
+/// After a runner's own deadline and grace the manager waits this long before it kills: the runner itself may be stopped.
+pub const BACKSTOP_MS: u64 = 30_000;
+/// Generations of tasks that tasks queue.
+pub const MAX_DEPTH: u32 = 10;
+/// Tasks that one task may queue.
+pub const MAX_ADDED_BY_TASK: u32 = 10_000;
+
+/// What the core has to know of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Slots by pool.
+    pub slots: BTreeMap<String, u32>,
+}
+
+/// Names a request whose answer is awaited.
+pub type RequestId = u64;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A client asks. Jobs it names must have been brought in by [`Core::insert`].
+    Command(RequestId, Command),
+    /// A task asks to look into its outbox.
+    Intake(RequestId, AttemptId),
+    /// A backend reports.
+    Report(Report),
+    /// A secret that held this task can be resolved now.
+    SecretsReady(JobId, TaskIdx),
+    /// The attempt cannot be launched before a secret is there; nothing was started.
+    SecretMissing {
+        /// Which.
+        attempt: AttemptId,
+        /// Which variable, and why.
+        what: String,
+    },
+    /// Time passed: timers, backstops.
+    Tick,
+    /// Compare everything with reality (at the start, and at every poll interval).
+    Reconcile,
+    /// Whether there is too little room on the disk to launch anything.
+    DiskLow(bool),
+    /// The configuration changed.
+    Limits(Limits),
+}
+
+/// Something to do after the commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the backend to start the attempt.
+    Launch(Box<Launch>),
+    /// Ask the backend to end it.
+    Stop {
+        /// Which.
+        attempt: AttemptId,
+        /// Insist.
+        kill: bool,
+    },
+    /// Ask the backend what is there.
+    Inspect(Vec<AttemptId>),
+    /// Ask the backend to look into the outbox.
+    Intake(AttemptId),
+    /// The attempt is closed; the backend may forget it.
+    Forget(AttemptId),
+    /// See whether the secrets of this task can be resolved now.
+    CheckSecrets(Box<Launch>),
+    /// Answer a command.
+    Reply(RequestId, Result<Done, Refusal>),
+    /// Answer a task that asked to look into its outbox.
+    Took(RequestId, Result<Vec<Taken>, Refusal>),
+    /// The manager shall leave.
+    Leave,
+}
+
+/// What is needed to compose an attempt's launch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// Which.
+    pub attempt: AttemptId,
+    /// The job's full name.
+    pub name: JobName,
+    /// The job.
+    pub job: Arc<JobSpec>,
+    /// The task.
+    pub task: Arc<TaskSpec>,
+    /// Results of the tasks it can see: all it needs, directly or not.
+    pub results: Vec<(String, TaskResult)>,
+    /// Session id for a Claude run.
+    pub session: Option<String>,
+}
+
+/// What a turn led to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be committed, in order, all or nothing.
+    pub events: Vec<Event>,
+    /// To be performed after that, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// An attempt that may be alive, beyond what is stored.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// When the manager should insist by itself.
+    pub kill_at: Option<Mono>,
+    /// Whether the backend has confirmed it to this manager.
+    pub confirmed: bool,
+    /// Inspections in a row that found no trace of it.
+    missing: u32,
+    /// What became of its outbox, by order number.
+    taken: BTreeMap<u32, Taken>,
+    /// Requests that wait for the next look into the outbox.
+    waiting: Vec<RequestId>,
+}
+
+/// All jobs that are not over, and what was decided but not yet handed out.
+#[derive(Debug, Clone)]
+pub struct Core {
+    limits: Limits,
+    seed: u64,
+    jobs: BTreeMap<JobId, Job>,
+    by_name: HashMap<JobName, JobId>,
+    /// Highest submission number by name, as far as known.
+    numbers: HashMap<String, u32>,
+    /// Submissions by idempotency key, as far as known.
+    keys: HashMap<String, JobName>,
+    last_job: u32,
+    paused: bool,
+    disk_low: bool,
+    leaving: bool,
+    live: BTreeMap<AttemptId, Live>,
+    timers: BTreeSet<(Utc, JobId, TaskIdx)>,
+    ready_jobs: BTreeSet<JobId>,
+    touched: BTreeSet<JobId>,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    /// An empty core. `seed` belongs to the home and stays the same: it spreads retries and names Claude sessions, so that an
+    /// attempt that is launched again after a crash gets the session that was recorded for it.
+    pub fn new(limits: Limits, seed: u64) -> Core {
+        Core {
+            limits,
+            seed,
+            jobs: BTreeMap::new(),
+            by_name: HashMap::new(),
+            numbers: HashMap::new(),
+            keys: HashMap::new(),
+            last_job: 0,
+            paused: false,
+            disk_low: false,
+            leaving: false,
+            live: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            ready_jobs: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            events: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// A core with what the store holds. Everything that may be alive has to be inspected: send [`Input::Reconcile`].
+    pub fn load(limits: Limits, seed: u64, loaded: Loaded, now: Now) -> Core {
+        let mut core = Core::new(limits, seed);
+        core.paused = loaded.paused;
+        core.last_job = loaded.last_job;
+        for job in loaded.jobs {
+            core.insert(job, now);
+        }
+        core
+    }
+
+    /// Brings a stored job into memory; one that is there already is left alone.
+    pub fn insert(&mut self, stored: StoredJob, now: Now) {
+        if self.jobs.contains_key(&stored.id) {
+            return;
+        }
+        let id = stored.id;
+        let job = Job::from_stored(stored);
+        self.by_name.insert(job.name.clone(), id);
+        self.jobs.insert(id, job);
+        self.last_job = self.last_job.max(id.0);
+        self.index_job(id, now);
+    }
+
+    /// Takes in one input. Its effects come with [`Core::finish`].
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Command(request, command) => {
+                let answer = self.command(command, now);
+                self.effects.push(Effect::Reply(request, answer));
+            }
+            Input::Intake(request, attempt) => self.intake(request, attempt),
+            Input::Report(report) => self.report(report, now),
+            Input::SecretsReady(job, task) => self.release(job, task, now),
+            Input::SecretMissing { attempt, what } => self.secret_missing(attempt, what, now),
+            Input::Tick => self.tick(now),
+            Input::Reconcile => {
+                self.tick(now);
+                self.clamp_waits(now);
+                let live: Vec<AttemptId> = self.live.keys().copied().collect();
+                if !live.is_empty() {
+                    self.effects.push(Effect::Inspect(live));
+                }
+                self.check_held_secrets();
+                self.evict();
+            }
+            Input::DiskLow(low) => self.disk_low = low,
+            Input::Limits(limits) => self.limits = limits,
+        }
+    }
+
+    /// Ends a turn: derives job states, starts what has room, and hands out everything decided since the last call.
+    pub fn finish(&mut self, now: Now) -> Step {
+        self.schedule(now);
+        self.move_jobs(now);
+        Step { events: std::mem::take(&mut self.events), effects: std::mem::take(&mut self.effects) }
+    }
+
+    /// When the next timer is due, on the wall clock, and the next backstop, on the monotonic one.
+    pub fn next_wake(&self) -> (Option<Utc>, Option<Mono>) {
+        (self.timers.first().map(|t| t.0), self.live.values().filter_map(|l| l.kill_at).min())
+    }
+
+    /// The job of this name, when it is in memory.
+    pub fn job(&self, name: &JobName) -> Option<&Job> {
+        self.by_name.get(name).and_then(|id| self.jobs.get(id))
+    }
+
+    /// All jobs in memory.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Attempts that may be alive.
+    pub fn live(&self) -> &BTreeMap<AttemptId, Live> {
+        &self.live
+    }
+
+    /// Whether the highest submission number of this name is known.
+    pub fn knows_number(&self, name: &str) -> bool {
+        self.numbers.contains_key(name)
+    }
+
+    /// Tells the highest submission number of a name, from the store.
+    pub fn learn_number(&mut self, name: &str, number: u32) {
+        let known = self.numbers.entry(name.to_owned()).or_insert(0);
+        *known = (*known).max(number);
+    }
+
+    /// The highest submission number of this name, 0 when there is none or it is not known.
+    pub fn number(&self, name: &str) -> u32 {
+        self.numbers.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether this submission key was seen since the start.
+    pub fn knows_key(&self, key: &str) -> bool {
+        self.keys.contains_key(key)
+    }
+
+    /// Tells under which name a submission key was used, from the store.
+    pub fn learn_key(&mut self, key: &str, job: JobName) {
+        self.keys.insert(key.to_owned(), job);
+    }
+
+    /// Decides a change: memory moves at once, the event waits for the commit.
+    fn emit(&mut self, change: Change, now: Now) {
+        self.apply(&change, now);
+        self.events.push(Event { at: now.utc, change });
+    }
+
+    fn task(&self, job: JobId, task: TaskIdx) -> Option<&Task> {
+        self.jobs.get(&job)?.tasks.get(task.0 as usize)
+    }
+
+    /// Derived job states follow what happened to their tasks.
+    fn move_jobs(&mut self, now: Now) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(job) = self.jobs.get(&id) else { continue };
+            let state = job.counts.job_state();
+            if state != job.state {
+                self.emit(Change::JobMoved { job: id, state }, now);
+            }
+        }
+        self.touched.clear();
+    }
+
+    /// Jobs that are over leave memory; commands that name them bring them back.
+    fn evict(&mut self) {
+        let over: Vec<JobId> = self
+            .jobs
+            .values()
+            .filter(|job| job.state.is_terminal() && job.counts.job_state() == job.state && !self.touched.contains(&job.id))
+            .map(|job| job.id)
+            .collect();
+        for id in over {
+            if let Some(job) = self.jobs.remove(&id) {
+                self.by_name.remove(&job.name);
+            }
+        }
+    }
+}

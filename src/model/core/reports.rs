@@ -1,0 +1,223 @@
+//! Reports of backends: confirmations, ends, and what no trace is left of.
+
+use crate::model::attempt::ExitRecord;
+use crate::model::change::{AttemptFacts, Change};
+use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::outcome::{Asked, classify};
+use crate::model::report::{EndReport, ExitFinding, Report, ResultFinding};
+use crate::model::spec::OnFailure;
+use crate::model::state::{Hold, LostCause, Outcome, SkipReason, TaskEvent, TaskState, Verdict};
+use crate::model::time::Now;
+
+use super::{Core, Effect};
+
+/// Inspections in a row without a trace before a confirmed attempt counts as lost.
+const MISSES: u32 = 2;
+
+impl Core {
+    pub(super) fn report(&mut self, report: Report, now: Now) {
+        let attempt = report.attempt();
+        if !self.live.contains_key(&attempt) {
+            self.late(report, now);
+            return;
+        }
+        match report {
+            Report::Started { .. } | Report::Live { .. } => self.confirmed(attempt, now),
+            Report::LaunchFailed { why, transient, .. } => {
+                let outcome = match self.asked(attempt) {
+                    Asked::Nothing => Outcome::Unlaunchable { why, transient },
+                    _ => Outcome::Cancelled,
+                };
+                self.end(attempt, outcome, AttemptFacts::default(), now);
+            }
+            Report::NeverStarted { .. } => self.no_trace(attempt, now),
+            Report::Outbox { items, .. } => {
+                self.take_outbox(attempt, items, now);
+                self.answer_intakes(attempt);
+            }
+            Report::Over { outbox, end, .. } => {
+                // What the task asked for counts before its end does: its sub-tasks must be there when it is over.
+                self.take_outbox(attempt, outbox, now);
+                self.answer_intakes(attempt);
+                self.over(attempt, *end, now);
+            }
+        }
+    }
+
+    /// A report about an attempt that is closed: recorded when it tells of an end, and changes nothing.
+    fn late(&mut self, report: Report, now: Now) {
+        let attempt = report.attempt();
+        match report {
+            Report::Over { end, .. } => {
+                let known = self.task(attempt.job, attempt.task).is_some_and(|task| task.attempts >= attempt.number);
+                if known {
+                    let what = match end.exit {
+                        ExitFinding::Record(record) => format!("it ended after all: {:?}", record.end),
+                        ExitFinding::Missing { .. } => "it is gone without a record".to_owned(),
+                    };
+                    self.emit(Change::AttemptStale { attempt, what }, now);
+                }
+                self.effects.push(Effect::Forget(attempt));
+            }
+            // Alive although closed: only after `abandon`. It must not go on unseen.
+            Report::Started { .. } | Report::Live { .. } => self.effects.push(Effect::Stop { attempt, kill: true }),
+            Report::LaunchFailed { .. } | Report::NeverStarted { .. } | Report::Outbox { .. } => {}
+        }
+    }
+
+    fn confirmed(&mut self, attempt: AttemptId, now: Now) {
+        if let Some(live) = self.live.get_mut(&attempt) {
+            live.found();
+        }
+        match self.task(attempt.job, attempt.task).map(|task| task.state.clone()) {
+            Some(TaskState::Starting { .. }) => self.emit(Change::AttemptStarted { attempt }, now),
+            // Cancelled while it was launching (or before this manager started): now there is something to stop.
+            Some(TaskState::Cancelling { kill, .. }) => self.effects.push(Effect::Stop { attempt, kill }),
+            _ => {}
+        }
+    }
+
+    /// No trace: before the confirmation it is launched (again) under the same number, after a cancel it is over.
+    fn no_trace(&mut self, attempt: AttemptId, now: Now) {
+        let Some(live) = self.live.get_mut(&attempt) else { return };
+        let misses = live.miss();
+        let confirmed = live.confirmed;
+        match self.task(attempt.job, attempt.task).map(|task| task.state.clone()) {
+            Some(TaskState::Starting { .. }) if !confirmed => {
+                if let Some(launch) = self.launch(attempt) {
+                    self.effects.push(Effect::Launch(Box::new(launch)));
+                }
+            }
+            Some(TaskState::Cancelling { .. }) if !confirmed => {
+                self.end(attempt, Outcome::Cancelled, AttemptFacts::default(), now);
+            }
+            _ if misses >= MISSES => {
+                let facts = AttemptFacts { notes: vec!["its directory is gone".to_owned()], ..AttemptFacts::default() };
+                self.end(attempt, Outcome::Lost { cause: LostCause::RunnerGone }, facts, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn over(&mut self, attempt: AttemptId, end: EndReport, now: Now) {
+        let Some(task) = self.task(attempt.job, attempt.task) else { return };
+        let outcome = classify(&end, self.asked(attempt), &task.spec);
+        let own_result = self.live.get(&attempt).is_some_and(super::Live::has_result);
+        let EndReport { exit, result, claude, notes } = end;
+        let mut facts = match exit {
+            ExitFinding::Record(record) => facts_of(*record),
+            ExitFinding::Missing { .. } => AttemptFacts::default(),
+        };
+        facts.notes.extend(notes);
+        facts.claude = claude.map(|claude| claude.facts);
+        // A value set by `airx result` goes before what the output says.
+        if let (Outcome::Succeeded, Some(ResultFinding::Value(result)), false) = (&outcome, result, own_result) {
+            self.emit(Change::ResultSet { attempt, result }, now);
+        }
+        self.end(attempt, outcome, facts, now);
+    }
+
+    /// Records the outcome and what it means for the task.
+    fn end(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, now: Now) {
+        let verdict = self.verdict(attempt, &outcome, now);
+        let Some(task) = self.task(attempt.job, attempt.task) else { return };
+        let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
+        self.close(attempt, outcome, facts, state, now);
+    }
+
+    /// Closes an attempt; what waits for its task is looked at.
+    pub(super) fn close(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, state: TaskState, now: Now) {
+        for request in self.live.get_mut(&attempt).map(super::Live::take_waiting).unwrap_or_default() {
+            self.effects.push(Effect::Took(request, Ok(Vec::new())));
+        }
+        self.emit(Change::AttemptClosed { attempt, outcome, facts: Box::new(facts), state }, now);
+        self.effects.push(Effect::Forget(attempt));
+        self.after_terminal(attempt.job, attempt.task, now);
+    }
+
+    /// Held back by a secret: the attempt is closed without having run, the task waits.
+    pub(super) fn secret_missing(&mut self, attempt: AttemptId, what: String, now: Now) {
+        let Some(task) = self.task(attempt.job, attempt.task) else { return };
+        if task.state.live_attempt() != Some(attempt.number) {
+            return;
+        }
+        let verdict = match task.state {
+            TaskState::Cancelling { .. } => Verdict::Cancelled,
+            _ => Verdict::Again(Hold::Secret { what: what.clone() }),
+        };
+        let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
+        let outcome = Outcome::Unlaunchable { why: what, transient: true };
+        self.close(attempt, outcome, AttemptFacts::default(), state, now);
+    }
+
+    /// What follows from a task's end for those that need it, and for the job.
+    pub(super) fn after_terminal(&mut self, id: JobId, idx: TaskIdx, now: Now) {
+        // A list of its own instead of recursion: a chain may have 100,000 links.
+        let mut work = vec![idx];
+        while let Some(task) = work.pop().and_then(|idx| self.task(id, idx)) {
+            let completed = task.state == TaskState::Completed;
+            if !task.state.is_terminal() {
+                continue;
+            }
+            for dependent in task.dependents.clone() {
+                let Some(found) = self.task(id, dependent) else { continue };
+                let event = match (completed, found.unmet) {
+                    (true, 0) => TaskEvent::DepsMet,
+                    (true, _) => continue,
+                    (false, _) => TaskEvent::UpstreamFailed,
+                };
+                let Ok(state) = found.state.next(event) else { continue };
+                self.emit(Change::TaskMoved { job: id, task: dependent, state }, now);
+                if !completed {
+                    work.push(dependent);
+                }
+            }
+        }
+        if self.task(id, idx).is_some_and(|task| task.state == TaskState::Failed) {
+            self.stop_job(id, now);
+        }
+    }
+
+    /// `on_failure: stop`: nothing new starts, what has not started is skipped.
+    fn stop_job(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if job.stopped || job.spec.on_failure != OnFailure::Stop {
+            return;
+        }
+        self.emit(Change::JobStopped { job: id, stopped: true }, now);
+        let waiting: Vec<(TaskIdx, TaskState)> = self
+            .jobs
+            .get(&id)
+            .map(|job| (0u32..).map(TaskIdx).zip(&job.tasks).map(|(idx, task)| (idx, task.state.clone())).collect())
+            .unwrap_or_default();
+        for (task, state) in waiting {
+            if let Ok(state) = state.next(TaskEvent::Skip(SkipReason::Stopped)) {
+                self.emit(Change::TaskMoved { job: id, task, state }, now);
+            }
+        }
+    }
+
+    /// Whether, and how, the end of this attempt was asked for.
+    fn asked(&self, attempt: AttemptId) -> Asked {
+        match self.task(attempt.job, attempt.task).map(|task| &task.state) {
+            Some(TaskState::Cancelling { kill: true, .. }) => Asked::Kill,
+            Some(TaskState::Cancelling { kill: false, .. }) => Asked::Cancel,
+            _ => Asked::Nothing,
+        }
+    }
+}
+
+fn facts_of(record: ExitRecord) -> AttemptFacts {
+    AttemptFacts {
+        started: Some(record.started),
+        ended: Some(record.ended),
+        elapsed_ms: record.elapsed_ms,
+        out_bytes: record.out_bytes,
+        err_bytes: record.err_bytes,
+        cpu_ms: record.cpu_ms,
+        max_rss_kib: record.max_rss_kib,
+        leftovers: record.leftovers,
+        notes: record.notes,
+        claude: None,
+    }
+}

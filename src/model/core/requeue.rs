@@ -1,0 +1,126 @@
+//! Running finished tasks again, and bringing back what was given up because of them.
+
+use std::collections::BTreeSet;
+
+use crate::model::change::Change;
+use crate::model::ids::{Address, JobId, TaskIdx};
+use crate::model::message::{Done, Refusal, RefusalCode, RequeueWhich};
+use crate::model::state::{SkipReason, TaskEvent, TaskState};
+use crate::model::time::Now;
+
+use super::Core;
+
+impl Core {
+    pub(super) fn requeue(&mut self, targets: &[Address], which: RequeueWhich, now: Now) -> Result<Done, Refusal> {
+        let mut chosen: BTreeSet<(JobId, TaskIdx)> = BTreeSet::new();
+        for target in targets {
+            match self.resolve_address(target)? {
+                (job, Some(task)) => {
+                    let state = self.task(job, task).map(|task| &task.state);
+                    if let Some(state) = state.filter(|state| !state.is_terminal() && !matches!(state, TaskState::Held { .. })) {
+                        return Err(Refusal {
+                            code: RefusalCode::Conflict,
+                            message: format!("`{target}` is {}", state.kind().word()),
+                            hint: if state.live_attempt().is_some() {
+                                format!("cancel it first: `airx cancel {target}`")
+                            } else {
+                                "it will run by itself".to_owned()
+                            },
+                        });
+                    }
+                    chosen.insert((job, task));
+                }
+                (job, None) => chosen.extend(self.in_job(job, which).into_iter().map(|task| (job, task))),
+            }
+        }
+        let jobs: BTreeSet<JobId> = chosen.iter().map(|(job, _)| *job).collect();
+        for job in &jobs {
+            if self.jobs.get(job).is_some_and(|job| job.stopped) {
+                self.emit(Change::JobStopped { job: *job, stopped: false }, now);
+            }
+        }
+        // First all of them leave their end, then what waits for them is looked at, so that order does not matter.
+        for (job, task) in &chosen {
+            self.requeue_task(*job, *task, false, now);
+        }
+        for (job, task) in &chosen {
+            self.reset_dependents(*job, *task, now);
+        }
+        for (job, task) in &chosen {
+            self.ready_if_met(*job, *task, now);
+        }
+        for job in jobs {
+            self.revive_skipped(job, now);
+        }
+        Ok(Done::Affected { count: u32::try_from(chosen.len()).unwrap_or(u32::MAX) })
+    }
+
+    fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<TaskIdx> {
+        let Some(job) = self.jobs.get(&job) else { return Vec::new() };
+        let wanted = |state: &TaskState| match which {
+            RequeueWhich::Failed => matches!(state, TaskState::Failed | TaskState::Cancelled),
+            RequeueWhich::All => state.is_terminal(),
+        };
+        (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(&task.state)).map(|(idx, _)| idx).collect()
+    }
+
+    fn requeue_task(&mut self, job: JobId, task: TaskIdx, ready: bool, now: Now) {
+        let Some(found) = self.task(job, task) else { return };
+        if let Ok(state) = found.state.next(TaskEvent::Requeue { ready }) {
+            self.emit(Change::TaskRequeued { job, task, state }, now);
+        }
+    }
+
+    /// Descendants that were given up return to pending, those that wait for room wait for this task again.
+    fn reset_dependents(&mut self, job: JobId, task: TaskIdx, now: Now) {
+        let mut work = vec![task];
+        while let Some(task) = work.pop() {
+            let dependents = self.task(job, task).map(|task| task.dependents.clone()).unwrap_or_default();
+            for dependent in dependents {
+                let Some(found) = self.task(job, dependent) else { continue };
+                let hopeless = self.jobs.get(&job).is_some_and(|job| job.needs_hopeless(&found.needs));
+                let given_up = matches!(found.state, TaskState::UpstreamFailed | TaskState::Skipped { .. });
+                if hopeless && given_up {
+                    continue;
+                }
+                if let Ok(state) = found.state.next(TaskEvent::Reset) {
+                    self.emit(Change::TaskMoved { job, task: dependent, state }, now);
+                    if given_up {
+                        work.push(dependent);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A pending task whose needs are all completed becomes ready; one that needs a hopeless task is given up again.
+    fn ready_if_met(&mut self, job: JobId, task: TaskIdx, now: Now) {
+        let Some(found) = self.task(job, task) else { return };
+        if found.state != TaskState::Pending {
+            return;
+        }
+        if found.unmet == 0 {
+            self.emit(Change::TaskMoved { job, task, state: TaskState::Queued }, now);
+        } else if self.jobs.get(&job).is_some_and(|job| job.needs_hopeless(&found.needs)) {
+            self.emit(Change::TaskMoved { job, task, state: TaskState::UpstreamFailed }, now);
+            self.after_terminal(job, task, now);
+        }
+    }
+
+    /// Tasks that `on_failure: stop` skipped get their turn again once the stop is lifted.
+    fn revive_skipped(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let skipped: Vec<TaskIdx> = (0u32..)
+            .map(TaskIdx)
+            .zip(&job.tasks)
+            .filter(|(_, task)| task.state == TaskState::Skipped { why: SkipReason::Stopped })
+            .map(|(idx, _)| idx)
+            .collect();
+        for task in &skipped {
+            self.emit(Change::TaskMoved { job: id, task: *task, state: TaskState::Pending }, now);
+        }
+        for task in skipped {
+            self.ready_if_met(id, task, now);
+        }
+    }
+}

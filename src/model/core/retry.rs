@@ -1,0 +1,74 @@
+//! What an outcome means for its task: done, failed, or another attempt, and when.
+
+use crate::model::ids::AttemptId;
+use crate::model::spec::Retry;
+use crate::model::state::{Hold, Outcome, Spends, TaskState, Verdict};
+use crate::model::time::Now;
+
+use super::{Core, INFRASTRUCTURE_RETRIES};
+
+/// Before the next look at a usage limit whose end is not known.
+const UNKNOWN_LIMIT_MS: u64 = 30 * 60_000;
+/// After the announced end of a usage limit, so that clocks that differ a little cost no attempt.
+const LIMIT_MARGIN_MS: i64 = 30_000;
+
+/// Delays between attempts lost to the infrastructure.
+const INFRASTRUCTURE: Retry =
+    Retry { attempts: INFRASTRUCTURE_RETRIES + 1, delay_ms: 1_000, factor: 4.0, max_delay_ms: 60_000, jitter: 0.2 };
+
+impl Core {
+    /// Judges the end of an attempt of a task in its state before the end.
+    pub(super) fn verdict(&self, attempt: AttemptId, outcome: &Outcome, now: Now) -> Verdict {
+        let (Some(job), Some(task)) = (self.jobs.get(&attempt.job), self.task(attempt.job, attempt.task)) else {
+            return Verdict::Fail;
+        };
+        match outcome {
+            Outcome::Succeeded => return Verdict::Complete,
+            Outcome::Cancelled => return Verdict::Cancelled,
+            _ if matches!(task.state, TaskState::Cancelling { .. }) => return Verdict::Cancelled,
+            Outcome::Unlaunchable { transient: false, .. } | Outcome::Auth => return Verdict::Fail,
+            _ if job.stopped => return Verdict::Fail,
+            _ => {}
+        }
+        let random = splitmix(
+            self.seed ^ (u64::from(attempt.job.0) << 40) ^ (u64::from(attempt.task.0) << 16) ^ u64::from(attempt.number),
+        );
+        let again = |retry: &Retry, spent: u32| {
+            if spent < retry.attempts {
+                let delay_ms = delay(retry, spent, random);
+                Verdict::Again(Hold::Retry { at: now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX)), delay_ms })
+            } else {
+                Verdict::Fail
+            }
+        };
+        match outcome.spends() {
+            Spends::Retry => again(&task.spec.limits.retry, task.spent_retry + 1),
+            Spends::Infrastructure => again(&INFRASTRUCTURE, task.spent_infra + 1),
+            Spends::Nothing => {
+                let until = match outcome {
+                    Outcome::Limited { resets_at: Some(at) } => at.plus(LIMIT_MARGIN_MS),
+                    _ => now.utc.plus(i64::try_from(UNKNOWN_LIMIT_MS).unwrap_or(i64::MAX)),
+                };
+                Verdict::Again(Hold::Limit { until })
+            }
+        }
+    }
+}
+
+/// The delay before the attempt that follows `spent` spent ones: exponential, capped, spread by jitter.
+pub fn delay(retry: &Retry, spent: u32, random: u64) -> u64 {
+    let exponent = i32::try_from(spent.saturating_sub(1)).unwrap_or(i32::MAX);
+    let plain = (retry.delay_ms as f64 * retry.factor.max(1.0).powi(exponent)).min(retry.max_delay_ms as f64);
+    // 53 random bits are a fraction of [0, 1).
+    let fraction = (random >> 11) as f64 / (1u64 << 53) as f64;
+    let spread = 1.0 + retry.jitter.clamp(0.0, 1.0) * (2.0 * fraction - 1.0);
+    (plain * spread).clamp(0.0, 365.0 * 86_400_000.0) as u64
+}
+
+/// Sebastiano Vigna's splitmix64: spreads a seed over all bits.
+pub(super) fn splitmix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

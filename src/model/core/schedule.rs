@@ -1,0 +1,169 @@
+//! Who starts next, and the passing of time.
+
+use std::collections::BTreeMap;
+
+use crate::model::change::Change;
+use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::spec::Action;
+use crate::model::state::{Hold, TaskEvent, TaskState};
+use crate::model::time::Now;
+
+use super::retry::splitmix;
+use super::{BACKSTOP_MS, Core, Effect, Launch};
+
+impl Core {
+    /// Opens attempts as long as there is room: jobs in the order they were submitted, tasks in the order of the file.
+    pub(super) fn schedule(&mut self, now: Now) {
+        if self.paused || self.disk_low || self.leaving || self.ready_jobs.is_empty() {
+            return;
+        }
+        let (mut by_pool, mut by_job) = self.taken_slots();
+        let ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
+        for id in ready {
+            let Some(job) = self.jobs.get(&id) else { continue };
+            if job.paused || job.stopped {
+                continue;
+            }
+            let used = by_job.entry(id).or_insert(0);
+            let room = job.spec.max_parallel.saturating_sub(*used);
+            let mut chosen: Vec<(TaskIdx, String)> = Vec::new();
+            for (pool, tasks) in &job.ready {
+                let slots = self.limits.slots.get(pool).copied().unwrap_or(0);
+                let taken = by_pool.entry(pool.clone()).or_insert(0);
+                let free = slots.saturating_sub(*taken).min(room - u32::try_from(chosen.len()).unwrap_or(room));
+                let picked = tasks.iter().take(free as usize).map(|task| (*task, pool.clone()));
+                let before = chosen.len();
+                chosen.extend(picked);
+                *taken += u32::try_from(chosen.len() - before).unwrap_or(0);
+            }
+            *used += u32::try_from(chosen.len()).unwrap_or(0);
+            for (task, pool) in chosen {
+                self.open(id, task, pool, now);
+            }
+        }
+    }
+
+    /// Slots in use, derived from the attempts that may be alive.
+    fn taken_slots(&self) -> (BTreeMap<String, u32>, BTreeMap<JobId, u32>) {
+        let (mut by_pool, mut by_job) = (BTreeMap::new(), BTreeMap::new());
+        for attempt in self.live.keys() {
+            let Some(job) = self.jobs.get(&attempt.job) else { continue };
+            let Some(task) = job.get(attempt.task) else { continue };
+            *by_pool.entry(job.pool_of(&task.spec).to_owned()).or_insert(0) += 1;
+            *by_job.entry(attempt.job).or_insert(0) += 1;
+        }
+        (by_pool, by_job)
+    }
+
+    fn open(&mut self, id: JobId, idx: TaskIdx, pool: String, now: Now) {
+        let Some(task) = self.task(id, idx) else { return };
+        let attempt = AttemptId { job: id, task: idx, number: task.attempts + 1 };
+        let session = self.session_of(attempt, &task.spec.action);
+        self.emit(Change::AttemptOpened { attempt, pool, session }, now);
+        if let Some(launch) = self.launch(attempt) {
+            self.effects.push(Effect::Launch(Box::new(launch)));
+        }
+    }
+
+    /// For a Claude run: a UUID of version 4 shape, another for every attempt of every home (whose seeds differ), known
+    /// before the launch and the same when it is asked for again.
+    fn session_of(&self, attempt: AttemptId, action: &Action) -> Option<String> {
+        if !matches!(action, Action::Claude(_)) {
+            return None;
+        }
+        let place = (u64::from(attempt.job.0) << 32) ^ (u64::from(attempt.task.0) << 8) ^ u64::from(attempt.number);
+        let high = splitmix(self.seed ^ splitmix(place));
+        let low = splitmix(high);
+        Some(format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0x0fff,
+            0x8000 | ((low >> 48) & 0x3fff),
+            low & 0xffff_ffff_ffff
+        ))
+    }
+
+    /// What is needed to launch an attempt: the task, and the results it can see.
+    pub(super) fn launch(&self, attempt: AttemptId) -> Option<Launch> {
+        let job = self.jobs.get(&attempt.job)?;
+        let task = job.get(attempt.task)?;
+        let mut results = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut work = task.needs.clone();
+        while let Some(idx) = work.pop() {
+            let Some(needed) = job.get(idx) else { continue };
+            if !seen.insert(idx) {
+                continue;
+            }
+            if let Some(result) = &needed.result {
+                results.push((needed.spec.id.clone(), result.clone()));
+            }
+            work.extend(&needed.needs);
+        }
+        let session = self.session_of(attempt, &task.spec.action);
+        Some(Launch { attempt, name: job.name.clone(), job: job.spec.clone(), task: task.spec.clone(), results, session })
+    }
+
+    /// Releases what has waited long enough, insists where an end is overdue.
+    pub(super) fn tick(&mut self, now: Now) {
+        while let Some(&(at, job, task)) = self.timers.first() {
+            if at > now.utc {
+                break;
+            }
+            self.timers.pop_first();
+            self.release(job, task, now);
+        }
+        let overdue: Vec<AttemptId> =
+            self.live.iter().filter(|(_, live)| live.kill_at.is_some_and(|at| at <= now.mono)).map(|(id, _)| *id).collect();
+        for attempt in overdue {
+            if let Some(live) = self.live.get_mut(&attempt) {
+                live.kill_at = Some(crate::model::time::Mono(now.mono.0.saturating_add(BACKSTOP_MS)));
+            }
+            self.effects.push(Effect::Stop { attempt, kill: true });
+        }
+    }
+
+    pub(super) fn release(&mut self, job: JobId, task: TaskIdx, now: Now) {
+        let Some(found) = self.task(job, task) else { return };
+        if let Ok(state) = found.state.next(TaskEvent::Release) {
+            self.emit(Change::TaskMoved { job, task, state }, now);
+        }
+    }
+
+    /// A retry never waits longer than its delay, whatever the clock did meanwhile.
+    pub(super) fn clamp_waits(&mut self, now: Now) {
+        let waiting: Vec<(JobId, TaskIdx)> = self.timers.iter().map(|(_, job, task)| (*job, *task)).collect();
+        for (job, task) in waiting {
+            let Some(TaskState::Held { hold: Hold::Retry { at, delay_ms } }) = self.task(job, task).map(|t| t.state.clone())
+            else {
+                continue;
+            };
+            let latest = now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+            if at > latest {
+                let state = TaskState::Held { hold: Hold::Retry { at: latest, delay_ms } };
+                self.emit(Change::TaskMoved { job, task, state }, now);
+            }
+        }
+    }
+
+    /// Tasks held for a secret are looked at again.
+    pub(super) fn check_held_secrets(&mut self) {
+        let held: Vec<AttemptId> = self
+            .jobs
+            .values()
+            .filter(|job| job.counts.of(crate::model::state::TaskKind::Held) > 0)
+            .flat_map(|job| {
+                (0u32..).zip(&job.tasks).filter_map(|(idx, task)| {
+                    let waits = matches!(task.state, TaskState::Held { hold: Hold::Secret { .. } });
+                    waits.then_some(AttemptId { job: job.id, task: TaskIdx(idx), number: task.attempts })
+                })
+            })
+            .collect();
+        for attempt in held {
+            if let Some(launch) = self.launch(attempt) {
+                self.effects.push(Effect::CheckSecrets(Box::new(launch)));
+            }
+        }
+    }
+}
