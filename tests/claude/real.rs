@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use airx::claude::cli::Cli;
+use airx::claude::cli::{Cli, refuse};
 use airx::claude::env::env_defaults;
 use airx::manager::ports::ClaudeCli;
 use airx::model::attempt::End;
@@ -258,4 +258,16 @@ fn an_interrupt_stops_the_tool_that_runs() {
     assert_eq!(ended.outcome, Outcome::Cancelled, "{}", stage.out());
     let pid = content(&mark).trim().to_owned();
     wait_until("the tool to be gone", PATIENCE, || !content(&PathBuf::from(format!("/proc/{pid}/cmdline"))).contains("sleep"));
+}
+
+#[test]
+fn what_we_refuse_beforehand_is_what_the_cli_refuses() {
+    let Some(stage) = Stage::set() else { return };
+    let root = rustix::process::getuid().is_root();
+    let bypass = ClaudeSpec { permission_mode: Some("bypassPermissions".to_owned()), ..prompt("Hi [[fake:text]]") };
+    for stage in [stage, Stage::set().expect("it was there").with("IS_SANDBOX", "1")] {
+        let refused = refuse(&bypass, &bypass.prompt, root, &stage.env).is_some();
+        let expected = if refused { Outcome::Failed { cause: FailCause::Exit(1) } } else { Outcome::Succeeded };
+        assert_eq!(stage.run(bypass.clone()).outcome, expected, "{}", stage.out());
+    }
 }
