@@ -5,5 +5,6 @@
 //! `model`; `api` on the manager's handle and `model`; `tui` and `cli` on `api`, `config` and `model`. Only `main`
 //! names concrete types. `os` holds every call that differs between systems.
 
+pub mod claude;
 pub mod manager;
 pub mod model;

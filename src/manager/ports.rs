@@ -57,7 +57,8 @@ pub trait ClaudeCli: Send + Sync {
     fn env_defaults(&self) -> Vec<(&'static str, &'static str)>;
     /// The prompt as it must be written to stdin (a leading `/` is neutralised).
     fn stdin(&self, prompt: &str) -> String;
-    /// Reads the transcript (the attempt's `out`) to its end. `session` is the one chosen at launch.
+    /// Reads the transcript (the attempt's `out`) to its end. Its session is the one that was printed, so none when
+    /// nothing was.
     fn read(&self, transcript: &Path) -> ClaudeReport;
 }
 

@@ -105,13 +105,14 @@ pub enum ResultFinding {
 pub struct ClaudeReport {
     /// Session, cost, tokens, turns, denials, final text.
     pub facts: ClaudeFacts,
-    /// The last `result` line, if there was one.
+    /// The last `result` line, if it is final: no further turn began after it and no line was cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ClaudeResult>,
-    /// A structured or textual sign that the provider's usage limit was reached.
+    /// A structured or textual sign that the provider's usage limit was reached, and no answer since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited: Option<ClaudeLimit>,
-    /// `error` of the last synthetic message or `api_retry`, such as `authentication_failed`.
+    /// `error` of the last synthetic message or `api_retry`, such as `authentication_failed`; none once the model answered
+    /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_error: Option<String>,
 }

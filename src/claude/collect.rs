@@ -1,0 +1,332 @@
+//! Collects a [`ClaudeReport`] from the lines of a transcript.
+
+use std::io::Read;
+
+use memchr::memmem;
+use serde::Deserialize;
+
+use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo};
+use super::text::clip;
+use crate::model::report::{ClaudeLimit, ClaudeReport, ClaudeResult};
+use crate::model::time::Utc;
+
+/// Longest name kept: a model, a tool, a session.
+const MAX_NAME: usize = 200;
+/// Longest `assistant` line that is kept as a possible last one.
+const MAX_LAST: usize = 256 * 1024;
+/// How the CLI begins to say that the account's usage limit is reached; what follows ("· resets 3pm") depends on zone and
+/// language and is not parsed.
+const LIMIT_BANNER: &str = "You've hit your ";
+
+/// What a line is, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Result,
+    Init,
+    Retry,
+    Fallback,
+    RateLimit,
+    Assistant,
+    Other,
+}
+
+impl Kind {
+    /// By the line's first bytes in the form that the CLI writes, else by parsing.
+    pub(super) fn of(line: &[u8]) -> Kind {
+        match line.strip_prefix(b"{\"type\":\"") {
+            Some(rest) if rest.starts_with(b"assistant\"") => Kind::Assistant,
+            Some(rest) if rest.starts_with(b"user\"") || rest.starts_with(b"stream_event\"") => Kind::Other,
+            Some(rest) if rest.starts_with(b"result\"") => Kind::Result,
+            Some(rest) if rest.starts_with(b"rate_limit_event\"") => Kind::RateLimit,
+            Some(rest) => match rest.strip_prefix(b"system\",\"subtype\":\"") {
+                Some(rest) => Kind::of_system(rest.split(|byte| *byte == b'"').next().unwrap_or_default()),
+                None => Kind::parsed(line),
+            },
+            None => Kind::parsed(line),
+        }
+    }
+
+    fn of_system(subtype: &[u8]) -> Kind {
+        match subtype {
+            b"init" => Kind::Init,
+            b"api_retry" => Kind::Retry,
+            b"model_fallback" => Kind::Fallback,
+            _ => Kind::Other,
+        }
+    }
+
+    fn parsed(line: &[u8]) -> Kind {
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            return Kind::Other;
+        }
+        let head: Head = parse(line).unwrap_or_default();
+        match (head.r#type.text(), head.subtype.text()) {
+            (Some("assistant"), _) => Kind::Assistant,
+            (Some("result"), _) => Kind::Result,
+            (Some("rate_limit_event"), _) => Kind::RateLimit,
+            (Some("system"), Some(subtype)) => Kind::of_system(subtype.as_bytes()),
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// A whole line, with invalid UTF-8 replaced if that is what makes it unreadable.
+fn parse<T: for<'de> Deserialize<'de>>(line: &[u8]) -> Option<T> {
+    match serde_json::from_slice(line) {
+        Ok(value) => Some(value),
+        Err(_) if std::str::from_utf8(line).is_err() => serde_json::from_str(&String::from_utf8_lossy(line)).ok(),
+        Err(_) => None,
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    r#type: Loose,
+    subtype: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResultLine {
+    subtype: Loose,
+    is_error: Loose,
+    api_error_status: Loose,
+    num_turns: Loose,
+    result: Loose,
+    errors: UpTo<1, Loose>,
+    stop_reason: Loose,
+    session_id: Loose,
+    total_cost_usd: Loose,
+    #[serde(rename = "modelUsage")]
+    model_usage: UpTo<64, Usage>,
+    permission_denials: UpTo<MAX_DENIALS, Denial>,
+    structured_output: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Usage {
+    input_tokens: Loose,
+    output_tokens: Loose,
+    cache_read_input_tokens: Loose,
+    cache_creation_input_tokens: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Denial {
+    tool_name: Loose,
+    tool_use_id: Loose,
+}
+
+/// `system/init`, `system/api_retry` and `system/model_fallback`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SystemLine {
+    session_id: Loose,
+    model: Loose,
+    fallback_model: Loose,
+    error: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AssistantLine {
+    message: Message,
+    parent_tool_use_id: Loose,
+    error: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Message {
+    model: Loose,
+    content: UpTo<16, Content>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Content {
+    text: Loose,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RateLimitLine {
+    rate_limit_info: RateLimitInfo,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RateLimitInfo {
+    status: Loose,
+    resets_at: Loose,
+}
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(super) struct Collector {
+    report: ClaudeReport,
+    /// `tool_use_id` of the denials already counted: it is not known whether a later result repeats earlier ones.
+    denied: Vec<String>,
+    /// The last main-thread `assistant` line with text; parsed only if no result gives the final text.
+    last_text: Vec<u8>,
+}
+
+impl Collector {
+    /// Takes one line, at most [`super::transcript::MAX_LINE`] long.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        match Kind::of(line) {
+            Kind::Other => {}
+            Kind::Assistant => self.assistant(line),
+            Kind::Result => {
+                if let Some(result) = parse(line) {
+                    self.result(result);
+                }
+            }
+            Kind::Init => {
+                // A further turn begins: what an earlier result said is not final.
+                self.report.result = None;
+                let init: SystemLine = parse(line).unwrap_or_default();
+                set(&mut self.report.facts.session, &init.session_id);
+                set(&mut self.report.facts.model, &init.model);
+            }
+            Kind::Retry => {
+                let retry: SystemLine = parse(line).unwrap_or_default();
+                set(&mut self.report.api_error, &retry.error);
+            }
+            Kind::Fallback => {
+                let fallback: SystemLine = parse(line).unwrap_or_default();
+                set(&mut self.report.facts.model, &fallback.fallback_model);
+            }
+            Kind::RateLimit => self.rate_limit(&parse(line).unwrap_or_default()),
+        }
+    }
+
+    /// Takes a result line that does not fit in memory.
+    pub(super) fn long_result(&mut self, line: impl Read) {
+        match serde_json::from_reader(line) {
+            Ok(result) => self.result(result),
+            Err(_) => self.unfinished(),
+        }
+    }
+
+    /// Takes the first bytes of any other line that does not fit in memory.
+    pub(super) fn long_line(&mut self, head: &[u8]) {
+        if head.starts_with(b"{\"type\":\"assistant\"") {
+            self.answered();
+        }
+    }
+
+    /// The transcript goes on in a way that could not be read: no result in it is final.
+    pub(super) fn unfinished(&mut self) {
+        self.report.result = None;
+    }
+
+    /// The end.
+    pub(super) fn finish(mut self) -> ClaudeReport {
+        if self.report.facts.text.is_none() {
+            let last: AssistantLine = parse(&self.last_text).unwrap_or_default();
+            let texts: Vec<&str> = last.message.content.0.iter().filter_map(|block| block.text.text()).collect();
+            self.report.facts.text = (!texts.is_empty()).then(|| clip(&texts.join("\n"), MAX_TEXT).to_owned());
+        }
+        self.report
+    }
+
+    fn assistant(&mut self, line: &[u8]) {
+        if memmem::find(line, b"\"<synthetic>\"").is_some() {
+            let line: AssistantLine = parse(line).unwrap_or_default();
+            if line.message.model.text() == Some("<synthetic>") {
+                return self.synthetic(&line);
+            }
+        }
+        self.answered();
+        let main = memmem::find(line, b"\"parent_tool_use_id\":null").is_some();
+        if main && line.len() <= MAX_LAST && memmem::find(line, b"\"content\":[{\"type\":\"text\"").is_some() {
+            self.last_text.clear();
+            self.last_text.extend_from_slice(line);
+        }
+    }
+
+    /// The model answered: earlier trouble is overcome.
+    fn answered(&mut self) {
+        self.report.limited = None;
+        self.report.api_error = None;
+    }
+
+    /// A message that the CLI wrote itself, for an API error.
+    fn synthetic(&mut self, line: &AssistantLine) {
+        // After retries for overload the message itself says no more than `server_error`.
+        let overloaded = self.report.api_error.as_deref() == Some("overloaded") && line.error.text() == Some("server_error");
+        if !overloaded {
+            set(&mut self.report.api_error, &line.error);
+        }
+        let banner =
+            line.message.content.0.iter().filter_map(|block| block.text.text()).any(|text| text.starts_with(LIMIT_BANNER));
+        if banner && line.parent_tool_use_id == Loose::Nothing {
+            self.report.limited.get_or_insert_default();
+        }
+    }
+
+    fn rate_limit(&mut self, line: &RateLimitLine) {
+        let info = &line.rate_limit_info;
+        match info.status.text() {
+            Some("rejected") => {
+                #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range was checked")]
+                let resets_at = info.resets_at.number().filter(|at| (1.0..1e11).contains(at)).map(|at| Utc((at * 1000.0) as i64));
+                self.report.limited = Some(ClaudeLimit { resets_at });
+            }
+            Some(status) if status.starts_with("allowed") => self.report.limited = None,
+            _ => {}
+        }
+    }
+
+    fn result(&mut self, line: ResultLine) {
+        let facts = &mut self.report.facts;
+        set(&mut facts.session, &line.session_id);
+        facts.cost_microusd = count(&Loose::Number(line.total_cost_usd.number().unwrap_or(0.0) * 1e6));
+        let usage = &line.model_usage.0;
+        facts.output_tokens = usage.iter().map(|model| count(&model.output_tokens)).fold(0, u64::saturating_add);
+        facts.input_tokens = usage
+            .iter()
+            .flat_map(|model| [&model.input_tokens, &model.cache_read_input_tokens, &model.cache_creation_input_tokens])
+            .map(count)
+            .fold(0, u64::saturating_add);
+        facts.turns = facts.turns.saturating_add(u32::try_from(count(&line.num_turns)).unwrap_or(u32::MAX));
+        facts.text = line.result.text().map(str::to_owned);
+        for denial in &line.permission_denials.0 {
+            let id = denial.tool_use_id.text().map(|id| clip(id, MAX_NAME).to_owned());
+            if facts.denials.len() >= MAX_DENIALS || id.as_ref().is_some_and(|id| self.denied.contains(id)) {
+                continue;
+            }
+            facts.denials.push(clip(denial.tool_name.text().unwrap_or("?"), MAX_NAME).to_owned());
+            self.denied.extend(id);
+        }
+        let text = line.result.text().or_else(|| line.errors.0.first().and_then(Loose::text));
+        let is_error = line.is_error != Loose::Bool(false);
+        if is_error && text.is_some_and(|text| text.starts_with(LIMIT_BANNER)) {
+            self.report.limited.get_or_insert_default();
+        }
+        self.report.result = Some(ClaudeResult {
+            subtype: clip(line.subtype.text().unwrap_or_default(), MAX_NAME).to_owned(),
+            is_error,
+            api_error_status: u16::try_from(count(&line.api_error_status)).ok().filter(|status| *status > 0),
+            text: text.map(str::to_owned),
+            stop_reason: line.stop_reason.text().map(|reason| clip(reason, MAX_NAME).to_owned()),
+            structured: line.structured_output != Loose::Nothing,
+        });
+    }
+}
+
+fn set(field: &mut Option<String>, value: &Loose) {
+    if let Some(text) = value.text() {
+        *field = Some(clip(text, MAX_NAME).to_owned());
+    }
+}
+
+/// A number as a count: rounded, 0 when it is none, negative or not finite.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+fn count(value: &Loose) -> u64 {
+    value.number().unwrap_or(0.0).round() as u64
+}

@@ -1,0 +1,11 @@
+//! What airx knows about the Claude Code CLI: its command line and environment, and how to read its transcripts.
+//!
+//! The rules were observed with version 2.1.197 run headless; `tests/claude_cli.rs` holds them against that version.
+
+pub mod cli;
+mod collect;
+pub mod env;
+mod json;
+pub mod render;
+mod text;
+pub mod transcript;

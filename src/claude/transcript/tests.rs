@@ -1,0 +1,195 @@
+use std::io::Cursor;
+
+use super::*;
+use crate::model::report::ClaudeLimit;
+use crate::model::time::Utc;
+
+fn read_bytes(bytes: &[u8]) -> ClaudeReport {
+    read_from(bytes, || Some(Cursor::new(bytes)))
+}
+
+const GOOD: &str = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"fine","session_id":"s1","total_cost_usd":0.25,"modelUsage":{"a":{"inputTokens":1,"cacheReadInputTokens":2,"cacheCreationInputTokens":4,"outputTokens":8},"b":{"inputTokens":16,"outputTokens":32}},"permission_denials":[{"tool_name":"Bash","tool_use_id":"t1","tool_input":{"command":"x"}}]}"#;
+const INIT: &str = r#"{"type":"system","subtype":"init","session_id":"s1","model":"opus"}"#;
+
+#[test]
+fn the_result_gives_cost_tokens_turns_denials_and_text() {
+    let report = read_bytes(format!("{INIT}\n{GOOD}\n").as_bytes());
+    assert_eq!(report.facts.session.as_deref(), Some("s1"));
+    assert_eq!(report.facts.model.as_deref(), Some("opus"));
+    assert_eq!(report.facts.cost_microusd, 250_000);
+    assert_eq!((report.facts.input_tokens, report.facts.output_tokens), (23, 40));
+    assert_eq!(report.facts.turns, 2);
+    assert_eq!(report.facts.denials, ["Bash"]);
+    assert_eq!(report.facts.text.as_deref(), Some("fine"));
+    assert!(report.result.is_some_and(|result| !result.is_error && result.subtype == "success"));
+}
+
+#[test]
+fn a_second_turn_replaces_totals_adds_turns_and_repeats_no_denial() {
+    let report = read_bytes(format!("{INIT}\n{GOOD}\n{INIT}\n{GOOD}\n").as_bytes());
+    assert_eq!(report.facts.cost_microusd, 250_000);
+    assert_eq!(report.facts.turns, 4);
+    assert_eq!(report.facts.denials, ["Bash"]);
+}
+
+#[test]
+fn a_result_is_not_final_when_another_turn_began_or_a_line_was_cut() {
+    assert_eq!(read_bytes(format!("{GOOD}\n{INIT}\n").as_bytes()).result, None);
+    assert_eq!(read_bytes(format!("{GOOD}\n{{\"type\":\"sys").as_bytes()).result, None);
+    assert!(read_bytes(GOOD.as_bytes()).result.is_some(), "whole but for its line feed");
+}
+
+#[test]
+fn garbage_blank_lines_and_invalid_utf_8_are_survived() {
+    let mut bytes = b"\n\xff\xfe\n[1]\n{\"type\":\n\"x\"\nnull\n".to_vec();
+    bytes.extend_from_slice(&GOOD.replace("fine", "f#ne").into_bytes());
+    let place = bytes.iter().position(|byte| *byte == b'#').unwrap();
+    bytes[place] = 0xff;
+    bytes.extend_from_slice(b"\n\0\0\n");
+    let report = read_bytes(&bytes);
+    assert_eq!(report.facts.text.as_deref(), Some("f\u{fffd}ne"));
+    assert_eq!(report.facts.cost_microusd, 250_000);
+}
+
+#[test]
+fn another_order_of_keys_spaces_and_other_types_are_understood() {
+    let line = r#" { "session_id": 7, "is_error" : false, "subtype":"success", "num_turns":"2", "total_cost_usd":"x", "permission_denials": {}, "modelUsage": [1], "errors": 3, "type" : "result" }"#;
+    let report = read_bytes(line.replace("[1]", "null").as_bytes());
+    assert!(report.result.is_some_and(|result| !result.is_error));
+    assert_eq!(report.facts.session, None);
+}
+
+#[test]
+fn a_result_that_does_not_say_is_error_false_is_an_error() {
+    for line in [r#"{"type":"result","subtype":"success"}"#, r#"{"type":"result","is_error":"false"}"#] {
+        assert!(read_bytes(line.as_bytes()).result.is_some_and(|result| result.is_error), "{line}");
+    }
+}
+
+#[test]
+fn a_rejected_limit_counts_until_the_model_answers_again() {
+    let rejected = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1893456000}}"#;
+    let answer =
+        r#"{"type":"assistant","message":{"model":"opus","content":[{"type":"text","text":"hi"}]},"parent_tool_use_id":null}"#;
+    let limit = ClaudeLimit { resets_at: Some(Utc(1_893_456_000_000)) };
+    assert_eq!(read_bytes(rejected.as_bytes()).limited, Some(limit));
+    let report = read_bytes(format!("{rejected}\n{answer}\n").as_bytes());
+    assert_eq!(report.limited, None);
+    assert_eq!(report.facts.text.as_deref(), Some("hi"), "the last words, when no result gives the text");
+}
+
+#[test]
+fn the_banner_is_a_limit_without_a_time() {
+    let line = r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit · resets 3pm"}"#;
+    assert_eq!(read_bytes(line.as_bytes()).limited, Some(ClaudeLimit { resets_at: None }));
+    let quoted = line.replace("true", "false");
+    assert_eq!(read_bytes(quoted.as_bytes()).limited, None, "an answer may quote it");
+}
+
+#[test]
+fn a_result_line_too_long_for_memory_is_still_read() {
+    let denial = format!(r#"{{"tool_name":"Write","tool_use_id":"w","tool_input":{{"content":"{}"}}}}"#, "x".repeat(1 << 20));
+    let many = vec![denial; 10].join(",");
+    let line = GOOD.replace(r#""permission_denials":["#, &format!(r#""permission_denials":[{many},"#));
+    assert!(line.len() > MAX_LINE);
+    let report = read_bytes(format!("{INIT}\n{line}\n{{\"type\":\"system\"}}\n").as_bytes());
+    assert_eq!(report.facts.denials, ["Write", "Bash"]);
+    assert!(report.result.is_some_and(|result| !result.is_error));
+}
+
+#[test]
+fn a_result_with_an_absurd_token_is_not_believed() {
+    let line = GOOD.replace("fine", &"x".repeat(MAX_LINE + 1));
+    assert_eq!(read_bytes(format!("{line}\n").as_bytes()).result, None);
+}
+
+#[test]
+fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
+    use std::io::Write;
+    let mut file = tempfile::tempfile().unwrap();
+    // Holes read as zeros: the size costs no disk.
+    file.write_all(b"{\"type\":\"user\",\"x\":\"").unwrap();
+    file.seek(SeekFrom::Start(200 << 20)).unwrap();
+    file.write_all(b"\"}\n").unwrap();
+    file.seek(SeekFrom::Start(1 << 30)).unwrap();
+    file.write_all(format!("\n{GOOD}\n").as_bytes()).unwrap();
+    file.rewind().unwrap();
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = peak();
+    let report = read_from(file, || None::<File>);
+    assert!(report.result.is_some_and(|result| !result.is_error));
+    // Other tests of this process may run beside it; holding the line would take 200 MiB at least.
+    assert!(peak() - before < 160 * 1024, "KiB: {before} before, {} after", peak());
+}
+
+mod damage {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::claude::render::Renderer;
+
+    const FIXTURES: [&[u8]; 4] = [
+        include_bytes!("../../../tests/fixtures/claude/tools_bash-background.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/tools_default-denied.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/rate-limit-event_rejected.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/text_unicode.ndjson"),
+    ];
+
+    /// Reads and renders; what is rendered must hold no control character but line feeds.
+    fn survive(bytes: &[u8]) {
+        read_bytes(bytes);
+        let mut out = String::new();
+        let mut renderer = Renderer::new();
+        for piece in bytes.chunks(1000) {
+            renderer.push(piece, &mut out);
+        }
+        renderer.finish(&mut out);
+        assert!(out.chars().all(|character| character == '\n' || !character.is_control()), "{out:?}");
+    }
+
+    /// Whether `bytes` end with whole lines of which the last result belongs to the last turn.
+    fn ends_with_a_result(bytes: &[u8]) -> bool {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        let whole = |line: &&[u8]| serde_json::from_slice::<serde_json::Value>(line).ok();
+        let Some(events) = lines.iter().map(whole).collect::<Option<Vec<_>>>() else { return false };
+        let place = |found: &dyn Fn(&serde_json::Value) -> bool| events.iter().rposition(found);
+        place(&|event| event["type"] == "result").is_some()
+            && place(&|event| event["type"] == "result") > place(&|event| event["subtype"] == "init")
+    }
+
+    #[test]
+    fn a_transcript_cut_at_any_byte_has_a_result_only_if_its_final_result_line_is_whole() {
+        for fixture in FIXTURES {
+            for end in 0..=fixture.len() {
+                let cut = &fixture[..end];
+                assert_eq!(read_bytes(cut).result.is_some(), ends_with_a_result(cut), "at {end}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..4000)) {
+            survive(&bytes);
+        }
+
+        #[test]
+        fn damaged_transcripts_are_survived(
+            fixture in 0..FIXTURES.len(),
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..50),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = FIXTURES[fixture].to_vec();
+            for (place, byte) in damage {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            survive(&bytes);
+        }
+    }
+}
