@@ -8,3 +8,4 @@
 pub mod claude;
 pub mod manager;
 pub mod model;
+pub mod store;

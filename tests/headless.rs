@@ -166,7 +166,10 @@ fn a_missing_secret_holds_the_task_until_it_is_there() {
     std::fs::create_dir_all(home.path()).unwrap();
     home.start();
     let secret = home.work().join("key");
-    let job = home.submit(&format!("name: held\ntasks:\n  - {{ id: a, env: {{ K: {{ from: 'file:{}' }} }}, run: 'test $K = v' }}\n", secret.display()));
+    let job = home.submit(&format!(
+        "name: held\ntasks:\n  - {{ id: a, env: {{ K: {{ from: 'file:{}' }} }}, run: 'test $K = v' }}\n",
+        secret.display()
+    ));
     home.until("the task is held", || matches!(home.tasks(&job)[0].state, TaskState::Held { .. }));
     std::fs::write(&secret, "v\n").unwrap();
     assert_eq!(home.until_over(&job), "completed");

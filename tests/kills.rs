@@ -134,7 +134,8 @@ fn a_replaced_binary_harms_nothing_that_runs_or_waits() {
     let copy = home.work().join("airx-copy");
     std::fs::copy(home::AIRX, &copy).unwrap();
     home.start_with(&copy);
-    let job = home.submit("name: upgrade\ntasks:\n  - { id: a, run: 'sleep 0.5; echo one' }\n  - { id: b, needs: [a], run: echo two }\n");
+    let job = home
+        .submit("name: upgrade\ntasks:\n  - { id: a, run: 'sleep 0.5; echo one' }\n  - { id: b, needs: [a], run: echo two }\n");
     // The way package managers replace a binary: a new file renamed over the old name.
     std::fs::write(home.work().join("new"), "#!/bin/sh\nexit 9\n").unwrap();
     std::fs::rename(home.work().join("new"), &copy).unwrap();

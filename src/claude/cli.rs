@@ -60,6 +60,14 @@ impl ClaudeCli for Cli {
         if prompt.starts_with('/') { format!(" {prompt}") } else { prompt.to_owned() }
     }
 
+    fn refuse(&self, spec: &ClaudeSpec, prompt: &str, is_root: bool, env: &[(String, String)]) -> Option<String> {
+        refuse(spec, prompt, is_root, env)
+    }
+
+    fn env_defaults(&self) -> Vec<(&'static str, &'static str)> {
+        super::env::env_defaults()
+    }
+
     fn read(&self, transcript: &Path) -> ClaudeReport {
         super::transcript::read(transcript)
     }

@@ -320,4 +320,3 @@ impl<S: Store> Engine<S> {
 fn limits(settings: &Settings) -> Limits {
     Limits { slots: settings.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect() }
 }
-

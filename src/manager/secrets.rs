@@ -19,10 +19,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
 /// Why there is none, in words that never contain the value.
 pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Result<String, String> {
     match secret {
-        SecretRef::Env(name) => environment
-            .get(name)
-            .cloned()
-            .ok_or_else(|| format!("the manager's environment has no {name} (set it and restart the manager: `airx stop`, then start again)")),
+        SecretRef::Env(name) => environment.get(name).cloned().ok_or_else(|| {
+            format!("the manager's environment has no {name} (set it and restart the manager: `airx stop`, then start again)")
+        }),
         SecretRef::File(path) => read(path),
         SecretRef::Command(line) => run(line, environment),
     }

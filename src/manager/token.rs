@@ -44,7 +44,10 @@ impl Identity {
 
     /// A seed that stays the same for the home.
     pub fn seed(&self) -> u64 {
-        self.token("seed").bytes().take(16).fold(0, |acc, digit| (acc << 4) | u64::from((digit as char).to_digit(16).unwrap_or(0)))
+        self.token("seed")
+            .bytes()
+            .take(16)
+            .fold(0, |acc, digit| (acc << 4) | u64::from((digit as char).to_digit(16).unwrap_or(0)))
     }
 }
 

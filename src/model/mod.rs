@@ -11,6 +11,7 @@ pub mod core;
 pub mod ids;
 pub mod message;
 pub mod outcome;
+pub mod replay;
 pub mod report;
 pub mod settings;
 pub mod spec;

@@ -23,7 +23,9 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
         .optional()
         .map_err(&error)?
         .unwrap_or(false);
-    let mut statement = connection.prepare("SELECT id, name, number, paused, stopped, spec FROM job WHERE over = 0 ORDER BY id").map_err(&error)?;
+    let mut statement = connection
+        .prepare("SELECT id, name, number, paused, stopped, spec FROM job WHERE over = 0 ORDER BY id")
+        .map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
         let head = Head::read(row).map_err(&error)?;
@@ -130,14 +132,7 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
         Ok(spec) => spec,
         Err(why) => return Ok(Err(why)),
     };
-    Ok(Ok(StoredJob {
-        id: head.id,
-        name: head.name,
-        spec: Arc::new(spec),
-        paused: head.paused,
-        stopped: head.stopped,
-        tasks,
-    }))
+    Ok(Ok(StoredJob { id: head.id, name: head.name, spec: Arc::new(spec), paused: head.paused, stopped: head.stopped, tasks }))
 }
 
 fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {

@@ -11,9 +11,6 @@ pub mod verify;
 mod why;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 pub use backup::{Repaired, backup, repair};
 pub use reader::StoreReader;
 pub use writer::{Identity, SqliteStore};

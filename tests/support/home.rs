@@ -186,7 +186,9 @@ impl Drop for TestHome {
             let _ = manager.wait();
         }
         // A background manager that a command started, and whatever the test left running in this home.
-        if let Some(pid) = std::fs::read_to_string(self.path().join("manager.lock")).ok().and_then(|text| text.trim().parse().ok()) {
+        if let Some(pid) =
+            std::fs::read_to_string(self.path().join("manager.lock")).ok().and_then(|text| text.trim().parse().ok())
+        {
             if environment(pid).is_some_and(|env| contains(&env, self.path().as_os_str().as_encoded_bytes())) {
                 kill(pid);
             }
@@ -222,7 +224,9 @@ pub fn is_alive(pid: u32) -> bool {
 
 fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(|pid| *pid != std::process::id() && is_alive(*pid))
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id() && is_alive(*pid))
 }
 
 fn environment(pid: u32) -> Option<Vec<u8>> {

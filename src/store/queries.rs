@@ -1,0 +1,464 @@
+//! Answers to queries, row by row.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
+
+use crate::manager::launch::attempt_directory;
+use crate::model::change::{Event, Origin, Seq};
+use crate::model::ids::{Address, JobName, JobRef};
+use crate::model::message::{
+    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, PoolView, Query, Refusal,
+    RefusalCode, StatusView, TaskDetail, TaskView,
+};
+use crate::model::spec::{JobSpec, TaskSpec};
+use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
+use crate::model::time::Utc;
+
+use super::output;
+use super::reader::{Surroundings, unreadable};
+use super::why::{Circumstances, why};
+
+/// A page ends when its encoded rows reach this size, so that it fits a frame.
+const MAX_PAGE_BYTES: usize = 700 * 1024;
+/// Jobs in a status.
+const RECENT: u32 = 20;
+
+pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query: &Query) -> Result<Answer, Refusal> {
+    let reader = Queries { db, home, around };
+    Ok(match query {
+        Query::Status => Answer::Status(Box::new(reader.status()?)),
+        Query::Jobs { before, limit } => Answer::Jobs(reader.jobs(*before, *limit)?),
+        Query::Job { job } => {
+            let (job, spec) = reader.job(job)?;
+            Answer::Job(Box::new(JobDetail { job, spec }))
+        }
+        Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
+        Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
+        Query::Events { since, job, limit } => Answer::Events(reader.events(*since, job.as_ref(), *limit)?),
+        Query::Output { task, attempt, stream, offset, limit } => {
+            Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
+        }
+    })
+}
+
+struct Queries<'a> {
+    db: &'a Connection,
+    home: &'a Path,
+    around: &'a Surroundings,
+}
+
+/// Columns of a [`JobView`], in the order of [`job_view`].
+const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost";
+/// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
+const TASK_COLUMNS: &str =
+    "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec";
+
+impl Queries<'_> {
+    fn status(&self) -> Result<StatusView, Refusal> {
+        let mut tasks = Counts::default();
+        let mut jobs = [0u32; 5];
+        let mut cost = 0u64;
+        let mut statement = self.db.prepare_cached("SELECT state, counts, cost FROM job").map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            let (state, counts): (String, String) = get2(row)?;
+            jobs[job_state(&state) as usize] += 1;
+            let counts: Counts = serde_json::from_str(&counts).unwrap_or_default();
+            for kind in TaskKind::ALL {
+                tasks.0[kind as usize] = tasks.0[kind as usize].saturating_add(counts.of(kind));
+            }
+            cost = cost.saturating_add(row.get(2).unwrap_or(0));
+        }
+        let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
+        let mut warnings = self.around.warnings.clone();
+        if self.around.manager.is_none() {
+            warnings.push("no manager runs: `airx --daemon` starts one".to_owned());
+        }
+        Ok(StatusView {
+            manager: self.around.manager,
+            paused: self.paused()?,
+            tasks,
+            jobs,
+            cost_microusd: cost,
+            pools: self.pools()?,
+            recent,
+            warnings,
+        })
+    }
+
+    fn paused(&self) -> Result<bool, Refusal> {
+        self.db
+            .query_row("SELECT value = 'true' FROM meta WHERE key = 'paused'", [], |row| row.get(0))
+            .optional()
+            .map(|paused| paused.unwrap_or(false))
+            .map_err(|e| unreadable(&e))
+    }
+
+    /// Slots in use, from the attempts of live jobs that are not closed.
+    fn pools(&self) -> Result<Vec<PoolView>, Refusal> {
+        let mut pools: std::collections::BTreeMap<String, PoolView> = self
+            .around
+            .slots
+            .iter()
+            .flatten()
+            .map(|(name, slots)| (name.clone(), PoolView { name: name.clone(), slots: *slots, used: 0 }))
+            .collect();
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "SELECT a.pool, count(*) FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5)
+                 JOIN attempt a ON a.job = t.job AND a.task = t.idx AND a.number = t.attempts
+                 WHERE j.over = 0 GROUP BY a.pool",
+            )
+            .map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            let (name, used): (String, u32) = get2(row)?;
+            pools.entry(name.clone()).or_insert(PoolView { name, slots: 0, used: 0 }).used = used;
+        }
+        Ok(pools.into_values().collect())
+    }
+
+    fn jobs(&self, before: Option<u32>, limit: u32) -> Result<Vec<JobView>, Refusal> {
+        self.job_views(
+            &format!("SELECT {JOB_COLUMNS} FROM job WHERE id < ?1 ORDER BY id DESC LIMIT ?2"),
+            params![before.unwrap_or(u32::MAX), limit.clamp(1, MAX_PAGE)],
+        )
+    }
+
+    fn job_views(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<JobView>, Refusal> {
+        let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
+        let rows = statement.query_map(values, job_view).map_err(|e| unreadable(&e))?;
+        rows.collect::<rusqlite::Result<_>>().map_err(|e| unreadable(&e))
+    }
+
+    /// The job that a reference means.
+    fn job(&self, job: &JobRef) -> Result<(JobView, JobSpec), Refusal> {
+        let sql = match job.number {
+            Some(_) => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND number = ?2"),
+            None => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1"),
+        };
+        let found = self
+            .db
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(10)?)))
+                    .optional()
+            })
+            .map_err(|e| unreadable(&e))?;
+        let Some((view, spec)) = found else { return Err(self.no_job(job)) };
+        let spec = decode(&spec, || format!("the definition of job {}", view.name))?;
+        Ok((view, spec))
+    }
+
+    fn no_job(&self, job: &JobRef) -> Refusal {
+        let names =
+            self.db.prepare_cached("SELECT DISTINCT name FROM job ORDER BY id DESC LIMIT 2000").and_then(|mut statement| {
+                statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+            });
+        let names = names.unwrap_or_default();
+        let near = nearest(&job.name, names.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) if near == job.name => format!("see `airx jobs` for the numbers of `{near}`"),
+            Some(near) => format!("did you mean `{near}`? `airx jobs` lists all"),
+            None => "`airx jobs` lists all".to_owned(),
+        };
+        Refusal { code: RefusalCode::NotFound, message: format!("there is no job `{job}`"), hint }
+    }
+
+    fn tasks(&self, job: &JobRef, from: u32, limit: u32, kinds: &[TaskKind]) -> Result<Vec<TaskView>, Refusal> {
+        let (view, spec) = self.job(job)?;
+        let (all_paused, pools) = (self.paused()?, self.pools()?);
+        let sql = format!(
+            "SELECT {TASK_COLUMNS}, t.kind FROM task t JOIN definition d ON d.job = t.job AND d.idx = t.idx
+             WHERE t.job = ?1 AND t.idx >= ?2 ORDER BY t.idx"
+        );
+        let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query(params![view.id, from]).map_err(|e| unreadable(&e))?;
+        let (mut tasks, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            let kind: usize = row.get(12).map_err(|e| unreadable(&e))?;
+            if !kinds.is_empty() && !kinds.iter().any(|wanted| *wanted as usize == kind) {
+                continue;
+            }
+            let (task, _) = self.task_view(row, &view, &spec, all_paused, &pools)?;
+            bytes += super::writer::json(&task).len();
+            tasks.push(task);
+            if tasks.len() >= limit.clamp(1, MAX_PAGE) as usize || bytes > MAX_PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(tasks)
+    }
+
+    fn task(&self, address: &Address) -> Result<TaskDetail, Refusal> {
+        let (view, spec) = self.job(&address.job)?;
+        let Some(id) = &address.task else {
+            return Err(Refusal {
+                code: RefusalCode::Invalid,
+                message: format!("`{address}` names a job, not a task"),
+                hint: format!("write {address}/TASK"),
+            });
+        };
+        let sql = format!(
+            "SELECT {TASK_COLUMNS}, t.result FROM task t JOIN definition d ON d.job = t.job AND d.idx = t.idx
+             WHERE t.job = ?1 AND t.id = ?2"
+        );
+        let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
+        let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
+        let (task, task_spec) = self.task_view(row, &view, &spec, self.paused()?, &self.pools()?)?;
+        let result: Option<String> = row.get(12).map_err(|e| unreadable(&e))?;
+        let attempts = self.attempts(&view, &task)?;
+        let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
+        Ok(TaskDetail { job: view.name, task, spec: task_spec, attempts, result })
+    }
+
+    fn no_task(&self, job: &JobView, id: &str) -> Refusal {
+        let ids = self.db.prepare_cached("SELECT id FROM task WHERE job = ?1 LIMIT 5000").and_then(|mut statement| {
+            statement.query_map([job.id], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let ids = ids.unwrap_or_default();
+        let near = nearest(id, ids.iter().map(String::as_str));
+        let hint = near.map_or(String::new(), |near| format!("did you mean `{}/{near}`? ", job.name));
+        Refusal {
+            code: RefusalCode::NotFound,
+            message: format!("the job `{}` has no task `{id}`", job.name),
+            hint: format!("{hint}`airx tasks {}` lists all", job.name),
+        }
+    }
+
+    fn task_view(
+        &self,
+        row: &Row<'_>,
+        job: &JobView,
+        spec: &JobSpec,
+        all_paused: bool,
+        pools: &[PoolView],
+    ) -> Result<(TaskView, TaskSpec), Refusal> {
+        let text = |column: usize| row.get::<_, Option<String>>(column).map_err(|e| unreadable(&e));
+        let id: String = row.get(1).map_err(|e| unreadable(&e))?;
+        let what = |part: &str| format!("{part} of {}/{id}", job.name);
+        let state: TaskState = decode(&text(2)?.unwrap_or_default(), || what("the state"))?;
+        let task: TaskSpec = decode(&text(11)?.unwrap_or_default(), || what("the definition"))?;
+        let origin: Option<Origin> = text(10)?.map(|text| decode(&text, || what("the origin"))).transpose()?;
+        let outcome: Option<Outcome> = text(4)?.map(|text| decode(&text, || what("the outcome"))).transpose()?;
+        let progress = text(9)?.map(|text| decode(&text, || what("the progress"))).transpose()?;
+        let parent = match origin.and_then(|origin| origin.parent) {
+            Some(parent) => self.id_of(job.id, parent.0)?,
+            None => None,
+        };
+        let unmet = if state == TaskState::Pending { self.unmet(job.id, &task.needs)? } else { Vec::new() };
+        let pool = task.pool.as_deref().unwrap_or(&spec.pool);
+        let slots = self
+            .around
+            .slots
+            .as_ref()
+            .map(|_| pools.iter().find(|view| view.name == pool).map_or((0, 0), |view| (view.slots, view.used)));
+        let around =
+            Circumstances { all_paused, job_paused: job.paused, job_live: job.tasks.live(), spec, pool, slots, unmet: &unmet };
+        let view = TaskView {
+            idx: row.get(0).map_err(|e| unreadable(&e))?,
+            why: why(&state, &around),
+            id,
+            state,
+            attempts: row.get(3).map_err(|e| unreadable(&e))?,
+            outcome,
+            started: row.get::<_, Option<i64>>(5).map_err(|e| unreadable(&e))?.map(Utc),
+            updated: Utc(row.get(6).map_err(|e| unreadable(&e))?),
+            elapsed_ms: row.get(7).map_err(|e| unreadable(&e))?,
+            cost_microusd: row.get(8).map_err(|e| unreadable(&e))?,
+            progress,
+            parent,
+        };
+        Ok((view, task))
+    }
+
+    fn id_of(&self, job: u32, task: u32) -> Result<Option<String>, Refusal> {
+        self.db
+            .prepare_cached("SELECT id FROM task WHERE job = ?1 AND idx = ?2")
+            .and_then(|mut statement| statement.query_row([job, task], |row| row.get(0)).optional())
+            .map_err(|e| unreadable(&e))
+    }
+
+    fn unmet(&self, job: u32, needs: &[String]) -> Result<Vec<String>, Refusal> {
+        let mut statement =
+            self.db.prepare_cached("SELECT kind = ?3 FROM task WHERE job = ?1 AND id = ?2").map_err(|e| unreadable(&e))?;
+        let mut unmet = Vec::new();
+        for need in needs {
+            let done = statement
+                .query_row(params![job, need, TaskKind::Completed as i64], |row| row.get::<_, bool>(0))
+                .optional()
+                .map_err(|e| unreadable(&e))?;
+            if done != Some(true) {
+                unmet.push(need.clone());
+            }
+        }
+        Ok(unmet)
+    }
+
+    fn attempts(&self, job: &JobView, task: &TaskView) -> Result<Vec<AttemptView>, Refusal> {
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "SELECT number, pool, opened, closed, outcome, facts, session FROM attempt WHERE job = ?1 AND task = ?2 ORDER BY number",
+            )
+            .map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query([job.id, task.idx]).map_err(|e| unreadable(&e))?;
+        let (mut attempts, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            let attempt = attempt_view(row, self.home, &job.name, &task.id)?;
+            bytes += super::writer::json(&attempt).len();
+            // The newest are what people look for.
+            attempts.push(attempt);
+            while bytes > MAX_PAGE_BYTES && attempts.len() > 1 {
+                bytes -= super::writer::json(&attempts.remove(0)).len();
+            }
+        }
+        Ok(attempts)
+    }
+
+    fn events(&self, since: Seq, job: Option<&JobRef>, limit: u32) -> Result<Vec<EventView>, Refusal> {
+        let job = job.map(|job| self.job(job)).transpose()?.map(|(view, _)| view.id);
+        let sql = match job {
+            Some(_) => {
+                "SELECT e.seq, e.at, e.body, j.name, j.number, t.id FROM event e LEFT JOIN job j ON j.id = e.job
+                 LEFT JOIN task t ON t.job = e.job AND t.idx = e.task WHERE e.seq > ?1 AND e.job = ?2 ORDER BY e.seq LIMIT ?3"
+            }
+            None => {
+                "SELECT e.seq, e.at, e.body, j.name, j.number, t.id FROM event e LEFT JOIN job j ON j.id = e.job
+                 LEFT JOIN task t ON t.job = e.job AND t.idx = e.task WHERE e.seq > ?1 AND ?2 IS NULL ORDER BY e.seq LIMIT ?3"
+            }
+        };
+        let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
+        let since = i64::try_from(since.0).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![since, job, limit.clamp(1, MAX_PAGE)]).map_err(|e| unreadable(&e))?;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            let body: String = row.get(2).map_err(|e| unreadable(&e))?;
+            // A single definition may be larger than a frame; then a later page is what does not fit, never this one.
+            if bytes + body.len() > MAX_PAGE_BYTES && !events.is_empty() {
+                break;
+            }
+            bytes += body.len() + 200;
+            events.push(event_view(row, &body)?);
+        }
+        Ok(events)
+    }
+
+    fn output(
+        &self,
+        address: &Address,
+        attempt: Option<u32>,
+        stream: OutputStream,
+        offset: u64,
+        limit: u32,
+    ) -> Result<OutputPiece, Refusal> {
+        let (view, _) = self.job(&address.job)?;
+        let id = address.task.as_deref().unwrap_or_default();
+        let found: Option<(u32, u32)> = self
+            .db
+            .prepare_cached("SELECT idx, attempts FROM task WHERE job = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row(params![view.id, id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(|e| unreadable(&e))?;
+        let Some((idx, attempts)) = found else { return Err(self.no_task(&view, id)) };
+        let number = attempt.unwrap_or(attempts);
+        if number > attempts || attempt == Some(0) {
+            return Err(Refusal {
+                code: RefusalCode::NotFound,
+                message: format!("{address} has {attempts} attempts, not {number}"),
+                hint: "attempts are numbered from 1".to_owned(),
+            });
+        }
+        if attempts == 0 {
+            return Ok(OutputPiece { attempt: 0, offset, data: Vec::new(), size: 0, over: false });
+        }
+        // Whether it is over is read before the file: what is written in between is then asked for once more.
+        let over = self
+            .db
+            .prepare_cached("SELECT closed IS NOT NULL FROM attempt WHERE job = ?1 AND task = ?2 AND number = ?3")
+            .and_then(|mut statement| statement.query_row([view.id, idx, number], |row| row.get(0)).optional())
+            .map_err(|e| unreadable(&e))?
+            .unwrap_or(true);
+        let directory = attempt_directory(self.home, &view.name.to_string(), id, number);
+        let (data, size) = output::piece(&directory, stream, offset, limit).map_err(|error| Refusal {
+            code: RefusalCode::Unavailable,
+            message: format!("cannot read the output in {}: {error}", directory.display()),
+            hint: "check the permissions of the home".to_owned(),
+        })?;
+        Ok(OutputPiece { attempt: number, offset, data, size, over })
+    }
+}
+
+fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
+    Ok(JobView {
+        id: row.get(0)?,
+        name: JobName { name: row.get(1)?, number: row.get(2)? },
+        state: job_state(&row.get::<_, String>(3)?),
+        paused: row.get(4)?,
+        stopped: row.get(5)?,
+        tasks: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+        submitted: Utc(row.get(7)?),
+        updated: Utc(row.get(8)?),
+        cost_microusd: row.get(9)?,
+    })
+}
+
+fn attempt_view(row: &Row<'_>, home: &Path, job: &JobName, task: &str) -> Result<AttemptView, Refusal> {
+    let number: u32 = row.get(0).map_err(|e| unreadable(&e))?;
+    let text = |column: usize| row.get::<_, Option<String>>(column).map_err(|e| unreadable(&e));
+    let what = |part: &str| format!("{part} of {job}/{task} attempt {number}");
+    Ok(AttemptView {
+        number,
+        pool: row.get(1).map_err(|e| unreadable(&e))?,
+        opened: Utc(row.get(2).map_err(|e| unreadable(&e))?),
+        closed: row.get::<_, Option<i64>>(3).map_err(|e| unreadable(&e))?.map(Utc),
+        outcome: text(4)?.map(|text| decode(&text, || what("the outcome"))).transpose()?,
+        facts: text(5)?.map(|text| decode(&text, || what("the facts"))).transpose()?,
+        session: text(6)?,
+        dir: attempt_directory(home, &job.to_string(), task, number),
+    })
+}
+
+fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
+    let seq: u64 = row.get(0).map_err(|e| unreadable(&e))?;
+    let name: Option<String> = row.get(3).map_err(|e| unreadable(&e))?;
+    let number: Option<u32> = row.get(4).map_err(|e| unreadable(&e))?;
+    Ok(EventView {
+        seq: Seq(seq),
+        job: name.zip(number).map(|(name, number)| JobName { name, number }),
+        task: row.get(5).map_err(|e| unreadable(&e))?,
+        event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change: decode(body, || format!("event {seq}"))? },
+    })
+}
+
+fn get2<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>) -> Result<(A, B), Refusal> {
+    Ok((row.get(0).map_err(|e| unreadable(&e))?, row.get(1).map_err(|e| unreadable(&e))?))
+}
+
+fn job_state(word: &str) -> JobState {
+    [JobState::Waiting, JobState::Working, JobState::Completed, JobState::Failed, JobState::Cancelled]
+        .into_iter()
+        .find(|state| state.word() == word)
+        .unwrap_or(JobState::Waiting)
+}
+
+fn decode<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Refusal> {
+    serde_json::from_str(text).map_err(|error| Refusal {
+        code: RefusalCode::Unavailable,
+        message: format!("{} cannot be decoded: {error}", what()),
+        hint: "`airx doctor` checks the database, `airx doctor --repair` mends it".to_owned(),
+    })
+}
+
+/// The name most like `wanted`, when one is like it at all.
+fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
