@@ -7,3 +7,5 @@
 
 pub mod manager;
 pub mod model;
+pub mod os;
+pub mod runner;

@@ -6,9 +6,11 @@
 
 pub mod attempt;
 pub mod change;
+pub mod exit_file;
 pub mod ids;
 pub mod message;
 pub mod report;
+pub mod runner;
 pub mod spec;
 pub mod state;
 pub mod time;
