@@ -5,6 +5,7 @@
 //! `model`; `api` on the manager's handle and `model`; `tui` and `cli` on `api`, `config` and `model`. Only `main`
 //! names concrete types. `os` holds every call that differs between systems.
 
+pub mod backend;
 pub mod manager;
 pub mod model;
 pub mod os;

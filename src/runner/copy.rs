@@ -87,7 +87,8 @@ impl Copier {
     /// Reads once from a pipe that is readable (or closed) and stores what came.
     pub fn read(&mut self, stream: usize, now: Now) {
         if self.buffer.is_empty() {
-            self.buffer.resize(CHUNK, 0);
+            // Zeroed by the system, so only pages that output reaches are ever touched.
+            self.buffer = vec![0; CHUNK];
         }
         let Some(pipe) = self.streams[stream].pipe.as_ref() else { return };
         match rustix::io::read(pipe, &mut self.buffer[..]) {

@@ -43,8 +43,8 @@ fn run(dir: &Path) -> Result<(), RunnerError> {
     rustix::process::chdir(dir).map_err(|e| RunnerError::new("enter the attempt directory", e))?;
     // Cosmetic: the process would be named after the descriptor it was started from.
     let _ = rustix::thread::set_name(c"airx-runner");
-    // The lock moves out of the way of the task, which never inherits it, and stays open until this process ends.
-    let _lock = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map_err(|e| RunnerError::new("keep the lock", e))?;
+    // The lock stays descriptor 0 of this process until it ends. The task never inherits it: every spawn here puts
+    // another file in that place, and every other descriptor is close-on-exec.
     let spec = records::read_spec()?;
     os::become_subreaper().map_err(|e| RunnerError::new("become subreaper", e))?;
     supervise::Supervisor::new(spec)?.run()
