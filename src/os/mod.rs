@@ -46,6 +46,16 @@ pub fn is_locked(path: &Path) -> io::Result<bool> {
     Ok(!try_lock(File::open(path)?)?)
 }
 
+/// Closes every descriptor above standard error: what a careless ancestor left open must not live on in a runner (a
+/// pipe would never end). Does nothing on kernels before 5.9. Only for the very start of a process that owns none yet.
+#[allow(unsafe_code)]
+pub fn close_inherited() {
+    // SAFETY: the caller owns no descriptor above 2 yet, so none that is in use is closed.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32);
+    }
+}
+
 /// Identifies this boot of the machine; empty where that cannot be told.
 pub fn boot_id() -> String {
     let mut text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();

@@ -40,6 +40,7 @@ pub fn requested(mut args: impl Iterator<Item = OsString>) -> Option<std::path::
 }
 
 fn run(dir: &Path) -> Result<(), RunnerError> {
+    os::close_inherited();
     rustix::process::chdir(dir).map_err(|e| RunnerError::new("enter the attempt directory", e))?;
     // Cosmetic: the process would be named after the descriptor it was started from.
     let _ = rustix::thread::set_name(c"airx-runner");

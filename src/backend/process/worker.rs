@@ -347,8 +347,8 @@ impl Worker {
             self.live.iter().filter(|(_, l)| !matches!(l.watch, Watch::Pidfd { .. })).map(|(attempt, _)| *attempt).collect();
         for attempt in attempts {
             let Some(mut live) = self.live.remove(&attempt) else { continue };
-            let gone = matches!(live.watch, Watch::Sweeping)
-                || matches!(directory::lock(&live.dir), Ok(Lock::Free | Lock::Missing));
+            let gone =
+                matches!(live.watch, Watch::Sweeping) || matches!(directory::lock(&live.dir), Ok(Lock::Free | Lock::Missing));
             if gone {
                 self.over(attempt, live);
                 continue;
