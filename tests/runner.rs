@@ -216,3 +216,37 @@ fn a_limit_that_cannot_be_kept_is_said() {
     assert!(enforced || record.notes[0].contains("`cpus` is not enforced"), "{:?}", record.notes);
     assert_eq!(survivors(&record.mark), Vec::<u32>::new());
 }
+
+#[test]
+fn on_a_full_disk_the_task_waits_and_nothing_is_lost() {
+    let attempt = Attempt::new(&shell("seq 1 100000"));
+    let out = attempt.dir.join("out");
+    std::os::unix::fs::symlink("/dev/full", &out).unwrap();
+    let mut runner = attempt.start();
+    let fds = format!("/proc/{}/fd", runner.id());
+    wait_for("the runner to try", || {
+        let mut targets = fs::read_dir(&fds).ok()?.flatten().filter_map(|e| fs::read_link(e.path()).ok());
+        targets.any(|t| t.as_os_str() == "/dev/full").then_some(())
+    });
+    fs::remove_file(&out).unwrap();
+    assert!(runner.wait().unwrap().success());
+    let record = attempt.record();
+    assert_eq!((record.end, record.out_bytes, attempt.bytes("out").len()), (End::Exited(0), 588_895, 588_895));
+    assert!(record.notes[0].contains("output waited for room on the disk"), "{:?}", record.notes);
+    assert_eq!(attempt.index().iter().map(|(_, len)| u64::from(*len)).sum::<u64>(), 588_895);
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_disk_that_stays_full() {
+    let attempt = Attempt::new(&shell("echo lost"));
+    std::os::unix::fs::symlink("/dev/full", attempt.dir.join("out")).unwrap();
+    let mut runner = attempt.start();
+    wait_for("runner.json, written when it listens to signals", || attempt.dir.join("runner.json").exists().then_some(()));
+    os::signal_pid(runner.id(), Signal::TERM);
+    assert!(runner.wait().unwrap().success());
+    let record = attempt.record();
+    assert!(
+        record.stopped.is_some() || record.notes.iter().any(|n| n.contains("the end of the output is missing")),
+        "{record:?}"
+    );
+}

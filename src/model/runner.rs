@@ -94,7 +94,8 @@ pub enum Effect {
     SpawnCommand,
     /// Start the gate.
     SpawnGate,
-    /// Ask: TERM to every process, or INT to the command alone. Answer with [`Input::Signalled`].
+    /// Ask: TERM to every process that was not sent it before, or INT to the command alone. Answer with
+    /// [`Input::Signalled`].
     Ask(StopSignal),
     /// KILL every process. Answer with [`Input::Signalled`].
     Kill,
@@ -223,8 +224,9 @@ impl Machine {
             (_, Input::NotStarted(end)) => self.exited(now, end, true),
             (_, Input::Exited { end, alone }) => self.exited(now, end, alone),
             (Phase::Draining { .. }, Input::Drained) => self.over(now),
-            (Phase::Draining { .. }, Input::Asked { .. }) => {
-                // The work is done; only a full disk keeps us. Whoever asks no longer wants to wait for it.
+            (Phase::Draining { .. }, Input::Asked { kill }) => {
+                // Only a full disk keeps us, and whoever asks no longer wants to wait for it.
+                self.note_asked(kill);
                 self.finish(vec![Effect::GiveUpOutput])
             }
             (Phase::Draining { give_up_at: Some(at) }, Input::Tick) if now >= at => {
@@ -288,8 +290,8 @@ impl Machine {
                 self.phase = Phase::Stopping { kill_at: plus(now, self.limits.grace_ms) };
                 vec![Effect::Ask(StopSignal::Term)]
             }
-            // INT went to the command alone: what it left behind has not been asked yet.
-            Phase::Stopping { .. } if self.limits.stop == StopSignal::Int => vec![Effect::Ask(StopSignal::Term)],
+            // INT went to the command alone, and TERM may have missed what was being forked: the rest is asked now.
+            Phase::Stopping { .. } => vec![Effect::Ask(StopSignal::Term)],
             _ => Vec::new(),
         }
     }
@@ -317,17 +319,22 @@ impl Machine {
     }
 
     fn asked(&mut self, now: Mono, kill: bool) -> Vec<Effect> {
-        match &mut self.stopped {
-            Some(StopCause::Asked { kill: insisted }) => *insisted |= kill,
-            Some(_) => {}
-            // Its leftovers are being ended: the command itself was not stopped.
-            None if self.end.is_some() && !self.gating => {}
-            None => self.stopped = Some(StopCause::Asked { kill }),
-        }
+        self.note_asked(kill);
         match self.phase {
             Phase::Running if !kill => self.ask(now),
             Phase::Running | Phase::Stopping { .. } if kill => self.kill(now, FIRST_KILL_PAUSE_MS),
             _ => Vec::new(),
+        }
+    }
+
+    fn note_asked(&mut self, kill: bool) {
+        let all_done = self.main_is_over() && (self.gating || self.limits.gate_timeout_ms.is_none());
+        match &mut self.stopped {
+            Some(StopCause::Asked { kill: insisted }) => *insisted |= kill,
+            Some(_) => {}
+            // Only leftovers are being ended, or output stored: what counts had ended by itself.
+            None if all_done => {}
+            None => self.stopped = Some(StopCause::Asked { kill }),
         }
     }
 

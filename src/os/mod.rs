@@ -58,9 +58,17 @@ pub fn close_inherited() {
 
 /// Identifies this boot of the machine; empty where that cannot be told.
 pub fn boot_id() -> String {
-    let mut text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.truncate(text.trim_end().len());
-    text
+    let mut buffer = [0; 64];
+    let text = read_small("/proc/sys/kernel/random/boot_id", &mut buffer).unwrap_or_default();
+    String::from_utf8_lossy(text).trim_end().to_owned()
+}
+
+/// A small file of `/proc`, by one read: these come whole or not at all, and their size is not told beforehand.
+fn read_small<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let n = rustix::io::read(&file, &mut *buffer).ok()?;
+    buffer.get(..n)
 }
 
 /// Identifies the pid namespace of this process; 0 where that cannot be told.

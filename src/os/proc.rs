@@ -33,12 +33,12 @@ impl Process {
 
 /// The process `pid`, if it is there.
 pub fn process(pid: u32) -> Option<Process> {
-    parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    parse(pid, super::read_small(&format!("/proc/{pid}/stat"), &mut [0; 1024])?)
 }
 
 /// Field 22 of `/proc/self/stat`; 0 where that cannot be told.
 pub fn own_start_ticks() -> u64 {
-    fs::read("/proc/self/stat").ok().and_then(|s| parse(0, &s)).map_or(0, |p| p.start_ticks)
+    super::read_small("/proc/self/stat", &mut [0; 1024]).and_then(|s| parse(0, s)).map_or(0, |p| p.start_ticks)
 }
 
 /// All processes of this pid namespace that can be seen.

@@ -106,7 +106,11 @@ impl Copier {
 
     /// Stores what is still pending.
     pub fn flush(&mut self, now: Now) {
-        self.retry_at = None;
+        if self.retry_at.take().is_some() {
+            // Opened again: whoever made room may have put something else in the file's place.
+            self.streams.iter_mut().for_each(|s| s.file = None);
+            self.index.file = None;
+        }
         while let Some((stream, range)) = self.pending.take() {
             if range.is_empty() {
                 break;
@@ -226,7 +230,7 @@ impl Index {
         let Some(last) = self.last.filter(|_| self.wanted && self.dirty) else { return Ok(()) };
         let errno = |e: io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
         if self.file.is_none() {
-            self.file = Some(create("index", false).map_err(errno)?);
+            self.file = Some(open_index().map_err(errno)?);
         }
         let Some(file) = &self.file else { return Ok(()) };
         let complete = self.unwritten.len() as u64;
@@ -238,6 +242,12 @@ impl Index {
         self.dirty = false;
         Ok(())
     }
+}
+
+/// Not truncated: after a full disk the earlier records are there.
+fn open_index() -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().write(true).create(true).truncate(false).mode(0o600).open("index")
 }
 
 fn record((stream, len, at): (usize, u32, Utc)) -> [u8; 16] {

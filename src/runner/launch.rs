@@ -44,11 +44,12 @@ fn find(name: &str, cwd: &Path) -> Result<PathBuf, End> {
     for entry in path.as_bytes().split(|b| *b == b':') {
         // An empty entry means the current directory (POSIX), which is the task's.
         let candidate = cwd.join(OsStr::from_bytes(entry)).join(name);
-        if rustix::fs::access(&candidate, Access::EXEC_OK).is_ok() && candidate.is_file() {
-            return Ok(candidate);
-        }
-        if candidate.is_file() {
-            found_unusable.get_or_insert(candidate);
+        match rustix::fs::access(&candidate, Access::EXEC_OK) {
+            Ok(()) if candidate.is_file() => return Ok(candidate),
+            Err(Errno::ACCESS) if candidate.is_file() => {
+                found_unusable.get_or_insert(candidate);
+            }
+            _ => {}
         }
     }
     check_cwd(cwd)?;

@@ -1,6 +1,6 @@
 //! The runner's loop: feeds [`Machine`] with what happens and performs what it decides.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,14 +18,14 @@ use crate::model::runner::{Effect, Input, Limits, Machine};
 use crate::model::time::{Mono, Utc};
 use crate::os;
 use crate::os::cgroup::Cgroup;
-use crate::os::proc::{memory, tree};
+use crate::os::proc::{Process, memory, tree};
 
 /// Bytes kept of the gate's output.
 const GATE_LOG_LIMIT: u64 = 1 << 20;
 /// Between two looks at the size of an output file that the task writes itself.
 const LOOK_MS: u64 = 1000;
-/// Looks at `/proc` for one kill: what is forked between two of them is found by the next.
-const KILL_PASSES: u32 = 4;
+/// Looks at `/proc` for one effect: what is forked between two of them is found by the next.
+const PASSES: u32 = 4;
 
 pub struct Supervisor {
     spec: RunnerSpec,
@@ -42,6 +42,8 @@ pub struct Supervisor {
     /// The command or the gate.
     main: Option<u32>,
     draining: bool,
+    /// Who was sent TERM: pid and start time.
+    asked: BTreeSet<(u32, u64)>,
     notes: Vec<String>,
 }
 
@@ -78,6 +80,7 @@ impl Supervisor {
             kept: (0, 0),
             main: None,
             draining: false,
+            asked: BTreeSet::new(),
             notes,
             spec,
         })
@@ -113,16 +116,17 @@ impl Supervisor {
                 }
                 None
             }
-            Effect::Ask(StopSignal::Term) => Some(Input::Signalled { others: self.signal_tree(&[Signal::TERM, Signal::CONT]) }),
+            Effect::Ask(StopSignal::Term) => Some(Input::Signalled { others: self.ask_tree() }),
             Effect::Kill => {
                 if let Some(group) = &self.cgroup {
                     group.kill();
                 }
                 let mut others = 0;
-                for _ in 0..KILL_PASSES {
-                    let found = self.signal_tree(&[Signal::KILL]);
-                    others = others.max(found);
-                    if found == 0 {
+                for _ in 0..PASSES {
+                    let found = self.tree();
+                    found.iter().for_each(|p| os::signal_pid(p.pid, Signal::KILL));
+                    others = others.max(self.others(&found));
+                    if found.is_empty() {
                         break;
                     }
                 }
@@ -275,19 +279,40 @@ impl Supervisor {
         }
     }
 
-    /// Signals every process of the tree; how many were reached besides the command or gate itself.
-    fn signal_tree(&self, signals: &[Signal]) -> u32 {
-        let found = tree(std::process::id(), &self.spec.mark).unwrap_or_default();
-        for process in &found {
-            for signal in signals {
-                os::signal_pid(process.pid, *signal);
+    /// Sends TERM, once, to every process of the tree (and wakes it, should it be stopped); how many there are besides
+    /// the command or gate itself.
+    fn ask_tree(&mut self) -> u32 {
+        let mut others = 0;
+        for _ in 0..PASSES {
+            let found = self.tree();
+            others = others.max(self.others(&found));
+            let mut news = false;
+            for process in found {
+                if self.asked.insert((process.pid, process.start_ticks)) {
+                    os::signal_pid(process.pid, Signal::TERM);
+                    os::signal_pid(process.pid, Signal::CONT);
+                    news = true;
+                }
+            }
+            if !news {
+                break;
             }
         }
+        others
+    }
+
+    /// Empty as well when `/proc` cannot be read: then the next try finds them, and the end of the tree is known from
+    /// `wait` alone.
+    fn tree(&self) -> Vec<Process> {
+        tree(std::process::id(), &self.spec.mark).unwrap_or_default()
+    }
+
+    fn others(&self, found: &[Process]) -> u32 {
         u32::try_from(found.iter().filter(|p| Some(p.pid) != self.main).count()).unwrap_or(u32::MAX)
     }
 
     fn measure(&self) -> Input {
-        let found = tree(std::process::id(), &self.spec.mark).unwrap_or_default();
+        let found = self.tree();
         let watched = self.spec.resources.memory.is_some();
         Input::Usage {
             memory: if watched { found.iter().map(|p| memory(p.pid)).sum() } else { 0 },

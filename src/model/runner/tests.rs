@@ -87,6 +87,22 @@ fn the_gate_runs_only_after_a_success_and_has_a_timeout_of_its_own() {
 }
 
 #[test]
+fn asked_to_stop_between_the_command_and_its_gate_the_gate_does_not_run() {
+    let gated = Limits { gate_timeout_ms: Some(50), ..limits() };
+    let mut with_leftovers = running(gated.clone());
+    with_leftovers.step(Mono(5), ok(false));
+    assert_eq!(with_leftovers.step(Mono(6), Input::Asked { kill: true }), [Effect::Kill]);
+    assert_eq!(with_leftovers.step(Mono(7), Input::TreeEmpty), [Effect::Drain]);
+    assert_eq!(with_leftovers.step(Mono(7), Input::Drained), [Effect::WriteExit]);
+    assert_eq!(with_leftovers.stopped(), Some(&StopCause::Asked { kill: true }));
+
+    let mut disk_full = running(gated);
+    disk_full.step(Mono(5), ok(true));
+    assert_eq!(disk_full.step(Mono(6), Input::Asked { kill: false }), [Effect::GiveUpOutput, Effect::WriteExit]);
+    assert_eq!(disk_full.stopped(), Some(&StopCause::Asked { kill: false }));
+}
+
+#[test]
 fn exactly_the_output_limit_is_no_excess() {
     let mut m = running(limits());
     assert_eq!(m.step(Mono(1), Input::Output { total: 10 }), []);
