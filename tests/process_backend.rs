@@ -1,4 +1,5 @@
 //! The process backend with the real runner: starting once, adopting, stopping, sweeping.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says so by panicking")]
 
 mod runner_support;
 

@@ -1,4 +1,5 @@
 //! The single-task runner, as the real binary.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says so by panicking")]
 
 mod runner_support;
 
@@ -249,4 +250,16 @@ fn a_stop_ends_the_wait_for_a_disk_that_stays_full() {
         record.stopped.is_some() || record.notes.iter().any(|n| n.contains("the end of the output is missing")),
         "{record:?}"
     );
+}
+
+#[test]
+fn a_file_that_the_task_writes_itself_is_watched_in_size_and_for_silence() {
+    let mut spec = shell("head -c 1000 /dev/zero; sleep 1000");
+    spec.output = OutputMode::File;
+    spec.output_limit = 999;
+    assert_eq!(run(&spec).1.stopped, Some(StopCause::OutputLimit));
+    spec.output_limit = 1000;
+    spec.silence_ms = Some(1500);
+    let (_, record) = run(&spec);
+    assert_eq!((record.stopped, record.out_bytes), (Some(StopCause::Silence), 1000));
 }

@@ -1,4 +1,5 @@
 //! Attempt directories for tests that run the real runner, and conditions to wait for.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says so by panicking")]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs::{self, File};

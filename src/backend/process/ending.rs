@@ -23,6 +23,12 @@ pub fn exit(dir: &Path) -> ExitFile {
     read(&dir.join("exit.json"), EXIT_FILE_BYTES as u64).map_or(ExitFile::Empty, |bytes| decode(&bytes))
 }
 
+/// Why the runner ended without a record, when it could still say so.
+pub fn runner_log(dir: &Path) -> Option<String> {
+    let text = read(&dir.join("runner.log"), 16 << 10).ok()?;
+    Some(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
 /// The task's result, when the command succeeded.
 pub fn result(dir: &Path, kind: ResultKind, record: &ExitRecord, results: &Path) -> Option<ResultFinding> {
     if record.end != End::Exited(0) || record.stopped.is_some() {

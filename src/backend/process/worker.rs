@@ -32,6 +32,8 @@ use crate::os::spawn::{Spawn, spawn};
 const LOOK_MS: u64 = 100;
 /// Longest wait for `runner.json` of a runner whose lock is held; after that only its lock is watched.
 const INFO_MS: u64 = 5000;
+/// Remarks kept about one attempt.
+const MAX_NOTES: usize = 50;
 /// Marks the command queue among the events.
 const WAKE: u64 = 0;
 
@@ -323,7 +325,7 @@ impl Worker {
     fn intake(&mut self, attempt: AttemptId) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let (items, notes) = outbox::take(&live.dir, live.reported);
-        live.notes.extend(notes);
+        live.note(notes);
         if let Some(last) = items.last() {
             live.reported = last.seq;
             (self.sink)(Report::Outbox { attempt, items });
@@ -383,15 +385,16 @@ impl Worker {
                     self.live.insert(attempt, live);
                     return;
                 }
+                live.note(ending::runner_log(&live.dir));
                 if missing == ExitFile::Torn {
-                    live.notes.push("exit.json is torn".to_owned());
+                    live.note(["exit.json is torn".to_owned()]);
                 }
                 self.reap(&live, info.as_ref());
                 ExitFinding::Missing { rebooted }
             }
         };
         let (outbox, notes) = outbox::take(&live.dir, 0);
-        live.notes.extend(notes);
+        live.note(notes);
         let result = match (&exit, live.facts.result) {
             (ExitFinding::Record(record), Some(kind)) => ending::result(&live.dir, kind, record, &self.settings.results),
             _ => None,
@@ -423,7 +426,7 @@ impl Worker {
         };
         let swept = sweep::sweep(&vanished);
         if swept.clean || !matches!(live.watch, Watch::Sweeping) {
-            live.notes.push(swept.note);
+            live.note([swept.note]);
         }
         if !swept.clean {
             live.watch = Watch::Sweeping;
@@ -436,6 +439,15 @@ impl Live {
     fn new(dir: PathBuf, facts: Facts, watch: Watch, child: Option<u32>) -> Live {
         Live { dir, facts, watch, child, reported: 0, asked: None, kills: 0, notes: Vec::new() }
     }
+
+    /// Keeps remarks, each once, at most [`MAX_NOTES`].
+    fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        for note in notes {
+            if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
 }
 
 /// Asks the runner, or tells it to insist. A runner that is stopped, or was told before, is killed itself; what it
@@ -446,14 +458,15 @@ fn signal(live: &mut Live, kill: bool) {
         return;
     };
     let stopped = kill && os::proc::process(*pid).is_some_and(|p| matches!(p.state, b'T' | b't'));
+    let end_it = kill && (stopped || live.kills > 1);
     let signal = match kill {
-        true if stopped || live.kills > 1 => {
-            live.notes.push("the runner did not answer and was killed with its processes".to_owned());
-            Signal::KILL
-        }
+        true if end_it => Signal::KILL,
         true => Signal::USR1,
         false => Signal::TERM,
     };
-    // It has ended: its pidfd says so, too.
+    // An error means that it has ended: its pidfd says so, too.
     let _ = os::pidfd_signal(fd.as_fd(), signal);
+    if end_it {
+        live.note(["the runner did not answer and was killed with its processes".to_owned()]);
+    }
 }
