@@ -5,7 +5,10 @@
 //! `model`; `api` on the manager's handle and `model`; `tui` and `cli` on `api`, `config` and `model`. Only `main`
 //! names concrete types. `os` holds every call that differs between systems.
 
+pub mod backend;
 pub mod claude;
 pub mod manager;
 pub mod model;
+pub mod os;
+pub mod runner;
 pub mod store;

@@ -1,3 +1,7 @@
 //! airx: chooses the mode, wires concrete types, maps errors to exit codes.
 
-fn main() {}
+fn main() {
+    if let Some(dir) = airx::runner::requested(std::env::args_os()) {
+        std::process::exit(airx::runner::main(&dir));
+    }
+}

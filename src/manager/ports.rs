@@ -22,6 +22,7 @@ pub trait Backend: Send {
     fn stop(&mut self, attempt: AttemptId, kill: bool);
     /// Compares with reality: answers `Live`, `NeverStarted` or `Over` for each of `attempts`. A live one that is not
     /// known (after a restart) is adopted: its end will be reported.
+    /// Each comes with its directory, since a backend that was started anew knows none.
     fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>);
     /// Looks into the attempt's outbox now; answers `Outbox` when something is there.
     fn intake(&mut self, attempt: AttemptId);

@@ -1,0 +1,82 @@
+//! What an attempt left in its directory, read once it is over.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::directory::read;
+use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT};
+use crate::model::change::TaskResult;
+use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
+use crate::model::report::ResultFinding;
+use crate::model::spec::ResultKind;
+
+/// Most bytes of output that can become a result.
+const MAX_RESULT: u64 = 64 << 20;
+
+/// The exit record.
+pub fn exit(dir: &Path) -> ExitFile {
+    read(&dir.join("exit.json"), EXIT_FILE_BYTES as u64).map_or(ExitFile::Empty, |bytes| decode(&bytes))
+}
+
+/// Why the runner ended without a record, when it could still say so.
+pub fn runner_log(dir: &Path) -> Option<String> {
+    let text = read(&dir.join("runner.log"), 16 << 10).ok()?;
+    Some(String::from_utf8_lossy(&text).trim_end().to_owned())
+}
+
+/// The task's result, when the command succeeded.
+pub fn result(dir: &Path, kind: ResultKind, record: &ExitRecord, results: &Path) -> Option<ResultFinding> {
+    if record.end != End::Exited(0) || record.stopped.is_some() {
+        return None;
+    }
+    Some(match value(dir, kind).and_then(|v| keep(v, results).map_err(|e| format!("the result could not be stored: {e}"))) {
+        Ok(result) => ResultFinding::Value(result),
+        Err(why) => ResultFinding::Bad(why),
+    })
+}
+
+fn value(dir: &Path, kind: ResultKind) -> Result<Value, String> {
+    let bytes = match read(&dir.join("out"), MAX_RESULT) {
+        Ok(bytes) => bytes,
+        // Nothing was written.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(format!(
+                "the output is larger than a result may be ({MAX_RESULT} bytes); write a file and print its name"
+            ));
+        }
+        Err(e) => return Err(format!("the output cannot be read: {e}")),
+    };
+    let text =
+        String::from_utf8(bytes).map_err(|e| format!("the output is not UTF-8 (byte {})", e.utf8_error().valid_up_to()))?;
+    match kind {
+        ResultKind::Text => Ok(Value::String(text.strip_suffix('\n').unwrap_or(&text).to_owned())),
+        ResultKind::Lines => Ok(text.lines().map(|l| Value::String(l.to_owned())).collect()),
+        ResultKind::Json => serde_json::from_str(&text).map_err(|e| format!("the output is not one JSON value: {e}")),
+    }
+}
+
+fn keep(value: Value, results: &Path) -> io::Result<TaskResult> {
+    let text = serde_json::to_vec(&value)?;
+    if text.len() <= MAX_INLINE_RESULT {
+        return Ok(TaskResult::Inline(Arc::new(value)));
+    }
+    let sha256: String = Sha256::digest(&text).iter().map(|b| format!("{b:02x}")).collect();
+    let path = results.join(&sha256);
+    if !path.exists() {
+        fs::create_dir_all(results)?;
+        let new = results.join(format!(".{sha256}.new"));
+        let mut file = File::create(&new)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        // The name must survive a power cut before the database refers to it.
+        File::open(results)?.sync_all()?;
+    }
+    Ok(TaskResult::File { sha256, bytes: text.len() as u64 })
+}

@@ -1,0 +1,69 @@
+//! The reading side of `outbox/`.
+
+use std::fs;
+use std::path::Path;
+
+use super::directory::read;
+use crate::model::attempt::{MAX_OUTBOX_BYTES, OutboxItem};
+
+/// Most files that are looked at; the writing side stops there as well.
+const MAX_FILES: usize = 10_000;
+
+/// Items numbered above `after`, in order, and remarks about files that could not be used (set aside as `*.bad`).
+pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
+    let outbox = dir.join("outbox");
+    // Most attempts have none.
+    let Ok(entries) = fs::read_dir(&outbox) else { return (Vec::new(), Vec::new()) };
+    let mut names: Vec<(u32, String)> = entries
+        .flatten()
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".json"))
+        .filter_map(|name| Some((name.split_once('-')?.0.parse().ok()?, name)))
+        .filter(|(seq, _)| *seq > after)
+        .collect();
+    names.sort();
+    let mut notes = Vec::new();
+    if names.len() > MAX_FILES {
+        notes.push(format!("the outbox holds {} files; those after the first {MAX_FILES} were not read", names.len()));
+        names.truncate(MAX_FILES);
+    }
+    let mut items = Vec::with_capacity(names.len());
+    for (seq, name) in names {
+        let path = outbox.join(&name);
+        match read(&path, MAX_OUTBOX_BYTES).and_then(|bytes| Ok(serde_json::from_slice::<OutboxItem>(&bytes)?)) {
+            Ok(item) if item.seq == seq => items.push(item),
+            other => {
+                let why = other.map_or_else(|e| e.to_string(), |item| format!("its number is {} inside", item.seq));
+                notes.push(format!("outbox/{name} cannot be used: {why}"));
+                // If even that fails it is noted again the next time.
+                let _ = fs::rename(&path, outbox.join(format!("{name}.bad")));
+            }
+        }
+    }
+    (items, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::{OutboxBody, Progress};
+
+    #[test]
+    fn bad_files_are_set_aside_and_the_rest_comes_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = dir.path().join("outbox");
+        fs::create_dir(&outbox).unwrap();
+        let item = |seq| OutboxItem { seq, key: format!("#{seq}"), body: OutboxBody::Progress(Progress::default()) };
+        for seq in [10, 2, 1] {
+            fs::write(outbox.join(format!("{seq:06}-x.json")), serde_json::to_vec(&item(seq)).unwrap()).unwrap();
+        }
+        fs::write(outbox.join("000003-torn.json"), "{\"seq\":3").unwrap();
+        fs::write(outbox.join("000004-lies.json"), serde_json::to_vec(&item(9)).unwrap()).unwrap();
+        fs::write(outbox.join(".5.new"), "{").unwrap();
+        let (items, notes) = take(dir.path(), 1);
+        assert_eq!(items, [item(2), item(10)]);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(outbox.join("000003-torn.json.bad").exists());
+        assert_eq!(take(dir.path(), 0), (vec![item(1), item(2), item(10)], vec![]));
+    }
+}

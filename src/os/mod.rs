@@ -1,0 +1,153 @@
+//! Everything that differs between systems, each thing probed, none assumed. Today: Linux. Another system needs its
+//! own versions of these functions and nothing else.
+//!
+//! The only module that may use `unsafe`, call by call.
+
+pub mod cgroup;
+pub mod proc;
+pub mod signal;
+pub mod spawn;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::model::time::{Mono, Now, Utc};
+
+/// Both clocks, read together. The monotonic one stands still while the machine is suspended.
+pub fn now() -> Now {
+    let (utc, mono) = (clock_gettime(ClockId::Realtime), clock_gettime(ClockId::Monotonic));
+    let millis = |t: rustix::time::Timespec| t.tv_sec.saturating_mul(1000).saturating_add(t.tv_nsec / 1_000_000);
+    Now { utc: Utc(millis(utc)), mono: Mono(u64::try_from(millis(mono)).unwrap_or(0)) }
+}
+
+/// Tries to take the exclusive lock of an open file; whether it is held now. It belongs to the open file description:
+/// children that inherit the descriptor hold it too, and it is free the moment the last of them ends.
+///
+/// # Errors
+/// What `flock` says, other than that another holds it.
+pub fn try_lock(file: impl AsFd) -> io::Result<bool> {
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Whether somebody holds the lock of the file at `path`.
+///
+/// # Errors
+/// When the file cannot be opened or asked.
+pub fn is_locked(path: &Path) -> io::Result<bool> {
+    Ok(!try_lock(File::open(path)?)?)
+}
+
+/// Closes every descriptor above standard error: what a careless ancestor left open must not live on in a runner (a
+/// pipe would never end). Does nothing on kernels before 5.9. Only for the very start of a process that owns none yet.
+#[allow(unsafe_code)]
+pub fn close_inherited() {
+    // SAFETY: the caller owns no descriptor above 2 yet, so none that is in use is closed.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32);
+    }
+}
+
+/// Identifies this boot of the machine; empty where that cannot be told.
+pub fn boot_id() -> String {
+    let mut buffer = [0; 64];
+    let text = read_small("/proc/sys/kernel/random/boot_id", &mut buffer).unwrap_or_default();
+    String::from_utf8_lossy(text).trim_end().to_owned()
+}
+
+/// A small file of `/proc`, by one read: these come whole or not at all, and their size is not told beforehand.
+fn read_small<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let n = rustix::io::read(&file, &mut *buffer).ok()?;
+    buffer.get(..n)
+}
+
+/// Identifies the pid namespace of this process; 0 where that cannot be told.
+pub fn pid_namespace() -> u64 {
+    rustix::fs::stat("/proc/self/ns/pid").map_or(0, |s| s.st_ino)
+}
+
+/// Bytes free for this user on the file system that holds `path`.
+///
+/// # Errors
+/// What `statvfs` says.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let vfs = rustix::fs::statvfs(path)?;
+    Ok(vfs.f_bavail.saturating_mul(vfs.f_frsize))
+}
+
+/// Makes this process the one that orphaned descendants are handed to.
+///
+/// # Errors
+/// Where the system has no such thing.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Process id and user id of the other end of a connected unix socket.
+///
+/// # Errors
+/// When the socket has no peer.
+pub fn peer_cred(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let cred = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok((cred.pid.as_raw_nonzero().get().unsigned_abs(), cred.uid.as_raw()))
+}
+
+/// A descriptor that becomes readable when process `pid` ends. Safe from reuse only while the caller knows that the
+/// pid is still that process's: an unreaped child, or an identity checked afterwards.
+///
+/// # Errors
+/// `ESRCH` when there is no such process here, `ENOSYS` on old kernels.
+pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    Ok(rustix::process::pidfd_open(to_pid(pid)?, PidfdFlags::empty())?)
+}
+
+/// Signals the process behind a pidfd.
+///
+/// # Errors
+/// `ESRCH` when it has ended.
+pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    Ok(rustix::process::pidfd_send_signal(pidfd, signal)?)
+}
+
+/// Signals a process by number; that it is gone is no error.
+pub fn signal_pid(pid: u32, signal: Signal) {
+    if let Ok(pid) = to_pid(pid) {
+        // Gone already, or not ours to signal: the caller looks again anyway.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Reaps the child `pid` if it has ended; other children are left alone.
+pub fn reap(pid: u32) {
+    if let Ok(pid) = to_pid(pid) {
+        // Not a child of ours, or still alive: nothing to reap.
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG);
+    }
+}
+
+fn to_pid(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// Processor time in milliseconds and peak resident set in KiB of all children that were waited for.
+#[allow(unsafe_code)]
+pub fn children_usage() -> (u64, u64) {
+    // SAFETY: an all-zero rusage is a valid value, and getrusage writes nothing but that struct.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let millis = |t: libc::timeval| u64::try_from(t.tv_sec * 1000 + t.tv_usec / 1000).unwrap_or(0);
+    (millis(usage.ru_utime) + millis(usage.ru_stime), u64::try_from(usage.ru_maxrss).unwrap_or(0))
+}

@@ -1,0 +1,68 @@
+//! The runner's files besides the output: `spec.json`, `runner.json`, `exit.json`. All relative to the attempt
+//! directory, which is the runner's own.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use super::RunnerError;
+use crate::model::attempt::{ExitRecord, RunnerInfo, RunnerSpec};
+use crate::model::exit_file::{self, EXIT_FILE_BYTES};
+use crate::model::time::Utc;
+use crate::os;
+
+pub fn read_spec() -> Result<RunnerSpec, RunnerError> {
+    let text = std::fs::read("spec.json").map_err(|e| RunnerError::new("read spec.json", e))?;
+    serde_json::from_slice(&text).map_err(|e| RunnerError::new("understand spec.json", e))
+}
+
+/// Says who runs the attempt.
+pub fn write_info(mark: &str, at: Utc, boot_id: &str, cgroup: Option<PathBuf>) -> Result<(), RunnerError> {
+    let info = RunnerInfo {
+        mark: mark.to_owned(),
+        pid: std::process::id(),
+        start_ticks: os::proc::own_start_ticks(),
+        boot_id: boot_id.to_owned(),
+        pid_ns: os::pid_namespace(),
+        at,
+        cgroup,
+    };
+    let fail = |e: io::Error| RunnerError::new("write runner.json", e);
+    let text = serde_json::to_vec(&info).map_err(|e| fail(e.into()))?;
+    let file = create("runner.json.new", false).map_err(fail)?;
+    file.write_all_at(&text, 0).map_err(fail)?;
+    rustix::fs::rename("runner.json.new", "runner.json").map_err(|e| fail(e.into()))
+}
+
+/// Creates a file that only its owner can read.
+pub fn create(name: &str, append: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600);
+    if append { options.append(true).open(name) } else { options.write(true).truncate(true).open(name) }
+}
+
+/// `exit.json`, its place on the disk taken.
+pub struct ExitFile(File);
+
+impl ExitFile {
+    /// Reserves it.
+    pub fn reserve() -> Result<ExitFile, RunnerError> {
+        let fail = |e: io::Error| RunnerError::new("reserve exit.json", e);
+        let file = create("exit.json", false).map_err(fail)?;
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, EXIT_FILE_BYTES as u64) {
+            Ok(()) => {}
+            // File systems without reservation (some network and overlay ones).
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                file.write_all_at(&[0; EXIT_FILE_BYTES], 0).map_err(fail)?
+            }
+            Err(e) => return Err(fail(e.into())),
+        }
+        Ok(ExitFile(file))
+    }
+
+    /// Writes the record, once.
+    pub fn write(self, record: &ExitRecord) -> Result<(), RunnerError> {
+        self.0.write_all_at(&exit_file::encode(record), 0).map_err(|e| RunnerError::new("write exit.json", e))
+    }
+}
