@@ -5,6 +5,7 @@
 //! `model`; `api` on the manager's handle and `model`; `tui` and `cli` on `api`, `config` and `model`. Only `main`
 //! names concrete types. `os` holds every call that differs between systems.
 
+pub mod api;
 pub mod backend;
 pub mod claude;
 pub mod manager;

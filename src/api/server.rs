@@ -1,0 +1,353 @@
+//! The manager's two sockets, served by one thread of its own.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::manager::handle::{ClientMessage, Handle};
+use crate::manager::ports::Reader;
+use crate::model::change::Seq;
+use crate::model::message::{Command, PROTOCOL, Refusal, RefusalCode};
+
+use super::paths::SocketPaths;
+use super::peer::descends_from_runner;
+use super::wire::{Assembler, Hello, Intake, Request, Response, frames};
+
+/// Connections at once; further ones are closed at once.
+const MAX_CONNECTIONS: usize = 512;
+/// Longest time that a message may be on its way in, or an answer on its way out.
+const STUCK: Duration = Duration::from_secs(30);
+/// Bytes read at a time.
+const READ: usize = 32 * 1024;
+/// Threads for reading the store.
+const READERS: usize = 2;
+
+/// What the server needs.
+pub struct ServerParts {
+    /// The control socket, bound.
+    pub control: StdListener,
+    /// The task socket, bound.
+    pub task: StdListener,
+    /// The way to the manager.
+    pub handle: Handle,
+    /// Answers queries.
+    pub reader: Arc<dyn Reader>,
+    /// The home, by which a runner's descendants are known.
+    pub home: PathBuf,
+    /// The user that may connect (besides root).
+    pub uid: u32,
+}
+
+/// A running server. Dropping it does not stop it; [`Server::stop`] does.
+pub struct Server {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Stops accepting and reading, lets answers that are on their way out go (at most a second), and returns.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+        // A server thread that panicked has nothing left to stop.
+        let _ = self.thread.join();
+    }
+}
+
+/// Binds the two sockets of `paths`, replacing what a dead manager left. The caller holds the home's lock.
+///
+/// # Errors
+/// When they cannot be made.
+pub fn bind(paths: &SocketPaths) -> io::Result<(StdListener, StdListener)> {
+    let listen = |path: &Path| {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = StdListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    Ok((listen(&paths.control())?, listen(&paths.task())?))
+}
+
+/// Serves on a thread of its own.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub fn start(parts: ServerParts) -> io::Result<Server> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(READERS)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()?;
+    let (stop, stopped) = watch::channel(false);
+    let thread = std::thread::Builder::new().name("api".to_owned()).stack_size(512 * 1024).spawn(move || {
+        runtime.block_on(serve(parts, stopped));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    })?;
+    Ok(Server { stop, thread })
+}
+
+struct Shared {
+    handle: Handle,
+    reader: Arc<dyn Reader>,
+    home: PathBuf,
+    uid: u32,
+    connections: AtomicUsize,
+}
+
+async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>) {
+    let ServerParts { control, task, handle, reader, home, uid } = parts;
+    let (Ok(control), Ok(task)) = (UnixListener::from_std(control), UnixListener::from_std(task)) else { return };
+    let shared = Arc::new(Shared { handle, reader, home, uid, connections: AtomicUsize::new(0) });
+    loop {
+        let (accepted, is_task) = tokio::select! {
+            accepted = control.accept() => (accepted, false),
+            accepted = task.accept() => (accepted, true),
+            () = told(&mut stopped) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream, is_task, &shared, &stopped),
+            // Out of descriptors, most likely: what is open goes on, and closing one makes room.
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+    while shared.connections.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
+    let peer = stream.peer_cred().ok();
+    let is_ours = peer.as_ref().is_some_and(|peer| peer.uid() == shared.uid || peer.uid() == 0);
+    if !is_ours || shared.connections.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+        return;
+    }
+    shared.connections.fetch_add(1, Ordering::Relaxed);
+    let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    let (shared, mut stopped) = (shared.clone(), stopped.clone());
+    tokio::spawn(async move {
+        let (reading, writer) = stream.into_split();
+        let mut connection = Connection {
+            shared: shared.clone(),
+            writer,
+            is_task,
+            pid,
+            is_runners: None,
+            news: shared.handle.news(),
+            subscribed: false,
+        };
+        connection.run(reading, &mut stopped).await;
+        shared.connections.fetch_sub(1, Ordering::Relaxed);
+    });
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    writer: OwnedWriteHalf,
+    is_task: bool,
+    pid: Option<u32>,
+    /// Whether the peer descends from a runner; found out at its first command.
+    is_runners: Option<bool>,
+    news: watch::Receiver<Seq>,
+    subscribed: bool,
+}
+
+impl Connection {
+    /// Request after request until the peer leaves, breaks the protocol, or is stuck.
+    async fn run(&mut self, mut reading: tokio::net::unix::OwnedReadHalf, stopped: &mut watch::Receiver<bool>) {
+        let mut assembler = Assembler::default();
+        loop {
+            match assembler.next() {
+                Ok(Some(message)) => {
+                    if !self.answer(&message).await {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    // One clear error, then the end: what follows cannot be told from rubbish.
+                    self.write(&Response::error(None, -32700, error.to_string())).await;
+                    return;
+                }
+            }
+            let idle = assembler.buffer().is_empty();
+            assembler.buffer().reserve(READ);
+            tokio::select! {
+                read = reading.read_buf(assembler.buffer()) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                },
+                changed = self.news.changed(), if self.subscribed => {
+                    if changed.is_err() || !self.tell_news().await {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(STUCK), if !idle => return,
+                () = told(stopped) => return,
+            }
+        }
+    }
+
+    /// Answers one message; false when the connection shall end.
+    async fn answer(&mut self, message: &str) -> bool {
+        let request: Request = match serde_json::from_str(message) {
+            Ok(request) => request,
+            Err(error) => {
+                self.write(&Response::error(None, -32700, format!("this is no JSON-RPC request: {error}"))).await;
+                return false;
+            }
+        };
+        let response = if self.is_task { self.task_verb(&request).await } else { self.control_verb(&request).await };
+        self.write(&response).await
+    }
+
+    async fn task_verb(&mut self, request: &Request) -> Response {
+        let id = request.id;
+        match request.method.as_str() {
+            "ping" => Response::ok(id, "pong"),
+            "intake" => match serde_json::from_value::<Intake>(request.params.clone()) {
+                Ok(Intake { mark, token }) => {
+                    let (sender, receiver) = oneshot::channel();
+                    let reply = Box::new(move |answer| drop(sender.send(answer)));
+                    self.shared.handle.send(ClientMessage::Intake { mark, token, reply });
+                    settle(id, receiver).await
+                }
+                Err(error) => Response::error(id, -32602, error.to_string()),
+            },
+            other => Response::refused(id, forbidden(format!("`{other}` is not for tasks"))),
+        }
+    }
+
+    async fn control_verb(&mut self, request: &Request) -> Response {
+        let id = request.id;
+        if let Some(command) = request.command() {
+            return match command {
+                Ok(command) => self.command(id, command).await,
+                Err(error) => Response::error(id, -32602, error),
+            };
+        }
+        if let Some(query) = request.query() {
+            let query = match query {
+                Ok(query) => query,
+                Err(error) => return Response::error(id, -32602, error),
+            };
+            let reader = self.shared.reader.clone();
+            return match tokio::task::spawn_blocking(move || reader.query(&query)).await {
+                Ok(Ok(page)) => Response::ok(id, page),
+                Ok(Err(refusal)) => Response::refused(id, refusal),
+                Err(error) => Response::error(id, -32603, error.to_string()),
+            };
+        }
+        match request.method.as_str() {
+            "ping" => Response::ok(id, "pong"),
+            "hello" => hello(request),
+            "subscribe" => {
+                self.subscribed = true;
+                let newest = *self.news.borrow_and_update();
+                Response::ok(id, newest)
+            }
+            other => Response::error(id, -32601, format!("there is no verb `{other}`")),
+        }
+    }
+
+    async fn command(&mut self, id: Option<u64>, command: Command) -> Response {
+        let (pid, home) = (self.pid, self.shared.home.clone());
+        let is_runners = match self.is_runners {
+            Some(known) => known,
+            // Reads /proc, which may be slow on a loaded machine; the other connections go on.
+            None => {
+                tokio::task::spawn_blocking(move || pid.is_some_and(|pid| descends_from_runner(pid, &home))).await.unwrap_or(true)
+            }
+        };
+        self.is_runners = Some(is_runners);
+        if is_runners {
+            return Response::refused(id, forbidden("a running task may not do this".to_owned()));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let reply = Box::new(move |answer| drop(sender.send(answer)));
+        self.shared.handle.send(ClientMessage::Command { command, reply });
+        settle(id, receiver).await
+    }
+
+    async fn tell_news(&mut self) -> bool {
+        let seq = *self.news.borrow_and_update();
+        let params = serde_json::json!({ "seq": seq });
+        self.write(&Request { jsonrpc: "2.0".to_owned(), id: None, method: "news".to_owned(), params }).await
+    }
+
+    /// Writes a message; false when the peer does not take it in time.
+    async fn write<T: Serialize>(&mut self, message: &T) -> bool {
+        matches!(timeout(STUCK, self.writer.write_all(&frames(message))).await, Ok(Ok(())))
+    }
+}
+
+/// Waits until the server shall stop.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn settle<T: Serialize>(id: Option<u64>, receiver: oneshot::Receiver<Result<T, Refusal>>) -> Response {
+    match receiver.await {
+        Ok(Ok(done)) => Response::ok(id, done),
+        Ok(Err(refusal)) => Response::refused(id, refusal),
+        Err(_) => Response::refused(
+            id,
+            Refusal {
+                code: RefusalCode::Unavailable,
+                message: "the manager left before it answered".to_owned(),
+                hint: "`airx status` tells what became of it".to_owned(),
+            },
+        ),
+    }
+}
+
+fn hello(request: &Request) -> Response {
+    let theirs = serde_json::from_value::<Hello>(request.params.clone()).ok();
+    let ours = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
+    match theirs {
+        Some(theirs) if theirs.protocol == ours.protocol => Response::ok(request.id, ours),
+        theirs => Response::refused(
+            request.id,
+            Refusal {
+                code: RefusalCode::Version,
+                message: format!(
+                    "the manager is airx {} (protocol {}), this client is airx {}",
+                    ours.version,
+                    ours.protocol,
+                    theirs.map_or_else(|| "of an unknown version".to_owned(), |hello| hello.version)
+                ),
+                hint: "restart the manager with the new version: `airx stop`, then `airx --daemon`; running tasks go on"
+                    .to_owned(),
+            },
+        ),
+    }
+}
+
+fn forbidden(message: String) -> Refusal {
+    Refusal {
+        code: RefusalCode::Forbidden,
+        message,
+        hint: "a task may use `airx add`, `airx result` and `airx progress`, for its own job".to_owned(),
+    }
+}
