@@ -110,7 +110,7 @@ pub fn tree(root: u32, mark: &str) -> io::Result<Vec<Process>> {
     Ok(all.into_iter().filter(|p| p.pid != root && !p.is_zombie() && start.contains(&p.pid)).collect())
 }
 
-/// The processes that `root` descends to: [`tree`] without those that escaped, at a fraction of its cost.
+/// The living descendants of `root`: [`tree`] without what escaped, at a fraction of its cost.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
