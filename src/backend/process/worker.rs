@@ -42,7 +42,7 @@ pub struct Worker {
     wake: Arc<OwnedFd>,
     epoll: OwnedFd,
     exe_path: CString,
-    exe_identity: (u64, u64),
+    exe_identity: Option<(u64, u64)>,
     /// Kept open for [`Worker::exe_path`].
     _exe: File,
     null: File,
@@ -67,7 +67,7 @@ impl Worker {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let path = format!("/proc/self/fd/{}", exe.as_raw_fd());
-        let exe_identity = sweep::identity(Path::new(&path)).ok_or_else(|| io::Error::other("/proc is not mounted"))?;
+        let exe_identity = sweep::identity(Path::new(&path));
         Ok(Worker {
             settings,
             sink,
@@ -380,7 +380,7 @@ impl Worker {
             mark: &live.facts.mark,
             cgroup: info.and_then(|i| i.cgroup.clone()),
             orphans_come_here: self.subreaper && live.child.is_some(),
-            exe: self.exe_identity,
+            ours: [self.exe_identity, sweep::identity(Path::new("/proc/self/exe"))],
         };
         let swept = sweep::sweep(&vanished);
         if swept.clean || !matches!(live.watch, Watch::Sweeping) {
