@@ -41,7 +41,9 @@ impl Cgroup {
         let mut last = io::Error::from(io::ErrorKind::Unsupported);
         for parent in candidates {
             let group = Cgroup { path: parent.join(format!("airx-{mark}")), home: home.clone() };
-            match fs::create_dir(&group.path).and_then(|()| group.limit(limits)) {
+            // Entering and leaving is tried before it matters: once the command runs there is no way back.
+            let made = fs::create_dir(&group.path).and_then(|()| group.enter()).and_then(|()| group.leave());
+            match made.and_then(|()| group.limit(limits)) {
                 Ok(()) => return Ok(group),
                 Err(e) => last = e,
             }
@@ -81,10 +83,19 @@ impl Cgroup {
     /// # Errors
     /// When this process could not enter.
     pub fn inside<T>(&self, spawn: impl FnOnce() -> T) -> io::Result<T> {
-        self.set("cgroup.procs", "0")?;
+        self.enter()?;
         let value = spawn();
-        fs::write(self.home.join("cgroup.procs"), "0")?;
+        // Worked a moment ago. Should it fail, a kill of the group takes this process along, and the manager sweeps.
+        let _ = self.leave();
         Ok(value)
+    }
+
+    fn enter(&self) -> io::Result<()> {
+        self.set("cgroup.procs", "0")
+    }
+
+    fn leave(&self) -> io::Result<()> {
+        fs::write(self.home.join("cgroup.procs"), "0")
     }
 
     /// Kills everything in it.

@@ -110,6 +110,16 @@ pub fn tree(root: u32, mark: &str) -> io::Result<Vec<Process>> {
     Ok(all.into_iter().filter(|p| p.pid != root && !p.is_zombie() && start.contains(&p.pid)).collect())
 }
 
+/// The living descendants of `root`: [`tree`] without what escaped, at a fraction of its cost.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn descendants(root: u32) -> io::Result<Vec<Process>> {
+    let all = processes()?;
+    let members = closure(&all, all.iter().filter(|p| p.parent == root).map(|p| p.pid).collect());
+    Ok(all.into_iter().filter(|p| p.pid != root && !p.is_zombie() && members.contains(&p.pid)).collect())
+}
+
 /// Memory of a process in bytes, its share of shared pages counted in proportion (PSS); its resident set where the
 /// system keeps no PSS; 0 when it is gone.
 pub fn memory(pid: u32) -> u64 {

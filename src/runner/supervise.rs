@@ -18,7 +18,7 @@ use crate::model::runner::{Effect, Input, Limits, Machine};
 use crate::model::time::{Mono, Utc};
 use crate::os;
 use crate::os::cgroup::Cgroup;
-use crate::os::proc::{Process, memory, tree};
+use crate::os::proc::{Process, descendants, memory, tree};
 
 /// Bytes kept of the gate's output.
 const GATE_LOG_LIMIT: u64 = 1 << 20;
@@ -312,7 +312,7 @@ impl Supervisor {
     }
 
     fn measure(&self) -> Input {
-        let found = self.tree();
+        let found = descendants(std::process::id()).unwrap_or_default();
         let watched = self.spec.resources.memory.is_some();
         Input::Usage {
             memory: if watched { found.iter().map(|p| memory(p.pid)).sum() } else { 0 },

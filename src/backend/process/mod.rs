@@ -5,6 +5,7 @@
 
 mod directory;
 mod ending;
+mod live;
 mod outbox;
 mod sweep;
 mod worker;

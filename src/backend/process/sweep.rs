@@ -24,8 +24,9 @@ pub struct Vanished<'a> {
     pub cgroup: Option<PathBuf>,
     /// Whether its orphans come to this process: it was a child, and this process is a subreaper.
     pub orphans_come_here: bool,
-    /// Device and inode of the runner's binary: runners and managers are no orphans.
-    pub exe: (u64, u64),
+    /// Device and inode of the runner's binary and of this process's own (usually the same; a child shows the latter
+    /// until it executes): runners and managers are no orphans.
+    pub ours: [Option<(u64, u64)>; 2],
 }
 
 /// How a sweep went.
@@ -77,7 +78,8 @@ fn strays(vanished: &Vanished<'_>) -> std::io::Result<Vec<Process>> {
     let all = processes()?;
     let me = std::process::id();
     let my_session = all.iter().find(|p| p.pid == me).map_or(0, |p| p.session);
-    let orphan = |p: &Process| vanished.orphans_come_here && p.parent == me && p.session != my_session && !runs(p, vanished.exe);
+    let orphan =
+        |p: &Process| vanished.orphans_come_here && p.parent == me && p.session != my_session && !runs(p, &vanished.ours);
     let marked = |p: &Process| !vanished.mark.is_empty() && !p.is_zombie() && has_mark(p.pid, vanished.mark);
     let start: BTreeSet<u32> = all.iter().filter(|p| p.pid != me && (orphan(p) || marked(p))).map(|p| p.pid).collect();
     let members = closure(&all, start);
@@ -85,10 +87,11 @@ fn strays(vanished: &Vanished<'_>) -> std::io::Result<Vec<Process>> {
     Ok(all.into_iter().filter(|p| p.pid != me && members.contains(&p.pid) && (!p.is_zombie() || p.parent == me)).collect())
 }
 
-/// Whether a process runs the runner's binary. A zombie runs nothing any more; should it have been a runner, reaping it
+/// Whether a process runs one of our binaries. A zombie runs nothing any more; should it have been a runner, reaping it
 /// here takes nothing from its watcher, who looks at the lock and the record.
-fn runs(process: &Process, exe: (u64, u64)) -> bool {
-    !process.is_zombie() && identity(Path::new(&format!("/proc/{}/exe", process.pid))) == Some(exe)
+fn runs(process: &Process, ours: &[Option<(u64, u64)>]) -> bool {
+    let exe = identity(Path::new(&format!("/proc/{}/exe", process.pid)));
+    !process.is_zombie() && exe.is_some() && ours.contains(&exe)
 }
 
 /// Device and inode of a file.

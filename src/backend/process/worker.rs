@@ -13,17 +13,16 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::process::Signal;
 
 use super::directory::{self, Lock};
+use super::live::{Facts, Live, Watch};
 use super::sweep::{self, Vanished};
 use super::{Command, Settings, ending, outbox};
 use crate::manager::ports::{ClaudeCli, LaunchOrder, ReportSink};
-use crate::model::attempt::{RunnerInfo, RunnerSpec};
+use crate::model::attempt::RunnerInfo;
 use crate::model::exit_file::ExitFile;
 use crate::model::ids::AttemptId;
 use crate::model::report::{EndReport, ExitFinding, Report};
-use crate::model::spec::ResultKind;
 use crate::model::time::Mono;
 use crate::os;
 use crate::os::spawn::{Spawn, spawn};
@@ -32,8 +31,6 @@ use crate::os::spawn::{Spawn, spawn};
 const LOOK_MS: u64 = 100;
 /// Longest wait for `runner.json` of a runner whose lock is held; after that only its lock is watched.
 const INFO_MS: u64 = 5000;
-/// Remarks kept about one attempt.
-const MAX_NOTES: usize = 50;
 /// Marks the command queue among the events.
 const WAKE: u64 = 0;
 
@@ -45,7 +42,7 @@ pub struct Worker {
     wake: Arc<OwnedFd>,
     epoll: OwnedFd,
     exe_path: CString,
-    exe_identity: (u64, u64),
+    exe_identity: Option<(u64, u64)>,
     /// Kept open for [`Worker::exe_path`].
     _exe: File,
     null: File,
@@ -55,45 +52,6 @@ pub struct Worker {
     live: HashMap<AttemptId, Live>,
     tokens: HashMap<u64, AttemptId>,
     last_token: u64,
-}
-
-/// An attempt that is not over.
-struct Live {
-    dir: PathBuf,
-    facts: Facts,
-    watch: Watch,
-    /// The runner, when it is a child of this process.
-    child: Option<u32>,
-    /// Number of the last outbox item reported.
-    reported: u32,
-    /// What was asked before the runner could be signalled, and how often it was told to kill.
-    asked: Option<bool>,
-    kills: u32,
-    notes: Vec<String>,
-}
-
-/// What of the specification is needed at the end.
-struct Facts {
-    mark: String,
-    result: Option<ResultKind>,
-    claude: bool,
-}
-
-enum Watch {
-    /// The runner's pidfd, registered under a token.
-    Pidfd { fd: OwnedFd, pid: u32, token: u64 },
-    /// Its lock is held; it has until then to say who it is.
-    Opening { until: Mono },
-    /// Only its lock can be watched: it lives in another pid namespace, or there are no pidfds here.
-    Lock,
-    /// It is gone without a record, and its processes are not all gone yet.
-    Sweeping,
-}
-
-impl From<RunnerSpec> for Facts {
-    fn from(spec: RunnerSpec) -> Facts {
-        Facts { mark: spec.mark, result: spec.result, claude: spec.claude }
-    }
 }
 
 impl Worker {
@@ -109,7 +67,7 @@ impl Worker {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, &*wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         let path = format!("/proc/self/fd/{}", exe.as_raw_fd());
-        let exe_identity = sweep::identity(Path::new(&path)).ok_or_else(|| io::Error::other("/proc is not mounted"))?;
+        let exe_identity = sweep::identity(Path::new(&path));
         Ok(Worker {
             settings,
             sink,
@@ -284,7 +242,7 @@ impl Worker {
             self.tokens.remove(&token);
         }
         if let Some(kill) = live.asked.take() {
-            signal(live, kill);
+            live.signal(kill);
         }
     }
 
@@ -341,7 +299,7 @@ impl Worker {
     fn stop(&mut self, attempt: AttemptId, kill: bool) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         live.kills += u32::from(kill);
-        signal(live, kill);
+        live.signal(kill);
     }
 
     fn look(&mut self, now: Mono) {
@@ -422,7 +380,7 @@ impl Worker {
             mark: &live.facts.mark,
             cgroup: info.and_then(|i| i.cgroup.clone()),
             orphans_come_here: self.subreaper && live.child.is_some(),
-            exe: self.exe_identity,
+            ours: [self.exe_identity, sweep::identity(Path::new("/proc/self/exe"))],
         };
         let swept = sweep::sweep(&vanished);
         if swept.clean || !matches!(live.watch, Watch::Sweeping) {
@@ -432,41 +390,5 @@ impl Worker {
             live.watch = Watch::Sweeping;
         }
         swept.clean
-    }
-}
-
-impl Live {
-    fn new(dir: PathBuf, facts: Facts, watch: Watch, child: Option<u32>) -> Live {
-        Live { dir, facts, watch, child, reported: 0, asked: None, kills: 0, notes: Vec::new() }
-    }
-
-    /// Keeps remarks, each once, at most [`MAX_NOTES`].
-    fn note(&mut self, notes: impl IntoIterator<Item = String>) {
-        for note in notes {
-            if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
-    }
-}
-
-/// Asks the runner, or tells it to insist. A runner that is stopped, or was told before, is killed itself; what it
-/// leaves is swept.
-fn signal(live: &mut Live, kill: bool) {
-    let Watch::Pidfd { fd, pid, .. } = &live.watch else {
-        live.asked = Some(kill || live.asked == Some(true));
-        return;
-    };
-    let stopped = kill && os::proc::process(*pid).is_some_and(|p| matches!(p.state, b'T' | b't'));
-    let end_it = kill && (stopped || live.kills > 1);
-    let signal = match kill {
-        true if end_it => Signal::KILL,
-        true => Signal::USR1,
-        false => Signal::TERM,
-    };
-    // An error means that it has ended: its pidfd says so, too.
-    let _ = os::pidfd_signal(fd.as_fd(), signal);
-    if end_it {
-        live.note(["the runner did not answer and was killed with its processes".to_owned()]);
     }
 }
