@@ -17,7 +17,7 @@ pub fn descends_from_runner(pid: u32, home: &Path) -> bool {
             return true;
         }
         match crate::os::proc::process(pid) {
-            Some(process) => pid = process.ppid,
+            Some(process) => pid = process.parent,
             None => return false,
         }
     }
