@@ -8,6 +8,8 @@
 pub mod api;
 pub mod backend;
 pub mod claude;
+pub mod cli;
+pub mod config;
 pub mod manager;
 pub mod model;
 pub mod os;

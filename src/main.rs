@@ -1,7 +1,16 @@
 //! airx: chooses the mode, wires concrete types, maps errors to exit codes.
 
+mod wiring;
+
 fn main() {
+    // First of all: a task costs mostly the start of its runner.
     if let Some(dir) = airx::runner::requested(std::env::args_os()) {
         std::process::exit(airx::runner::main(&dir));
     }
+    // Reports of panics, which are faults of airx; it cannot be installed twice, and nothing is installed before.
+    let _ = color_eyre::install();
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let cwd = std::env::current_dir().unwrap_or_else(|_| std::path::PathBuf::from("/"));
+    std::process::exit(airx::cli::run(std::env::args_os().collect(), env, cwd, wiring::services()));
 }

@@ -123,6 +123,11 @@ impl<S: Store> Engine<S> {
         })
     }
 
+    /// The clients' way in.
+    pub fn handle(&self) -> Handle {
+        self.mailbox.handle()
+    }
+
     /// Runs until it is told to leave.
     ///
     /// # Errors
@@ -207,6 +212,7 @@ impl<S: Store> Engine<S> {
                 self.composer = Arc::new(self.composer.with_settings(&settings));
                 self.settings = *settings;
             }
+            Message::Poll => self.next_poll = Mono(0),
             Message::Leave => self.leaving = true,
         }
     }

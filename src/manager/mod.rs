@@ -20,6 +20,8 @@ pub enum Message {
     Composed(Box<Launch>, Box<launch::Composed>),
     /// The configuration was read anew.
     Configure(Box<crate::model::settings::Settings>),
+    /// Compare with reality now.
+    Poll,
     /// Leave: finish the turn, close the store, return. Runners go on.
     Leave,
 }

@@ -1,18 +1,62 @@
-//! placeholder
-use super::{
-    attempt::AddedTask,
-    spec::{TaskDefaults, TaskSpec},
-};
-/// x
+//! Tasks queued at run time: from a request to a definition. Their strings are literal, nothing in them is a template.
+
+use std::collections::BTreeMap;
+
+use super::attempt::AddedTask;
+use super::ids::is_name;
+use super::spec::{Action, TaskDefaults, TaskSpec};
+use super::template::escape;
+
+/// Longest definition, in bytes of its strings.
+const MAX_BYTES: usize = 1 << 20;
+/// Most tasks that one task may need.
+const MAX_NEEDS: usize = 10_000;
+
+/// The definition of an added task: what it leaves out comes from `defaults`. `known` tells whether a task exists.
+///
 /// # Errors
-/// x
+/// Why it cannot be a task, in words.
 pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn(&str) -> bool) -> Result<TaskSpec, String> {
-    let _ = known;
+    if !is_name(id) {
+        return Err(format!("`{id}` is no task id: use 1 to 100 letters, digits, `_` and `-`"));
+    }
+    if added.needs.len() > MAX_NEEDS {
+        return Err(format!("the task needs {} others, more than {MAX_NEEDS}", added.needs.len()));
+    }
+    for (place, need) in added.needs.iter().enumerate() {
+        if !known(need) {
+            return Err(format!("there is no task `{need}` to wait for"));
+        }
+        if added.needs[..place].contains(need) {
+            return Err(format!("`{need}` is needed twice"));
+        }
+    }
+    let (action, bytes) = match added.action {
+        Action::Run(text) => (Action::Run(escape(&text)), text.len()),
+        Action::Command { program, args } => {
+            if program.is_empty() {
+                return Err("the command is empty".to_owned());
+            }
+            let bytes = program.len() + args.iter().map(String::len).sum::<usize>();
+            (Action::Command { program: escape(&program), args: args.iter().map(|arg| escape(arg)).collect() }, bytes)
+        }
+        Action::Claude(mut claude) => {
+            if claude.prompt.trim().is_empty() {
+                return Err("the prompt is empty".to_owned());
+            }
+            claude.literal = true;
+            let bytes = claude.prompt.len();
+            (Action::Claude(claude), bytes)
+        }
+    };
+    if bytes > MAX_BYTES {
+        return Err(format!("the definition has {bytes} bytes, more than {MAX_BYTES}"));
+    }
     Ok(TaskSpec {
         id: id.to_owned(),
         needs: added.needs,
-        action: added.action,
-        env: Default::default(),
+        action,
+        env: BTreeMap::new(),
         workspace: None,
         pool: None,
         limits: defaults.clone(),

@@ -1,33 +1,56 @@
-//! stub
-use super::spec::{ClaudeAuth, Resources};
+//! The configuration as plain data.
+
 use std::collections::BTreeMap;
-/// x
+
+use super::spec::{ClaudeAuth, Resources};
+
+/// The configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// x
+    /// Between two comparisons with reality, 1,000 to 60,000.
     pub poll_interval_ms: u64,
-    /// x
+    /// Pools by name; `local` is always there.
     pub pools: BTreeMap<String, PoolSettings>,
-    /// x
+    /// Claude Code.
     pub claude: ClaudeSettings,
-    /// x
+    /// Below so many free bytes nothing new starts.
     pub min_free_bytes: u64,
+    /// Finished jobs are kept so many days.
+    pub retention_days: u32,
+    /// Output of finished jobs is kept up to so many bytes.
+    pub retention_bytes: u64,
 }
-/// x
+
+/// A pool of the process backend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolSettings {
-    /// x
+    /// Attempts at once, at least 1.
     pub slots: u32,
-    /// x
+    /// For tasks that do not say otherwise.
     pub resources: Resources,
 }
-/// x
+
+/// How Claude Code is run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaudeSettings {
-    /// x
+    /// A path, or a name that is looked up in the task's PATH.
     pub binary: String,
-    /// x
+    /// For tasks that name none.
     pub model: String,
-    /// x
+    /// For tasks that say nothing.
     pub auth: ClaudeAuth,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let local = PoolSettings { slots: 10, resources: Resources::default() };
+        Settings {
+            poll_interval_ms: 5_000,
+            pools: BTreeMap::from([("local".to_owned(), local)]),
+            claude: ClaudeSettings { binary: "claude".to_owned(), model: "sonnet".to_owned(), auth: ClaudeAuth::Login },
+            min_free_bytes: 256 << 20,
+            retention_days: 30,
+            retention_bytes: 10_000_000_000,
+        }
+    }
 }

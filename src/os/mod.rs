@@ -151,3 +151,62 @@ pub fn children_usage() -> (u64, u64) {
     let millis = |t: libc::timeval| u64::try_from(t.tv_sec * 1000 + t.tv_usec / 1000).unwrap_or(0);
     (millis(usage.ru_utime) + millis(usage.ru_stime), u64::try_from(usage.ru_maxrss).unwrap_or(0))
 }
+
+/// The same command, to be started in a session of its own, out of reach of the terminal's signals.
+pub fn in_new_session(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let new_session = || rustix::process::setsid().map(drop).map_err(io::Error::from);
+    // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe and allocates nothing.
+    #[expect(unsafe_code, reason = "std offers no safe way to call setsid in the child")]
+    unsafe {
+        command.pre_exec(new_session)
+    }
+}
+
+/// So many random bytes from the kernel, as hexadecimal digits.
+pub fn random_hex(bytes: usize) -> String {
+    random_bytes(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// So many random bytes from the kernel.
+pub fn random_bytes(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let mut filled = 0;
+    while filled < count {
+        // getrandom(2) without flags fails only for a bad address or an interruption before the pool is ready.
+        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(got) => filled += got,
+            Err(_) => continue,
+        }
+    }
+    bytes
+}
+
+/// Sets `flag` at each SIGINT (Ctrl-C), which then no longer ends the program.
+///
+/// # Errors
+/// When signals cannot be listened for.
+pub fn on_interrupt(flag: &std::sync::Arc<std::sync::atomic::AtomicBool>) -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGINT, flag.clone()).map(drop)
+}
+
+/// Columns and rows of the terminal on standard output.
+pub fn terminal_size() -> Option<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// The caller's user id.
+pub fn uid() -> u32 {
+    rustix::process::getuid().as_raw()
+}
+
+/// Gives memory that was freed back to the system, after much of it was.
+pub fn trim_memory() {
+    // SAFETY: malloc_trim(3) takes no pointer and may be called at any time, by any thread.
+    #[cfg(target_env = "gnu")]
+    #[expect(unsafe_code, reason = "a call into the C library's allocator")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}

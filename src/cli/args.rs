@@ -1,0 +1,279 @@
+//! The command line, as DESIGN section 7 has it. Help texts, completions and the man page come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Runs jobs of many tasks through runners that nothing can lose.
+#[derive(Debug, Parser)]
+#[command(name = "airx", version, about, long_about = None, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Begin with `airx run FILE`, or `airx doctor` to see whether everything is in place.")]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// Run the manager: in the background once it is ready, unless --foreground.
+    #[arg(long)]
+    pub daemon: bool,
+    /// With --daemon: stay in the foreground (systemd, containers, tmux).
+    #[arg(long, requires = "daemon")]
+    pub foreground: bool,
+    /// The command; none shows the home at a glance.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Directory that holds the database, the output and the configuration [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Configuration file [default: config.yaml in the home]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, hide_default_value = true)]
+    pub output: Format,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to colour (NO_COLOR is honoured)
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, hide_default_value = true)]
+    pub color: When,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One JSON value.
+    Json,
+    /// A JSON value a line.
+    Jsonl,
+    /// Fields separated by tabs, no heading.
+    Plain,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Submit a job file and follow the job to its end
+    #[command(after_help = "Exit code: 0 completed, 1 failed, 2 bad input, 3 no manager, 130 cancelled.\n\
+        Ctrl-C on a terminal leaves the job running; on a pipe it cancels the job.")]
+    Run(FileArgs),
+    /// Submit a job file and print the job's name
+    Submit(FileArgs),
+    /// Check a job file and name all its faults
+    Validate(FileArgs),
+    /// Queue one Claude task without a file
+    Claude(ClaudeArgs),
+    /// Queue one task; inside a running task, into its own job
+    #[command(
+        after_help = "Examples:\n  airx add --job nightly -- cargo test\n  airx add --id docs --claude 'Update the README'"
+    )]
+    Add(AddArgs),
+    /// The home at a glance, or one job
+    Status(JobArg),
+    /// List jobs, newest first
+    Jobs {
+        /// At most so many
+        #[arg(short = 'n', long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// List the tasks of a job
+    Tasks {
+        /// NAME.N, or NAME for the newest
+        job: String,
+    },
+    /// Show a job or a task in full
+    Show(Target),
+    /// Print a task's output
+    Logs(LogsArgs),
+    /// Print what happened
+    Events {
+        /// Go on as things happen
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin after this event
+        #[arg(long, default_value_t = 0, value_name = "SEQ")]
+        since: u64,
+        /// Only of this job
+        #[arg(long)]
+        job: Option<String>,
+    },
+    /// Run finished tasks again, with a fresh retry budget
+    Requeue {
+        /// JOB or JOB/TASK
+        #[arg(required = true, value_name = "JOB[/TASK]")]
+        targets: Vec<String>,
+        /// Of a whole job: failed and cancelled tasks (the default)
+        #[arg(long, conflicts_with = "all")]
+        failed: bool,
+        /// Of a whole job: all tasks
+        #[arg(long)]
+        all: bool,
+    },
+    /// End tasks or jobs: ask, then insist after the grace
+    Cancel {
+        /// JOB or JOB/TASK
+        #[arg(required_unless_present = "all", value_name = "JOB[/TASK]")]
+        targets: Vec<String>,
+        /// Every job that is not over
+        #[arg(long, conflicts_with = "targets")]
+        all: bool,
+        /// Insist at once
+        #[arg(long)]
+        kill: bool,
+        /// Do not wait for proof that it ended (a dead machine); it may still run
+        #[arg(long, conflicts_with = "kill")]
+        abandon: bool,
+    },
+    /// Start nothing new, in a job or anywhere; what runs goes on
+    Pause(JobArg),
+    /// Take back `pause`
+    Resume(JobArg),
+    /// End the manager; what runs goes on
+    Stop {
+        /// Do not wait until it has left
+        #[arg(long)]
+        now: bool,
+        /// A job's name here is a mistake that gets an answer
+        #[arg(hide = true)]
+        job: Option<String>,
+    },
+    /// See whether a manager answers
+    Ping,
+    /// Check everything airx needs, with the remedy for what is missing
+    Doctor {
+        /// Rebuild a damaged database; nothing is deleted
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Write a configuration file with every key explained
+    Init {
+        /// Make a home in this directory (.air-executor) and register it
+        #[arg(long)]
+        project: bool,
+    },
+    /// Inside a running task: set its result
+    Result {
+        /// JSON, or any text; `-` reads standard input
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Inside a running task: tell how far it is
+    Progress {
+        /// N, or N/M
+        count: String,
+        /// In words
+        text: Vec<String>,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// A word that is no command
+    #[command(external_subcommand)]
+    Unknown(Vec<String>),
+}
+
+/// A job file and its parameters.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// The job file; `-` reads standard input
+    pub file: String,
+    /// A parameter's value
+    #[arg(short, long = "param", value_name = "K=V")]
+    pub params: Vec<String>,
+    /// Words that do not belong here are answered with the command that was meant
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<String>,
+}
+
+/// A Claude task without a file.
+#[derive(Debug, Args)]
+pub struct ClaudeArgs {
+    /// What Claude should do
+    pub prompt: String,
+    /// The model
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Into this job instead of a new one
+    #[arg(long)]
+    pub job: Option<String>,
+}
+
+/// One task.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// The job; inside a running task it is the task's own
+    #[arg(long)]
+    pub job: Option<String>,
+    /// The new task's id
+    #[arg(long)]
+    pub id: Option<String>,
+    /// A task it waits for
+    #[arg(long, value_name = "TASK")]
+    pub needs: Vec<String>,
+    /// A Claude task with this prompt
+    #[arg(long, value_name = "PROMPT", conflicts_with = "command")]
+    pub claude: Option<String>,
+    /// The program and its arguments, after `--`
+    #[arg(last = true, required_unless_present = "claude", value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// An optional job.
+#[derive(Debug, Args)]
+pub struct JobArg {
+    /// NAME.N, or NAME for the newest
+    pub job: Option<String>,
+}
+
+/// A job or a task.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// JOB or JOB/TASK
+    pub target: String,
+    /// The task, when written apart
+    #[arg(hide = true)]
+    pub task: Option<String>,
+}
+
+/// A task's output.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// JOB or JOB/TASK
+    pub target: String,
+    /// The task, when written apart
+    #[arg(hide = true)]
+    pub task: Option<String>,
+    /// Go on until the task is over
+    #[arg(short, long)]
+    pub follow: bool,
+    /// This attempt instead of the newest
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
+    /// The bytes as they are: no prefix, no rendering of transcripts
+    #[arg(long)]
+    pub raw: bool,
+    /// Only the last N lines
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+}

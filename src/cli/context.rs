@@ -1,0 +1,163 @@
+//! What a command works with: the home, the configuration, a client, a printer; and what it needs from elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::api::client::{Client, ClientError, ClientErrorKind};
+use crate::api::local::Offline;
+use crate::api::paths::SocketPaths;
+use crate::api::socket::SocketClient;
+use crate::config::home::Home;
+use crate::manager::ports::Reader;
+use crate::model::attempt::OutboxBody;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::message::RefusalCode;
+
+use super::args::{Format, Global};
+use super::doctor::Check;
+use super::print::{self, Printer};
+
+/// Renders a transcript piece by piece; called with an empty piece at the end.
+pub type Renderer = Box<dyn FnMut(&[u8]) -> String>;
+
+/// What the command line needs from parts that it may not name. `main` fills it in.
+pub struct Services {
+    /// Reads a home's store without a manager.
+    pub reader: Box<dyn Fn(&Home) -> Arc<dyn Reader>>,
+    /// Puts a request of a running task into its outbox; returns its order number and key.
+    pub put: fn(&Path, OutboxBody, Option<&str>) -> Result<(u32, String), String>,
+    /// Makes a renderer for Claude transcripts.
+    pub renderer: fn() -> Renderer,
+    /// What a Claude task takes from its submitter's environment.
+    pub claude_passed: fn(&BTreeMap<String, String>) -> BTreeMap<String, String>,
+    /// Runs the manager in this process until it is told to leave; the exit code.
+    pub manage: Box<dyn Fn(&Context) -> Result<(), Failure>>,
+    /// Checks of the home's parts, for `airx doctor`.
+    pub checks: Box<dyn Fn(&Context) -> Vec<Check>>,
+    /// Rebuilds a damaged database; what was done, in lines.
+    pub repair: Box<dyn Fn(&Context) -> Result<Vec<String>, Failure>>,
+    /// Process id of the manager that holds the home; none when no manager runs.
+    pub running: fn(&Home) -> Option<u32>,
+}
+
+/// What a command works with.
+pub struct Context {
+    /// From the command line.
+    pub global: Global,
+    /// The process's environment.
+    pub env: BTreeMap<String, String>,
+    /// Where relative paths begin.
+    pub cwd: PathBuf,
+    /// How to print.
+    pub printer: Printer,
+    /// The home.
+    pub home: Home,
+    /// From elsewhere.
+    pub services: Arc<Services>,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The exit code: 1 failed, 2 bad input, 3 no manager, 130 cancelled.
+    pub code: i32,
+    /// What, where, why.
+    pub message: String,
+    /// What to do; empty when that is plain.
+    pub hint: String,
+}
+
+impl Failure {
+    /// Bad input.
+    pub fn input(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: 2, message: message.into(), hint: hint.into() }
+    }
+
+    /// Something that did not work.
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { code: 1, message: message.into(), hint: hint.into() }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let code = match error.kind {
+            ClientErrorKind::NoManager | ClientErrorKind::Lost | ClientErrorKind::Protocol => 3,
+            ClientErrorKind::Refused(RefusalCode::Version) => 3,
+            ClientErrorKind::Refused(RefusalCode::NotFound | RefusalCode::Invalid) => 2,
+            ClientErrorKind::Refused(_) => 1,
+        };
+        Failure { code, message: error.message, hint: error.hint }
+    }
+}
+
+impl Context {
+    /// The configuration file.
+    pub fn config_path(&self) -> PathBuf {
+        match &self.global.config {
+            Some(path) => self.cwd.join(path),
+            None => self.home.config(),
+        }
+    }
+
+    /// The configuration; its faults are told once.
+    pub fn settings(&self) -> crate::config::Loaded {
+        crate::config::load(&self.config_path())
+    }
+
+    /// The running manager.
+    ///
+    /// # Errors
+    /// When none runs or it cannot be reached.
+    pub fn manager(&self) -> Result<SocketClient, ClientError> {
+        let paths = SocketPaths::find(&self.home.path).ok_or_else(ClientError::no_manager)?;
+        SocketClient::connect(&paths.control())
+    }
+
+    /// The running manager, started in the background when none runs.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn manager_or_start(&self) -> Result<SocketClient, Failure> {
+        match self.manager() {
+            Ok(client) => Ok(client),
+            Err(error) if error.kind == ClientErrorKind::NoManager => {
+                let started = super::daemon::start_background(self)?;
+                print::note(&format!(
+                    "started a manager in the background (pid {}); `airx stop` ends it, what runs goes on",
+                    started.pid
+                ));
+                self.manager().map_err(Failure::from)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whoever can answer queries: the manager, else the store alone.
+    ///
+    /// # Errors
+    /// When a manager runs but cannot be reached.
+    pub fn reader(&self) -> Result<Box<dyn Client>, Failure> {
+        match self.manager() {
+            Ok(client) => Ok(Box::new(client)),
+            Err(error) if error.kind == ClientErrorKind::NoManager => {
+                print::note("no manager runs: this is what the store holds (`airx --daemon` starts one)");
+                Ok(Box::new(Offline::new((self.services.reader)(&self.home))))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether standard error gets JSON.
+    pub fn is_json(&self) -> bool {
+        matches!(self.global.output, Format::Json | Format::Jsonl)
+    }
+
+    /// Prints warnings about a file.
+    pub fn warn(&self, warnings: &[Diagnostic]) {
+        for warning in warnings {
+            print::note(&format!("warning: {warning}"));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `airx --daemon`: in the foreground the manager itself, else a manager of its own session that has said it is ready.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+
+use crate::api::paths::SocketPaths;
+
+use super::context::{Context, Failure};
+use super::print;
+
+/// The variable that tells a manager in the background where to say that it is ready: standard output then is a pipe.
+pub(super) const READY: &str = "AIRX_READY";
+
+/// A manager that was started.
+#[derive(Debug, Serialize)]
+pub(super) struct Started {
+    pub pid: u32,
+    pub socket: String,
+}
+
+pub(super) fn daemon(context: &Context, foreground: bool) -> Result<i32, Failure> {
+    if foreground {
+        return (context.services.manage)(context).map(|()| 0);
+    }
+    let started = start_background(context)?;
+    if context.printer.for_people() {
+        print::out(&format!("the manager is ready (pid {}, socket {})\n", started.pid, started.socket));
+    } else {
+        print::out(&print::json(&started));
+    }
+    Ok(0)
+}
+
+/// Starts a manager in a session of its own and waits until it is ready, or has said why it is not.
+pub(super) fn start_background(context: &Context) -> Result<Started, Failure> {
+    let cannot =
+        |error: std::io::Error| Failure::failed(format!("cannot start a manager: {error}"), "try `airx --daemon --foreground`");
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("airx").args(["--daemon", "--foreground", "--home"]).arg(&context.home.path);
+    if let Some(config) = &context.global.config {
+        command.arg("--config").arg(context.cwd.join(config));
+    }
+    if context.global.verbose {
+        command.arg("--verbose");
+    }
+    command.env(READY, "1").current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = crate::os::in_new_session(&mut command).spawn().map_err(cannot)?;
+    let mut ready = [0u8; 1];
+    let told = child.stdout.take().is_some_and(|mut pipe| pipe.read(&mut ready).is_ok_and(|count| count == 1));
+    if !told {
+        let mut said = String::new();
+        if let Some(stderr) = child.stderr.take() {
+            // What it said is for people only; a read that fails leaves it short.
+            let _ = stderr.take(64 * 1024).read_to_string(&mut said);
+        }
+        let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
+        let said = said.trim().trim_start_matches("airx: ").to_owned();
+        let message = if said.is_empty() { "the manager ended before it was ready".to_owned() } else { said };
+        return Err(Failure { code: code.max(1), message, hint: String::new() });
+    }
+    let pid = child.id();
+    let socket = SocketPaths::find(&context.home.path).map(|paths| paths.control().display().to_string()).unwrap_or_default();
+    Ok(Started { pid, socket })
+}
+
+/// Tells whoever started this manager that it is ready, then lets go of its streams.
+pub fn say_ready(env: &std::collections::BTreeMap<String, String>) {
+    if !env.contains_key(READY) {
+        return;
+    }
+    use std::io::Write;
+    // The starter may be gone; the manager goes on.
+    let _ = std::io::stdout().lock().write_all(b"r").and_then(|()| std::io::stdout().lock().flush());
+    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}

@@ -1,0 +1,191 @@
+//! `airx run`: follows a job to its end, as a picture on a terminal, as lines on a pipe.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::api::client::{Client, ClientError, ClientErrorKind};
+use crate::api::socket::SocketClient;
+use crate::model::change::{Change, Seq};
+use crate::model::ids::{Address, JobName, JobRef};
+use crate::model::message::{Answer, CancelHow, Command, EventView, JobView, MAX_PAGE, Page, Query};
+use crate::model::state::{JobState, TaskKind};
+
+use super::args::Format;
+use super::context::{Context, Failure};
+use super::live::Live;
+use super::print;
+use super::read::{all_tasks, change_text, reason, unexpected};
+
+/// Between two pictures.
+const FRAME: Duration = Duration::from_millis(100);
+/// Longest wait for a manager that went away.
+const RECONNECT: Duration = Duration::from_secs(60);
+
+/// A connection that is made anew when the manager is.
+struct Link<'a> {
+    context: &'a Context,
+    client: SocketClient,
+}
+
+impl Link<'_> {
+    fn again<T>(&mut self, ask: impl Fn(&mut SocketClient) -> Result<T, ClientError>) -> Result<T, Failure> {
+        loop {
+            match ask(&mut self.client) {
+                Err(error) if matches!(error.kind, ClientErrorKind::Lost | ClientErrorKind::NoManager) => self.reconnect()?,
+                other => return other.map_err(Failure::from),
+            }
+        }
+    }
+
+    fn reconnect(&mut self) -> Result<(), Failure> {
+        print::note("lost the manager; waiting for it (runners go on)");
+        let deadline = Instant::now() + RECONNECT;
+        loop {
+            match self.context.manager() {
+                Ok(client) => {
+                    print::note("the manager is back");
+                    self.client = client;
+                    return Ok(());
+                }
+                Err(_) if Instant::now() < deadline => std::thread::sleep(FRAME),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Follows the job; the exit code is its outcome's.
+pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> Result<i32, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    crate::os::on_interrupt(&interrupted).map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}"), ""))?;
+    let reference = JobRef { name: job.name.clone(), number: Some(job.number) };
+    let is_live = context.printer.is_terminal && context.printer.for_people() && std::io::stderr().is_terminal();
+    let mut link = Link { context, client };
+    let mut live = is_live.then(|| Live::new(&context.printer));
+    if !is_live && context.printer.for_people() {
+        print::out(&format!("{job} submitted\n"));
+    }
+    let mut seen = Seq(0);
+    let mut cancelling = false;
+    loop {
+        if interrupted.swap(false, Ordering::Relaxed) {
+            if is_live {
+                if let Some(live) = &mut live {
+                    live.clear();
+                }
+                print::note(&format!("{job} goes on; to watch it: airx status {job}; to cancel it: airx cancel {job}"));
+                return Ok(0);
+            }
+            let how = if cancelling { CancelHow::Kill } else { CancelHow::Ask };
+            cancelling = true;
+            let targets = vec![Address { job: reference.clone(), task: None }];
+            link.again(|client| client.command(Command::Cancel { targets: targets.clone(), all: false, how }))?;
+        }
+        let view = job_view(&mut link, &reference)?;
+        let page = events(&mut link, seen, &reference)?;
+        if let Some(last) = page.last() {
+            seen = last.seq;
+        }
+        match &mut live {
+            Some(live) => {
+                let query = Query::Tasks {
+                    job: reference.clone(),
+                    from: 0,
+                    limit: 200,
+                    kinds: vec![TaskKind::Running, TaskKind::Cancelling],
+                };
+                if let Answer::Tasks(running) = link.again(|client| client.query(query.clone()))?.body {
+                    live.draw(&view, &running);
+                }
+            }
+            None => print::out(&page.iter().filter_map(|event| line(context, event)).collect::<String>()),
+        }
+        if view.state.is_terminal() && page.is_empty() {
+            if let Some(live) = &mut live {
+                live.clear();
+            }
+            return summary(context, &mut link, &view, &reference, cancelling);
+        }
+        if page.is_empty() {
+            link.again(|client| client.wait(seen, if interrupted.load(Ordering::Relaxed) { Duration::ZERO } else { FRAME }))?;
+        }
+        if is_live {
+            std::thread::sleep(FRAME);
+        }
+    }
+}
+
+fn job_view(link: &mut Link<'_>, job: &JobRef) -> Result<JobView, Failure> {
+    match link.again(|client| client.query(Query::Job { job: job.clone() }))?.body {
+        Answer::Job(detail) => Ok(detail.job),
+        _ => Err(unexpected()),
+    }
+}
+
+fn events(link: &mut Link<'_>, since: Seq, job: &JobRef) -> Result<Vec<EventView>, Failure> {
+    match link.again(|client| client.query(Query::Events { since, job: Some(job.clone()), limit: MAX_PAGE }))? {
+        Page { body: Answer::Events(page), .. } => Ok(page),
+        _ => Err(unexpected()),
+    }
+}
+
+/// A line for a pipe; none for what only airx itself needs to know.
+fn line(context: &Context, event: &EventView) -> Option<String> {
+    if matches!(context.global.output, Format::Jsonl) {
+        return Some(print::json_line(event));
+    }
+    if context.global.output == Format::Json {
+        return None;
+    }
+    if matches!(
+        event.event.change,
+        Change::JobSubmitted { .. }
+            | Change::TaskAdded { origin: None, .. }
+            | Change::AttemptOpened { .. }
+            | Change::ProgressSet { .. }
+    ) {
+        return None;
+    }
+    let job = event.job.as_ref()?;
+    let what = event.task.as_ref().map_or(job.to_string(), |task| format!("{job}/{task}"));
+    let text = print::harmless(&change_text(&event.event.change), 300);
+    Some(format!("{} {what} {text}\n", context.printer.clock(event.event.at)))
+}
+
+fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef, cancelling: bool) -> Result<i32, Failure> {
+    let code = match view.state {
+        JobState::Completed => 0,
+        JobState::Cancelled => 130,
+        _ if cancelling => 130,
+        _ => 1,
+    };
+    if !context.printer.for_people() {
+        if context.global.output == Format::Json {
+            print::out(&print::json(view));
+        }
+        return Ok(code);
+    }
+    let (sign, ink) = context.printer.job_sign(view.state);
+    let cost = print::money(view.cost_microusd);
+    let took = print::duration(view.updated.since(view.submitted));
+    let head = format!("{sign} {} {}", view.name, view.state.word());
+    let done = format!("{}/{} tasks completed", view.tasks.of(TaskKind::Completed), view.tasks.total());
+    let mut text = format!("{}  {done}  {took}  {cost}", context.printer.ink(ink, &head));
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    if view.state == JobState::Failed {
+        for task in all_tasks(&mut link.client, job)?.iter().filter(|task| task.state.kind() == TaskKind::Failed) {
+            text.push_str(&format!(
+                "  {}: {}\n    airx logs {}/{}\n",
+                task.id,
+                print::harmless(&reason(task), 300),
+                view.name,
+                task.id
+            ));
+        }
+    }
+    print::out(&text);
+    Ok(code)
+}

@@ -1,0 +1,99 @@
+//! A picture of a job on a terminal: one bar, one line for each running task, drawn over the last one.
+
+use std::io::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::model::message::{JobView, TaskView};
+use crate::model::state::TaskKind;
+
+use super::print::{Ink, Printer, duration, harmless, money};
+use super::read::{now, reason};
+
+/// The picture that is on the terminal.
+pub(super) struct Live<'a> {
+    printer: &'a Printer,
+    lines: usize,
+}
+
+impl<'a> Live<'a> {
+    pub fn new(printer: &'a Printer) -> Live<'a> {
+        Live { printer, lines: 0 }
+    }
+
+    /// Draws the job as it is now.
+    pub fn draw(&mut self, job: &JobView, running: &[TaskView]) {
+        let (columns, rows) = crate::os::terminal_size().unwrap_or((80, 24));
+        let lines = picture(self.printer, job, running, usize::from(columns), usize::from(rows));
+        let mut text = self.back();
+        for line in &lines {
+            text.push_str(line);
+            text.push_str("\x1b[K\n");
+        }
+        text.push_str("\x1b[J");
+        self.lines = lines.len();
+        write(&text);
+    }
+
+    /// Takes the picture away.
+    pub fn clear(&mut self) {
+        let text = self.back() + "\x1b[J";
+        self.lines = 0;
+        write(&text);
+    }
+
+    fn back(&self) -> String {
+        if self.lines > 0 { format!("\x1b[{}A\r", self.lines) } else { "\r".to_owned() }
+    }
+}
+
+fn write(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // A terminal that is gone will be noticed by the next signal or write of text that matters.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The lines of a picture that fits `columns` by `rows`.
+fn picture(printer: &Printer, job: &JobView, running: &[TaskView], columns: usize, rows: usize) -> Vec<String> {
+    let columns = columns.saturating_sub(1);
+    let mut lines = vec![bar(printer, job, columns)];
+    // One row for the bar and one for the cursor stay free.
+    let room = rows.saturating_sub(3).max(1);
+    let shown = if running.len() > room { room - 1 } else { running.len() };
+    for task in running.iter().take(shown) {
+        lines.push(running_line(printer, task, columns));
+    }
+    if running.len() > shown {
+        lines.push(format!("  and {} more running", running.len() - shown));
+    }
+    lines
+}
+
+fn bar(printer: &Printer, job: &JobView, columns: usize) -> String {
+    let (total, done) = (job.tasks.total().max(1), job.tasks.terminal());
+    let mut more = Vec::new();
+    for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::Queued, "queued")] {
+        if job.tasks.of(kind) > 0 {
+            more.push(format!("{} {word}", job.tasks.of(kind)));
+        }
+    }
+    if job.paused {
+        more.push("paused".to_owned());
+    }
+    let tail = format!(" {done}/{total}  {}  {}", more.join(", "), money(job.cost_microusd)).trim_end().to_owned();
+    let name = harmless(&job.name.to_string(), columns / 3);
+    let room = columns.saturating_sub(name.width() + tail.width() + 2).min(30);
+    let filled = room * done as usize / total as usize;
+    let (full, empty) = if printer.unicode { ("█", "░") } else { ("#", "-") };
+    let ink = if job.tasks.of(TaskKind::Failed) > 0 { Ink::Bad } else { Ink::Good };
+    let picture = format!("{}{}", printer.ink(ink, &full.repeat(filled)), printer.ink(Ink::Dim, &empty.repeat(room - filled)));
+    format!("{} {picture}{}", printer.ink(Ink::Bold, &name), harmless(&tail, columns.saturating_sub(name.width() + room + 1)))
+}
+
+fn running_line(printer: &Printer, task: &TaskView, columns: usize) -> String {
+    let (sign, ink) = printer.task_sign(task.state.kind());
+    let time = task.started.map(|started| duration(now().since(started))).unwrap_or_default();
+    let attempt = if task.attempts > 1 { format!(" (attempt {})", task.attempts) } else { String::new() };
+    let text = format!(" {}{attempt}  {time}  {}", task.id, reason(task));
+    format!("  {}{}", printer.ink(ink, sign), harmless(text.trim_end(), columns.saturating_sub(2 + sign.width())))
+}

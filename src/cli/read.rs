@@ -1,0 +1,425 @@
+//! Commands that only read.
+
+use std::time::Duration;
+
+use crate::api::client::{Client, ClientError};
+use crate::model::change::{Change, Seq, TaskResult};
+use crate::model::ids::{Address, AddressError, JobRef};
+use crate::model::message::{
+    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, Page, Query, StatusView, TaskDetail, TaskView,
+};
+use crate::model::state::{JobState, TaskKind, TaskState};
+use crate::model::time::Utc;
+
+use super::args::Format;
+use super::context::{Context, Failure};
+use super::print::{self, Cell, Ink, Printer, cell};
+
+pub(super) fn status(context: &Context, job: Option<&str>) -> Result<(), Failure> {
+    if let Some(job) = job {
+        return show(context, &super::parse_address(job)?);
+    }
+    let mut client = context.reader()?;
+    let view = match client.query(Query::Status) {
+        Ok(Page { body: Answer::Status(view), .. }) => *view,
+        Ok(_) => return Err(unexpected()),
+        Err(error) if context.printer.for_people() && !context.home.database().exists() => {
+            print::out(&format!(
+                "nothing here yet in {}\n\nbegin with:\n  airx run FILE      run a job file\n  airx claude PROMPT queue a Claude task\n  airx doctor        see whether everything is in place\n",
+                context.home.path.display()
+            ));
+            drop(error);
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if !context.printer.for_people() {
+        print::out(&print::json(&view));
+        return Ok(());
+    }
+    print::out(&status_text(&context.printer, &view, now()));
+    Ok(())
+}
+
+fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
+    let mut text = String::new();
+    let manager = view.manager.map_or("no manager".to_owned(), |pid| format!("manager {pid}"));
+    let mut counts = Vec::new();
+    for (kind, word) in [
+        (TaskKind::Running, "running"),
+        (TaskKind::Queued, "queued"),
+        (TaskKind::Held, "held"),
+        (TaskKind::Pending, "pending"),
+        (TaskKind::Completed, "completed"),
+        (TaskKind::Failed, "failed"),
+        (TaskKind::Cancelled, "cancelled"),
+    ] {
+        let count = match kind {
+            TaskKind::Running => view.tasks.live(),
+            kind => view.tasks.of(kind),
+        };
+        if count > 0 || matches!(kind, TaskKind::Running | TaskKind::Queued) {
+            let (sign, ink) = printer.task_sign(kind);
+            counts.push(printer.ink(ink, &format!("{sign} {count} {word}")));
+        }
+    }
+    text.push_str(&format!("{manager}   {}", counts.join("  ")));
+    if view.cost_microusd > 0 {
+        text.push_str(&format!("   {}", print::money(view.cost_microusd)));
+    }
+    text.push('\n');
+    let pools: Vec<String> = view.pools.iter().map(|pool| format!("{} {} of {}", pool.name, pool.used, pool.slots)).collect();
+    if !pools.is_empty() {
+        text.push_str(&format!("slots   {}\n", pools.join(", ")));
+    }
+    if view.paused {
+        text.push_str(&printer.ink(Ink::Wait, "everything is paused: `airx resume` goes on\n"));
+    }
+    for warning in &view.warnings {
+        text.push_str(&printer.ink(Ink::Wait, &format!("{warning}\n")));
+    }
+    if view.recent.is_empty() {
+        text.push_str("\nno jobs yet: `airx run FILE` begins one\n");
+    } else {
+        text.push('\n');
+        text.push_str(&job_table(printer, &view.recent, now));
+    }
+    text
+}
+
+pub(super) fn jobs(context: &Context, limit: u32) -> Result<(), Failure> {
+    let mut client = context.reader()?;
+    let mut jobs: Vec<JobView> = Vec::new();
+    while (jobs.len() as u32) < limit {
+        let before = jobs.last().map(|job| job.id);
+        let Answer::Jobs(page) = client.query(Query::Jobs { before, limit: (limit - jobs.len() as u32).min(MAX_PAGE) })?.body
+        else {
+            return Err(unexpected());
+        };
+        if page.is_empty() {
+            break;
+        }
+        jobs.extend(page);
+    }
+    let text = match context.global.output {
+        Format::Json => print::json(&jobs),
+        Format::Jsonl => jobs.iter().map(print::json_line).collect(),
+        Format::Plain => print::plain(&jobs.iter().map(|job| job_row(&context.printer, job, now())).collect::<Vec<_>>()),
+        Format::Table if jobs.is_empty() => "no jobs yet: `airx run FILE` begins one\n".to_owned(),
+        Format::Table => job_table(&context.printer, &jobs, now()),
+    };
+    print::out(&text);
+    Ok(())
+}
+
+fn job_table(printer: &Printer, jobs: &[JobView], now: Utc) -> String {
+    let rows: Vec<Vec<Cell>> = jobs.iter().map(|job| job_row(printer, job, now)).collect();
+    print::table(printer, &["", "job", "state", "tasks", "submitted", "cost", ""], &rows)
+}
+
+fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
+    let (sign, ink) = printer.job_sign(job.state);
+    let done = job.tasks.terminal();
+    let mut more = Vec::new();
+    for (kind, word) in [(TaskKind::Running, "running"), (TaskKind::Held, "held"), (TaskKind::Failed, "failed")] {
+        let count = if kind == TaskKind::Running { job.tasks.live() } else { job.tasks.of(kind) };
+        if count > 0 {
+            more.push(format!("{count} {word}"));
+        }
+    }
+    if job.paused {
+        more.push("paused".to_owned());
+    }
+    vec![
+        cell(sign, ink),
+        cell(job.name.to_string(), Ink::Bold),
+        cell(job.state.word(), ink),
+        format!("{done}/{}", job.tasks.total()).into(),
+        printer.time(job.submitted, now).into(),
+        print::money(job.cost_microusd).into(),
+        cell(more.join(", "), Ink::Dim),
+    ]
+}
+
+/// All tasks of a job, page by page.
+pub(super) fn all_tasks(client: &mut dyn Client, job: &JobRef) -> Result<Vec<TaskView>, ClientError> {
+    let mut tasks: Vec<TaskView> = Vec::new();
+    loop {
+        let from = tasks.last().map_or(0, |task| task.idx + 1);
+        let query = Query::Tasks { job: job.clone(), from, limit: MAX_PAGE, kinds: Vec::new() };
+        let Answer::Tasks(page) = client.query(query)?.body else { return Err(ClientError::protocol("no tasks".to_owned())) };
+        if page.is_empty() {
+            return Ok(tasks);
+        }
+        tasks.extend(page);
+    }
+}
+
+pub(super) fn tasks(context: &Context, job: &str) -> Result<(), Failure> {
+    let mut client = context.reader()?;
+    let job: JobRef =
+        job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), "`airx jobs` lists the jobs"))?;
+    let tasks = all_tasks(client.as_mut(), &job)?;
+    let text = match context.global.output {
+        Format::Json => print::json(&tasks),
+        Format::Jsonl => tasks.iter().map(print::json_line).collect(),
+        Format::Plain => print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()),
+        Format::Table => task_table(&context.printer, &tasks),
+    };
+    print::out(&text);
+    Ok(())
+}
+
+fn task_table(printer: &Printer, tasks: &[TaskView]) -> String {
+    let rows: Vec<Vec<Cell>> = tasks.iter().map(|task| task_row(printer, task)).collect();
+    print::table(printer, &["", "task", "state", "try", "time", "cost", "why"], &rows)
+}
+
+fn task_row(printer: &Printer, task: &TaskView) -> Vec<Cell> {
+    let (sign, ink) = printer.task_sign(task.state.kind());
+    let time = match (&task.state, task.elapsed_ms, task.started) {
+        (TaskState::Running { .. } | TaskState::Cancelling { .. }, _, Some(started)) => print::duration(now().since(started)),
+        (_, Some(elapsed), _) => print::duration(elapsed),
+        _ => String::new(),
+    };
+    let tries = if task.attempts > 0 { task.attempts.to_string() } else { String::new() };
+    vec![
+        cell(sign, ink),
+        cell(task.id.clone(), Ink::Bold),
+        cell(task.state.kind().word(), ink),
+        tries.into(),
+        time.into(),
+        print::money(task.cost_microusd).into(),
+        cell(print::harmless(&reason(task), 200), Ink::Dim),
+    ]
+}
+
+/// Why a task waits or how it failed, or how far it is.
+pub(super) fn reason(task: &TaskView) -> String {
+    let outcome = || task.outcome.as_ref().map(crate::model::state::Outcome::sentence).unwrap_or_default();
+    match &task.state {
+        TaskState::Failed => outcome(),
+        TaskState::Held { .. } => {
+            let last = outcome();
+            let why = task.why.clone().unwrap_or_default();
+            if last.is_empty() { why } else { format!("{why} ({last})") }
+        }
+        TaskState::Running { .. } => task.progress.as_ref().map(progress).unwrap_or_default(),
+        _ => task.why.clone().unwrap_or_default(),
+    }
+}
+
+fn progress(progress: &crate::model::attempt::Progress) -> String {
+    let count = match progress.total {
+        Some(total) => format!("{}/{total}", progress.done),
+        None => progress.done.to_string(),
+    };
+    match &progress.text {
+        Some(text) => format!("{count} {text}"),
+        None => count,
+    }
+}
+
+pub(super) fn show(context: &Context, address: &Address) -> Result<(), Failure> {
+    let mut client = context.reader()?;
+    if address.task.is_some() {
+        let Answer::Task(detail) = client.query(Query::Task { task: address.clone() })?.body else { return Err(unexpected()) };
+        let text = if context.printer.for_people() { task_text(&context.printer, &detail) } else { print::json(&detail) };
+        print::out(&text);
+        return Ok(());
+    }
+    let Answer::Job(detail) = client.query(Query::Job { job: address.job.clone() })?.body else { return Err(unexpected()) };
+    if !context.printer.for_people() {
+        print::out(&print::json(&detail));
+        return Ok(());
+    }
+    let tasks = all_tasks(client.as_mut(), &address.job)?;
+    print::out(&job_text(&context.printer, &detail, &tasks));
+    Ok(())
+}
+
+fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String {
+    let job = &detail.job;
+    let (sign, ink) = printer.job_sign(job.state);
+    let mut text = format!("{}  {}", printer.ink(ink, &format!("{sign} {}", job.name)), job.state.word());
+    if job.paused {
+        text.push_str(", paused");
+    }
+    if let Some(description) = &detail.spec.description {
+        text.push_str(&format!("\n{}", print::harmless(description, 200)));
+    }
+    text.push_str(&format!(
+        "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n\n",
+        printer.time(job.submitted, now()),
+        job.tasks.terminal(),
+        job.tasks.total(),
+        detail.spec.max_parallel,
+        detail.spec.pool,
+        print::money(job.cost_microusd),
+        detail.spec.workspace.display(),
+    ));
+    text.push_str(&task_table(printer, tasks));
+    if job.state == JobState::Failed {
+        text.push_str(&format!("\nto run what failed again: airx requeue {}\n", job.name));
+    }
+    text
+}
+
+fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
+    let task = &detail.task;
+    let (sign, ink) = printer.task_sign(task.state.kind());
+    let title = format!("{sign} {}/{}", detail.job, task.id);
+    let mut text = format!("{}  {}", printer.ink(ink, &title), task.state.kind().word());
+    let why = reason(task);
+    if !why.is_empty() {
+        text.push_str(&format!(": {}", print::harmless(&why, 400)));
+    }
+    text.push('\n');
+    if let Some(parent) = &task.parent {
+        text.push_str(&format!("queued by {parent}\n"));
+    }
+    let definition = serde_json::to_string_pretty(&detail.spec).unwrap_or_default();
+    text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
+    for attempt in &detail.attempts {
+        text.push_str(&attempt_text(printer, &detail.job.to_string(), &task.id, attempt));
+    }
+    if let Some(result) = &detail.result {
+        let shown = match result {
+            TaskResult::Inline(value) => print::harmless(&value.to_string(), 2_000),
+            TaskResult::File { sha256, bytes } => format!("{} in results/{sha256}", print::bytes(*bytes)),
+        };
+        text.push_str(&format!("\n{}\n{shown}\n", printer.ink(Ink::Dim, "result")));
+    }
+    text
+}
+
+fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView) -> String {
+    let outcome = attempt.outcome.as_ref().map_or("alive".to_owned(), crate::model::state::Outcome::sentence);
+    let mut text = format!(
+        "\n{}  opened {}  pool {}  {}\n",
+        printer.ink(Ink::Bold, &format!("attempt {}", attempt.number)),
+        printer.time(attempt.opened, now()),
+        attempt.pool,
+        print::harmless(&outcome, 400),
+    );
+    if let Some(facts) = &attempt.facts {
+        text.push_str(&format!(
+            "  ran {}  cpu {}  memory {}  output {}\n",
+            print::duration(facts.elapsed_ms),
+            print::duration(facts.cpu_ms),
+            print::bytes(facts.max_rss_kib * 1_024),
+            print::bytes(facts.out_bytes + facts.err_bytes),
+        ));
+        if facts.leftovers > 0 {
+            text.push_str(&format!("  {} processes outlived the command and were ended\n", facts.leftovers));
+        }
+        for note in &facts.notes {
+            text.push_str(&format!("  note: {}\n", print::harmless(note, 400)));
+        }
+        if let Some(claude) = &facts.claude {
+            text.push_str(&format!(
+                "  claude {}  {} turns  {} in, {} out  {}\n",
+                claude.model.as_deref().unwrap_or("?"),
+                claude.turns,
+                claude.input_tokens,
+                claude.output_tokens,
+                print::money(claude.cost_microusd),
+            ));
+            if !claude.denials.is_empty() {
+                text.push_str(&format!("  denied: {}\n", print::harmless(&claude.denials.join(", "), 400)));
+            }
+        }
+    }
+    if let Some(session) = &attempt.session {
+        text.push_str(&format!("  to continue by hand, in the task's workspace: claude --resume {session}\n"));
+    }
+    text.push_str(&format!("  output: airx logs {job}/{task} --attempt {}   ({})\n", attempt.number, attempt.dir.display()));
+    text
+}
+
+pub(super) fn events(context: &Context, since: u64, follow: bool, job: Option<&str>) -> Result<(), Failure> {
+    let job: Option<JobRef> =
+        job.map(|job| job.parse().map_err(|e: AddressError| Failure::input(e.to_string(), ""))).transpose()?;
+    let mut client = context.reader()?;
+    let mut seen = Seq(since);
+    let mut all: Vec<EventView> = Vec::new();
+    loop {
+        let Page { seq, body: Answer::Events(page) } =
+            client.query(Query::Events { since: seen, job: job.clone(), limit: MAX_PAGE })?
+        else {
+            return Err(unexpected());
+        };
+        let is_last = page.is_empty();
+        if let Some(last) = page.last() {
+            seen = last.seq;
+        }
+        if context.global.output == Format::Json && !follow {
+            all.extend(page);
+        } else {
+            print::out(&page.iter().map(|event| event_text(context, event)).collect::<String>());
+        }
+        if is_last && !follow {
+            break;
+        }
+        if is_last {
+            seen = seen.max(seq);
+            client.wait(seen, Duration::from_secs(60))?;
+        }
+    }
+    if context.global.output == Format::Json {
+        print::out(&print::json(&all));
+    }
+    Ok(())
+}
+
+fn event_text(context: &Context, event: &EventView) -> String {
+    if matches!(context.global.output, Format::Json | Format::Jsonl) {
+        return print::json_line(event);
+    }
+    let what = event.job.as_ref().map_or("everything".to_owned(), |job| match &event.task {
+        Some(task) => format!("{job}/{task}"),
+        None => job.to_string(),
+    });
+    let line = print::harmless(&change_text(&event.event.change), 400);
+    match context.global.output {
+        Format::Plain => format!("{}\t{}\t{what}\t{line}\n", event.seq.0, event.event.at.0),
+        _ => format!("{:>6}  {}  {what}  {line}\n", event.seq.0, context.printer.clock(event.event.at)),
+    }
+}
+
+/// An event in words.
+pub(super) fn change_text(change: &Change) -> String {
+    match change {
+        Change::JobSubmitted { .. } => "submitted".to_owned(),
+        Change::TaskAdded { origin: Some(_), state, .. } => format!("queued at run time, {}", state.kind().word()),
+        Change::TaskAdded { state, .. } => format!("added, {}", state.kind().word()),
+        Change::TaskMoved { state, .. } => state.kind().word().to_owned(),
+        Change::TaskRequeued { state, .. } => format!("requeued, {}", state.kind().word()),
+        Change::AttemptOpened { attempt, .. } => format!("starting (attempt {})", attempt.number),
+        Change::AttemptStarted { attempt } => format!("running (attempt {})", attempt.number),
+        Change::AttemptClosed { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),
+        Change::AttemptStale { attempt, what } => format!("late news of attempt {}: {what}", attempt.number),
+        Change::ResultSet { .. } => "result set".to_owned(),
+        Change::ProgressSet { progress: so_far, .. } => format!("progress {}", progress(so_far)),
+        Change::OutboxRefused { key, why, .. } => format!("refused `{key}`: {why}"),
+        Change::JobMoved { state, .. } => format!("job {}", state.word()),
+        Change::JobPaused { paused: true, .. } => "job paused".to_owned(),
+        Change::JobPaused { .. } => "job resumed".to_owned(),
+        Change::JobStopped { stopped: true, .. } => "job stopped: a task failed (on_failure: stop)".to_owned(),
+        Change::JobStopped { .. } => "job goes on".to_owned(),
+        Change::AllPaused { paused: true } => "paused".to_owned(),
+        Change::AllPaused { .. } => "resumed".to_owned(),
+    }
+}
+
+pub(super) fn unexpected() -> Failure {
+    Failure {
+        code: 3,
+        message: "the manager answered something else than was asked".to_owned(),
+        hint: "restart it: `airx stop`".to_owned(),
+    }
+}
+
+pub(super) fn now() -> Utc {
+    crate::os::now().utc
+}

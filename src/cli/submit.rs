@@ -1,0 +1,174 @@
+//! From a job file to a job.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+
+use crate::api::client::Client;
+use crate::model::attempt::AddedTask;
+use crate::model::diagnostic;
+use crate::model::ids::{AddressError, JobName};
+use crate::model::jobfile::{MAX_FILE, ParseOptions, Parsed, parse};
+use crate::model::message::{Command, Done};
+use crate::model::spec::{Action, ClaudeSpec, Submission};
+
+use super::args::{ClaudeArgs, FileArgs};
+use super::context::{Context, Failure};
+use super::print;
+
+pub(super) fn run(context: &Context, args: &FileArgs) -> Result<i32, Failure> {
+    let parsed = read(context, args)?;
+    let mut client = context.manager_or_start()?;
+    let (job, _) = send(&mut client, parsed.submission)?;
+    super::follow::follow(context, client, &job)
+}
+
+pub(super) fn submit(context: &Context, args: &FileArgs) -> Result<(), Failure> {
+    let parsed = read(context, args)?;
+    let mut client = context.manager_or_start()?;
+    let (job, tasks) = send(&mut client, parsed.submission)?;
+    if context.is_json() {
+        print::out(&print::json(&serde_json::json!({ "job": job, "tasks": tasks })));
+    } else {
+        print::out(&format!("{job}\n"));
+    }
+    Ok(())
+}
+
+pub(super) fn validate(context: &Context, args: &FileArgs) -> Result<(), Failure> {
+    let parsed = read(context, args)?;
+    let Submission { job, tasks } = &parsed.submission;
+    if context.is_json() {
+        print::out(&print::json(&serde_json::json!({ "name": job.name, "tasks": tasks.len(), "warnings": parsed.warnings })));
+    } else {
+        let count = if tasks.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", tasks.len()) };
+        print::out(&format!("{}: no fault, job {} with {count}\n", args.file, job.name));
+    }
+    Ok(())
+}
+
+pub(super) fn claude(context: &Context, args: &ClaudeArgs) -> Result<(), Failure> {
+    let spec = ClaudeSpec { prompt: args.prompt.clone(), literal: true, model: args.model.clone(), ..ClaudeSpec::default() };
+    if args.prompt.trim().is_empty() {
+        return Err(Failure::input("the prompt is empty", "write what Claude should do: airx claude \"Fix the failing test\""));
+    }
+    if let Some(job) = &args.job {
+        let job = job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), ""))?;
+        let task = AddedTask { id: None, needs: Vec::new(), action: Action::Claude(Box::new(spec)) };
+        let mut client = context.manager_or_start()?;
+        let done = client.command(Command::Add { job, task: Box::new(task), key: Some(fresh_key()) })?;
+        match done {
+            Done::Added { task } if !context.is_json() => print::out(&format!("queued {task}\n")),
+            other => print::out(&print::json(&other)),
+        }
+        return Ok(());
+    }
+    // A job of one task, through the same door as every file.
+    let model =
+        args.model.as_ref().map(|model| format!(", \"model\": {}", serde_json::Value::from(model.as_str()))).unwrap_or_default();
+    let file = format!("{{\"name\": \"claude\", \"tasks\": [{{\"id\": \"claude\", \"claude\": {{\"prompt\": \"-\"{model}}}}}]}}");
+    let mut parsed = parse_text(context, "airx claude", &file, &[])?;
+    for task in &mut parsed.submission.tasks {
+        if let Action::Claude(claude) = &mut task.action {
+            claude.prompt.clone_from(&args.prompt);
+            claude.literal = true;
+        }
+    }
+    let mut client = context.manager_or_start()?;
+    let (job, _) = send(&mut client, parsed.submission)?;
+    if context.is_json() {
+        print::out(&print::json(&serde_json::json!({ "job": job })));
+    } else {
+        print::out(&format!("queued {job}/claude; to watch it: airx logs -f {job}/claude\n"));
+    }
+    Ok(())
+}
+
+/// Reads and parses the job file; all faults are told.
+fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
+    let path = context.cwd.join(&args.file);
+    if !args.rest.is_empty() || (args.file != "-" && !path.exists()) {
+        let words = std::iter::once(args.file.as_str()).chain(args.rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        return Err(Failure::input(
+            format!("there is no job file `{}`", args.file),
+            format!("to queue a command as a task: airx add --job JOB -- {words}"),
+        ));
+    }
+    let text = if args.file == "-" { read_all(std::io::stdin().lock(), "standard input") } else { read_file(&path) };
+    let text = text.map_err(|why| Failure::input(why, ""))?;
+    let params = args
+        .params
+        .iter()
+        .map(|param| {
+            let pair = param.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+            pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let name = if args.file == "-" { "standard input" } else { &args.file };
+    parse_text(context, name, &text, &params)
+}
+
+fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, String)]) -> Result<Parsed, Failure> {
+    let base = match Path::new(name).parent() {
+        Some(parent) if name != "standard input" && name != "airx claude" => context.cwd.join(parent),
+        _ => context.cwd.clone(),
+    };
+    let base = base.canonicalize().unwrap_or(base);
+    let settings = context.settings();
+    context.warn(&settings.faults);
+    let pools: BTreeSet<String> = settings.settings.pools.keys().cloned().collect();
+    let options = ParseOptions {
+        file: name,
+        base: &base,
+        params,
+        environment: &context.env,
+        pools: Some(&pools),
+        claude_passed: &(context.services.claude_passed)(&context.env),
+        read_file: &|path| read_file(path),
+    };
+    match parse(text, &options) {
+        Ok(parsed) => {
+            context.warn(&parsed.warnings);
+            Ok(parsed)
+        }
+        Err(faults) if context.is_json() => {
+            print::note(&serde_json::json!({ "error": { "message": format!("{} faults", faults.len()), "faults": faults, "exit_code": 2 } }).to_string());
+            Err(Failure { code: 2, message: String::new(), hint: String::new() })
+        }
+        Err(faults) => {
+            print::note(diagnostic::render(&faults, text).trim_end());
+            let count = if faults.len() == 1 { "1 fault".to_owned() } else { format!("{} faults", faults.len()) };
+            Err(Failure::input(format!("{name} has {count}; nothing was submitted"), ""))
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    if file.metadata().is_ok_and(|data| data.is_dir()) {
+        return Err(format!("{} is a directory, not a file", path.display()));
+    }
+    read_all(file, &path.display().to_string())
+}
+
+fn read_all(source: impl Read, name: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that it is too long; the parser says so with the remedy.
+    source.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    if bytes.len() > MAX_FILE {
+        return Err(format!("{name} is larger than {} MiB, the most that a file here may have", MAX_FILE >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("{name} is not UTF-8 text (at byte {})", error.utf8_error().valid_up_to()))
+}
+
+fn send(client: &mut dyn Client, submission: Submission) -> Result<(JobName, u32), Failure> {
+    match client.command(Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
+        Done::Submitted { job, tasks } => Ok((job, tasks)),
+        _ => Err(super::read::unexpected()),
+    }
+}
+
+/// A key that no other submission has, so that a lost answer can be asked for again.
+pub(super) fn fresh_key() -> String {
+    crate::os::random_hex(16)
+}

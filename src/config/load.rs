@@ -1,0 +1,249 @@
+//! Reading the configuration: what is wrong is told with its place, and the rest holds.
+
+use std::path::Path;
+
+use crate::model::diagnostic::{Diagnostic, nearest};
+use crate::model::ids::is_name;
+use crate::model::settings::{PoolSettings, Settings};
+use crate::model::spec::{ClaudeAuth, Resources};
+use crate::model::units::{parse_duration, parse_size};
+use crate::model::yaml::{self, Node, Value};
+
+/// Largest configuration, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// A configuration as far as it could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// What holds.
+    pub settings: Settings,
+    /// What is wrong.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// Reads the configuration. No file is no fault: then the defaults hold.
+pub fn load(path: &Path) -> Loaded {
+    let mut reader = Reader { file: path.display().to_string(), faults: Vec::new() };
+    let mut settings = Settings::default();
+    let text = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded { settings, faults: Vec::new() },
+        Ok(data) if data.len() > MAX_FILE => Err(format!("the configuration has {} bytes, more than 1 MiB", data.len())),
+        _ => std::fs::read_to_string(path).map_err(|error| format!("the configuration cannot be read: {error}")),
+    };
+    match text {
+        Ok(text) => reader.settings(&text, &mut settings),
+        Err(why) => reader.fault_at(1, 1, why, "`airx init` writes a new one where none is"),
+    }
+    Loaded { settings, faults: reader.faults }
+}
+
+struct Reader {
+    file: String,
+    faults: Vec<Diagnostic>,
+}
+
+impl Reader {
+    fn settings(&mut self, text: &str, settings: &mut Settings) {
+        let parsed = yaml::parse(text);
+        for fault in parsed.faults {
+            self.fault_at(fault.line, fault.column, fault.message, &fault.hint);
+        }
+        let Some(root) = parsed.root.filter(|root| root.value != Value::Null) else { return };
+        const KEYS: &[&str] = &["poll_interval", "pools", "claude", "min_free_disk", "retention"];
+        const LATER: &[&str] = &["budget", "theme", "keymap", "notify"];
+        for (key, node) in self.entries(&root, "the configuration", KEYS, LATER) {
+            match key {
+                "poll_interval" => {
+                    if let Some(millis) = self.parsed(node, parse_duration) {
+                        if (1_000..=60_000).contains(&millis) {
+                            settings.poll_interval_ms = millis;
+                        } else {
+                            self.fault(node, "the poll interval is out of bounds".to_owned(), "it is 1s to 60s");
+                        }
+                    }
+                }
+                "pools" => self.pools(node, settings),
+                "claude" => self.claude(node, settings),
+                "min_free_disk" => {
+                    if let Some(bytes) = self.parsed(node, parse_size) {
+                        settings.min_free_bytes = bytes;
+                    }
+                }
+                _ => self.retention(node, settings),
+            }
+        }
+    }
+
+    fn pools(&mut self, node: &Node, settings: &mut Settings) {
+        let Value::Map(pools) = &node.value else {
+            self.fault(node, format!("pools is {}, not a mapping", node.kind()), "write NAME: { backend: process, slots: 4 }");
+            return;
+        };
+        for (key, node) in pools {
+            let Some(name) = key.text().filter(|name| is_name(name)) else {
+                self.fault(key, "this cannot name a pool".to_owned(), "use 1 to 100 letters, digits, `_` and `-`");
+                continue;
+            };
+            let mut pool = PoolSettings { slots: 10, resources: Resources::default() };
+            let mut usable = true;
+            const LATER: &[&str] = &["image", "pull", "network", "namespace", "template", "context"];
+            for (key, value) in self.entries(node, "a pool", &["backend", "slots", "memory", "cpus", "pids"], LATER) {
+                match key {
+                    "backend" => usable &= self.backend(value),
+                    "slots" => pool.slots = self.whole(value, 10_000).unwrap_or(pool.slots),
+                    "memory" => pool.resources.memory = self.parsed(value, parse_size),
+                    "cpus" => {
+                        pool.resources.cpus = value.plain().and_then(|text| text.parse().ok()).filter(|cpus| *cpus > 0.0);
+                        if pool.resources.cpus.is_none() {
+                            self.fault(value, "cpus is no number above 0".to_owned(), "write a number of cores, such as 0.5");
+                        }
+                    }
+                    _ => pool.resources.pids = self.whole(value, 4_194_304),
+                }
+            }
+            if usable {
+                settings.pools.insert(name.to_owned(), pool);
+            }
+        }
+    }
+
+    fn backend(&mut self, node: &Node) -> bool {
+        match node.text() {
+            Some("process") => true,
+            Some(word @ ("docker" | "kubernetes")) => {
+                self.fault(
+                    node,
+                    format!("the backend `{word}` is known, but not in this version"),
+                    "use process; the pool is left out",
+                );
+                false
+            }
+            _ => {
+                self.fault(node, "there is no such backend".to_owned(), "write process");
+                false
+            }
+        }
+    }
+
+    fn claude(&mut self, node: &Node, settings: &mut Settings) {
+        let later = &["max_parallel", "when_limited", "trust", "quiet_hours"];
+        for (key, value) in self.entries(node, "claude", &["binary", "model", "auth"], later) {
+            let Some(text) = value.text().filter(|text| !text.is_empty()) else {
+                self.fault(value, format!("{key} is {}, not text", value.kind()), "write text");
+                continue;
+            };
+            match key {
+                "binary" => settings.claude.binary = text.to_owned(),
+                "model" => settings.claude.model = text.to_owned(),
+                _ => match text.strip_prefix("env:") {
+                    _ if text == "login" => settings.claude.auth = ClaudeAuth::Login,
+                    Some(name) if !name.is_empty() => settings.claude.auth = ClaudeAuth::Env(name.to_owned()),
+                    _ => self.fault(value, "auth is neither `login` nor a reference".to_owned(), "write login, or env:NAME"),
+                },
+            }
+        }
+    }
+
+    fn retention(&mut self, node: &Node, settings: &mut Settings) {
+        for (key, value) in self.entries(node, "retention", &["days", "bytes"], &[]) {
+            match key {
+                "days" => settings.retention_days = self.whole(value, 36_500).unwrap_or(settings.retention_days),
+                _ => settings.retention_bytes = self.parsed(value, parse_size).unwrap_or(settings.retention_bytes),
+            }
+        }
+    }
+
+    fn entries<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        known: &'static [&'static str],
+        later: &[&'static str],
+    ) -> Vec<(&'static str, &'n Node)> {
+        let Value::Map(entries) = &node.value else {
+            self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
+            return Vec::new();
+        };
+        let mut found: Vec<(&'static str, &Node)> = Vec::new();
+        for (key, value) in entries {
+            let text = key.text().unwrap_or_default();
+            if let Some(name) = known.iter().find(|name| **name == text) {
+                if found.iter().any(|(seen, _)| seen == name) {
+                    self.fault(key, format!("`{text}` stands twice"), "keep one of them");
+                } else {
+                    found.push((name, value));
+                }
+            } else if later.contains(&text) {
+                self.fault(key, format!("`{text}` is known, but not in this version"), "leave it out for now; the rest holds");
+            } else {
+                let hint = match nearest(text, known.iter().chain(later).copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("{what} has {}", known.join(", ")),
+                };
+                self.fault(key, format!("{what} has no key `{}`", text.chars().take(80).collect::<String>()), &hint);
+            }
+        }
+        found
+    }
+
+    fn whole(&mut self, node: &Node, most: u32) -> Option<u32> {
+        let number = node.plain().and_then(|text| text.parse::<u32>().ok()).filter(|number| (1..=most).contains(number));
+        if number.is_none() {
+            self.fault(node, "this is no whole number within bounds".to_owned(), &format!("it is 1 to {most}"));
+        }
+        number
+    }
+
+    fn parsed(&mut self, node: &Node, parse: fn(&str) -> Result<u64, String>) -> Option<u64> {
+        match parse(node.text().unwrap_or_default()) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.fault(node, why, "");
+                None
+            }
+        }
+    }
+
+    fn fault(&mut self, node: &Node, message: String, hint: &str) {
+        self.fault_at(node.line, node.column, message, hint);
+    }
+
+    fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
+        if self.faults.len() < 200 {
+            self.faults.push(Diagnostic { file: self.file.clone(), line, column, message, hint: hint.to_owned() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(text: &str) -> Loaded {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, text).unwrap();
+        let mut loaded = load(&path);
+        loaded.faults.iter_mut().for_each(|fault| fault.file = "config.yaml".to_owned());
+        loaded
+    }
+
+    #[test]
+    fn no_file_and_an_empty_one_mean_the_defaults() {
+        assert_eq!(load(Path::new("/nowhere/config.yaml")), Loaded { settings: Settings::default(), faults: Vec::new() });
+        assert_eq!(loaded("# nothing\n").settings, Settings::default());
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_place_and_the_rest_holds() {
+        let Loaded { settings, faults } = loaded(
+            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\ntheme: dark\n",
+        );
+        let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
+        assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
+        assert_eq!(settings.pools["big"].slots, 3);
+        assert_eq!(settings.pools["local"].slots, 10);
+        assert!(!settings.pools.contains_key("box"));
+    }
+}

@@ -1,0 +1,48 @@
+//! The configuration that `airx init` writes: every key, commented out and explained.
+
+/// The text of a new configuration.
+pub fn template() -> &'static str {
+    "\
+# Configuration of airx. Every key is commented out and shows its default; `airx doctor` checks this file.
+# It is read again when it changes; a wrong value is told, and the rest holds.
+
+# How often everything is compared with reality, besides being told at once: 1s to 60s.
+#poll_interval: 5s
+
+# Where tasks run, and how many at once.
+#pools:
+#  local: { backend: process, slots: 10 }
+#  # Limits for tasks of a pool that do not set their own:
+#  small: { backend: process, slots: 2, memory: 2g, pids: 256 }
+
+# Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
+# auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
+#claude: { binary: claude, model: sonnet, auth: login }
+
+# Nothing new starts when the disk has less room than this.
+#min_free_disk: 256m
+
+# How long finished jobs are kept, and how much output.
+#retention: { days: 30, bytes: 10GB }
+"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::Settings;
+
+    #[test]
+    fn every_key_of_the_template_is_valid_and_shows_the_default() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        let is_key = |line: &&str| line.starts_with('#') && !line.starts_with("# ") && !line.starts_with("#  #");
+        let text: String = template().lines().filter(is_key).map(|line| format!("{}\n", &line[1..])).collect();
+        std::fs::write(&path, text).unwrap();
+        let loaded = super::super::load(&path);
+        assert_eq!(loaded.faults, []);
+        let mut settings = loaded.settings;
+        assert!(settings.pools.remove("small").is_some());
+        assert_eq!(settings, Settings::default());
+    }
+}

@@ -1,0 +1,104 @@
+//! `claude:` of a task.
+
+use crate::model::spec::{ClaudeAuth, ClaudeSpec};
+use crate::model::yaml::{Node, Value};
+
+use super::keys;
+use super::read::Reader;
+
+/// Permission modes of the CLI (its reference, section 10).
+const MODES: [(&str, &str); 6] = [
+    ("default", "default"),
+    ("acceptEdits", "acceptEdits"),
+    ("plan", "plan"),
+    ("dontAsk", "dontAsk"),
+    ("auto", "auto"),
+    ("bypassPermissions", "bypassPermissions"),
+];
+
+/// The definition, and where its templated prompt stands.
+pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec, Option<Node>)> {
+    // `claude: PROMPT` is the short form.
+    if let (Value::Scalar { .. }, Some(text)) = (&node.value, node.text()) {
+        let spec = ClaudeSpec { prompt: text.to_owned(), ..ClaudeSpec::default() };
+        return Some((spec, Some(node.clone())));
+    }
+    let fields = reader.fields(node, "claude", keys::CLAUDE)?;
+    let (prompt, literal, place) = match (fields.get("prompt"), fields.get("prompt_file")) {
+        (Some(prompt), None) => {
+            let text = reader.text(prompt)?;
+            if text.trim().is_empty() {
+                reader.fault(prompt, "the prompt is empty".to_owned(), "write what Claude should do");
+            }
+            (text, false, Some(prompt.clone()))
+        }
+        (None, Some(file)) => (prompt_file(reader, file)?, true, None),
+        (Some(_), Some(_)) => {
+            let at = fields.key("prompt_file").unwrap_or(node);
+            reader.fault(at, "`prompt` and `prompt_file` at once".to_owned(), "keep one of them");
+            return None;
+        }
+        (None, None) => {
+            reader.fault(node, "claude needs a prompt".to_owned(), "write prompt: TEXT, or prompt_file: PATH");
+            return None;
+        }
+    };
+    let spec = ClaudeSpec {
+        prompt,
+        literal,
+        model: fields.get("model").and_then(|node| reader.text(node)).filter(|model| !model.is_empty()),
+        permission_mode: fields.get("permission_mode").and_then(|node| reader.one_of(node, &MODES)).map(str::to_owned),
+        allowed_tools: fields.get("allowed_tools").map(|node| reader.texts(node, "allowed_tools")).unwrap_or_default(),
+        disallowed_tools: fields.get("disallowed_tools").map(|node| reader.texts(node, "disallowed_tools")).unwrap_or_default(),
+        max_turns: fields.get("max_turns").and_then(|node| reader.whole(node, 1, 100_000)).and_then(|n| u32::try_from(n).ok()),
+        max_budget_usd: fields.get("max_budget_usd").and_then(|node| reader.number(node, 0.000_001, 1_000_000.0)),
+        append_system_prompt: fields.get("append_system_prompt").and_then(|node| reader.text(node)),
+        add_dirs: fields.get("add_dirs").map(|node| reader.texts(node, "add_dirs")).unwrap_or_default(),
+        json_schema: fields.get("json_schema").and_then(|node| schema(reader, node)),
+        auth: fields.get("auth").and_then(|node| auth(reader, node)),
+    };
+    Some((spec, place))
+}
+
+fn prompt_file(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let path = reader.options.base.join(reader.text(node)?);
+    match (reader.options.read_file)(&path) {
+        Ok(text) if text.trim().is_empty() => {
+            reader.fault(node, format!("{} is empty", path.display()), "write what Claude should do into it");
+            None
+        }
+        Ok(text) => Some(text),
+        Err(why) => {
+            reader.fault(node, format!("the prompt file cannot be read: {why}"), "paths are relative to this file");
+            None
+        }
+    }
+}
+
+fn schema(reader: &mut Reader<'_>, node: &Node) -> Option<serde_json::Value> {
+    let value = match &node.value {
+        Value::Scalar { text, .. } => serde_json::from_str(text).ok(),
+        _ => Some(node.to_json()),
+    };
+    if value.as_ref().is_none_or(|value| !value.is_object()) {
+        reader.fault(node, "json_schema is no JSON Schema".to_owned(), "write the schema as a mapping: { type: object, … }");
+        return None;
+    }
+    value
+}
+
+fn auth(reader: &mut Reader<'_>, node: &Node) -> Option<ClaudeAuth> {
+    let text = reader.text(node)?;
+    match text.strip_prefix("env:") {
+        _ if text == "login" => Some(ClaudeAuth::Login),
+        Some(name) if !name.is_empty() => Some(ClaudeAuth::Env(name.to_owned())),
+        _ => {
+            reader.fault(
+                node,
+                "auth is neither `login` nor a reference".to_owned(),
+                "write login, or env:NAME for a key in a variable",
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The keys of a job file. The JSON Schema lists the same ones, and a test holds the two together.
+
+/// What a mapping may hold: its keys, and those that a later version will know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    pub known: &'static [&'static str],
+    pub later: &'static [&'static str],
+}
+
+pub(super) const JOB: Keys = Keys {
+    known: &[
+        "name",
+        "description",
+        "pool",
+        "workspace",
+        "max_parallel",
+        "on_failure",
+        "params",
+        "env",
+        "env_pass",
+        "defaults",
+        "tasks",
+    ],
+    later: &["budget", "priority", "schedule", "finally", "repeat"],
+};
+
+pub(super) const TASK: Keys = Keys {
+    known: &[
+        "id",
+        "description",
+        "needs",
+        "run",
+        "command",
+        "args",
+        "claude",
+        "env",
+        "workspace",
+        "pool",
+        "timeout",
+        "grace",
+        "retry",
+        "resources",
+        "output_limit",
+        "accept",
+        "result",
+    ],
+    later: &[
+        "for_each",
+        "approve",
+        "rule",
+        "if",
+        "priority",
+        "repeat",
+        "job",
+        "finally",
+        "schedule",
+        "budget",
+        "matrix",
+        "max_parallel",
+    ],
+};
+
+pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
+
+pub(super) const RETRY: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter"], later: &["resume"] };
+
+pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
+
+pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
+
+pub(super) const PARAM: Keys = Keys { known: &["default", "description"], later: &[] };
+
+pub(super) const ENV_FROM: Keys = Keys { known: &["from"], later: &[] };
+
+pub(super) const CLAUDE: Keys = Keys {
+    known: &[
+        "prompt",
+        "prompt_file",
+        "model",
+        "permission_mode",
+        "allowed_tools",
+        "disallowed_tools",
+        "max_turns",
+        "max_budget_usd",
+        "append_system_prompt",
+        "add_dirs",
+        "json_schema",
+        "auth",
+    ],
+    later: &["subtasks", "permissions", "trust", "denials", "resume", "fallback_model", "effort", "silence", "when_limited"],
+};

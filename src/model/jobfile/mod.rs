@@ -1,0 +1,243 @@
+//! Job files: text in, a checked submission or all its faults out. Pure: files that a job file names are read by the caller.
+
+mod checks;
+mod claude;
+mod env;
+mod keys;
+mod original;
+mod read;
+mod schema;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+use super::diagnostic::Diagnostic;
+use super::ids::is_name;
+use super::spec::{JobSpec, MAX_TASKS, OnFailure, Submission, TaskDefaults};
+use super::yaml::{self, Node};
+
+use read::{Fields, Reader};
+pub use schema::schema;
+
+/// Largest job file, in bytes.
+pub const MAX_FILE: usize = 8 << 20;
+
+/// What a job file is read with.
+pub struct ParseOptions<'a> {
+    /// The file, as it is to be named in messages.
+    pub file: &'a str,
+    /// Absolute directory that its relative paths begin at.
+    pub base: &'a Path,
+    /// `-p NAME=VALUE`.
+    pub params: &'a [(String, String)],
+    /// The submitter's environment.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Configured pools; none when that is not known.
+    pub pools: Option<&'a BTreeSet<String>>,
+    /// What Claude tasks take from the environment besides.
+    pub claude_passed: &'a BTreeMap<String, String>,
+    /// Reads a file that the job file names (`prompt_file`).
+    pub read_file: &'a dyn Fn(&Path) -> Result<String, String>,
+}
+
+/// A job file without faults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// The job.
+    pub submission: Submission,
+    /// What a person should know all the same.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a job file in YAML or JSON, or the original Air-Executor's JSON.
+///
+/// # Errors
+/// Every fault that can be told at once, in the order of the file.
+pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagnostic>> {
+    let mut reader = Reader::new(text, options);
+    if text.len() > MAX_FILE {
+        reader.fault_at(
+            1,
+            1,
+            format!("the file has {} bytes, more than the 8 MiB a job file may have", text.len()),
+            "split the job",
+        );
+        return Err(reader.finish());
+    }
+    let parsed = yaml::parse(text);
+    for fault in &parsed.faults {
+        reader.fault_at(fault.line, fault.column, fault.message.clone(), &fault.hint);
+    }
+    let Some(root) = parsed.root else {
+        if reader.faults.is_empty() {
+            reader.fault_at(1, 1, "the file is empty".to_owned(), "a job has a name and tasks: see `airx init` and the README");
+        }
+        return Err(reader.finish());
+    };
+    let submission = if original::is_original(&root) { original::job(&mut reader, &root) } else { job(&mut reader, &root) };
+    match submission {
+        Some(submission) if reader.faults.is_empty() => Ok(Parsed { submission, warnings: reader.warnings }),
+        _ => {
+            if reader.faults.is_empty() {
+                reader.fault(&root, "this is no job".to_owned(), "a job has a name and tasks");
+            }
+            Err(reader.finish())
+        }
+    }
+}
+
+fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
+    let fields = reader.fields(root, "the job", keys::JOB)?;
+    let name = name(reader, root, &fields, "name", "a job")?;
+    let description = fields.get("description").and_then(|node| reader.text(node));
+    let pool = pool(reader, fields.get("pool")).unwrap_or_else(|| "local".to_owned());
+    let workspace = match fields.get("workspace") {
+        Some(node) => workspace(reader, node),
+        None => reader.options.base.to_owned(),
+    };
+    let max_parallel = fields.get("max_parallel").and_then(|node| reader.whole(node, 1, 10_000)).unwrap_or(1);
+    let on_failure = match fields.get("on_failure") {
+        Some(node) => reader.one_of(node, &[("continue", OnFailure::Continue), ("stop", OnFailure::Stop)]).unwrap_or_default(),
+        None => OnFailure::Continue,
+    };
+    let params = params(reader, fields.get("params"));
+    let env = fields.get("env").map(|node| env::env(reader, node)).unwrap_or_default();
+    let passed_env = env::passed(reader, fields.get("env_pass"));
+    let defaults = fields.get("defaults").map(|node| task::defaults(reader, node)).unwrap_or_default();
+    let tasks = tasks(reader, root, &fields, &defaults);
+    let spec = JobSpec {
+        name,
+        description,
+        pool,
+        workspace,
+        max_parallel: u32::try_from(max_parallel).unwrap_or(1),
+        on_failure,
+        params,
+        env: env.values,
+        passed_env,
+        claude_env: BTreeMap::new(),
+        added_defaults: TaskDefaults { retry: super::spec::Retry { attempts: 1, ..defaults.retry.clone() }, ..defaults },
+    };
+    checks::all(reader, &spec, &env.places, &tasks);
+    let specs: Vec<_> = tasks.into_iter().map(|task| task.spec).collect();
+    Some(finish(reader, spec, specs))
+}
+
+/// What holds for both kinds of files.
+fn finish(reader: &Reader<'_>, mut job: JobSpec, tasks: Vec<super::spec::TaskSpec>) -> Submission {
+    if tasks.iter().any(|task| matches!(task.action, super::spec::Action::Claude(_))) {
+        job.claude_env.clone_from(reader.options.claude_passed);
+    }
+    Submission { job, tasks }
+}
+
+fn name(reader: &mut Reader<'_>, at: &Node, fields: &Fields<'_>, key: &str, what: &str) -> Option<String> {
+    let Some(node) = fields.get(key) else {
+        reader.fault(at, format!("{what} needs `{key}`"), "use 1 to 100 letters, digits, `_` and `-`");
+        return None;
+    };
+    let text = reader.text(node)?;
+    if !is_name(&text) {
+        let shown: String = text.chars().take(120).collect();
+        reader.fault(node, format!("`{shown}` cannot be {what}'s {key}"), "use 1 to 100 letters, digits, `_` and `-`");
+    }
+    Some(text)
+}
+
+fn pool(reader: &mut Reader<'_>, node: Option<&Node>) -> Option<String> {
+    let node = node?;
+    let text = reader.text(node)?;
+    if let Some(pools) = reader.options.pools.filter(|pools| !pools.contains(&text)) {
+        let hint = match super::diagnostic::nearest(&text, pools.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the configuration has {}", pools.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        reader.fault(node, format!("there is no pool `{text}`"), &hint);
+    }
+    Some(text)
+}
+
+/// An absolute directory; whether it is there is seen at launch, since a task before may make it.
+fn workspace(reader: &mut Reader<'_>, node: &Node) -> PathBuf {
+    if matches!(node.value, yaml::Value::Map(_)) {
+        reader.later(node, "a workspace from git, or a worktree,");
+        return reader.options.base.to_owned();
+    }
+    let text = reader.text(node).unwrap_or_default();
+    if text.is_empty() || text.contains('\0') {
+        reader.fault(node, "the workspace is no directory".to_owned(), "name a directory, relative to this file");
+    }
+    let mut path = PathBuf::new();
+    for part in reader.options.base.join(text).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(path.pop()),
+            other => path.push(other),
+        }
+    }
+    path
+}
+
+fn params(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<String, serde_json::Value> {
+    let mut values = BTreeMap::new();
+    let given: BTreeMap<&str, &str> = reader.options.params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    for (key, node) in node.map(|node| reader.entries(node, "params")).unwrap_or_default() {
+        let Some(param) = reader.text(key) else { continue };
+        if param.is_empty()
+            || !param.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            || param.as_bytes()[0].is_ascii_digit()
+        {
+            reader.fault(
+                key,
+                format!("`{param}` cannot name a parameter"),
+                "use letters, digits and `_`, not beginning with a digit",
+            );
+        }
+        let default = if matches!(node.value, yaml::Value::Map(_)) {
+            let Some(fields) = reader.fields(node, "a parameter", keys::PARAM) else { continue };
+            fields.get("default").map(Node::to_json)
+        } else {
+            Some(node.to_json())
+        };
+        match (given.get(param.as_str()), default) {
+            // What is given on a command line is text, unless the default shows that it is something else.
+            (Some(text), Some(default)) if !default.is_string() => {
+                values.insert(param, serde_json::from_str(text).unwrap_or_else(|_| (*text).into()));
+            }
+            (Some(text), _) => drop(values.insert(param, (*text).into())),
+            (None, Some(default)) => drop(values.insert(param, default)),
+            (None, None) => {
+                let hint = format!("give one: -p {param}=VALUE");
+                reader.fault(key, format!("the parameter `{param}` has no default and no value"), &hint);
+                values.insert(param, serde_json::Value::Null);
+            }
+        }
+    }
+    for param in given.keys().filter(|param| !values.contains_key(**param)) {
+        let hint = match super::diagnostic::nearest(param, values.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean -p {near}=…?"),
+            None => "declare it under `params`".to_owned(),
+        };
+        reader.faults.push(reader.diagnostic(1, 1, format!("-p {param}: the job has no such parameter"), &hint));
+    }
+    values
+}
+
+fn tasks(reader: &mut Reader<'_>, root: &Node, fields: &Fields<'_>, defaults: &TaskDefaults) -> Vec<task::Task> {
+    let Some(node) = fields.get("tasks") else {
+        reader.fault(root, "the job has no tasks".to_owned(), "add `tasks:` with at least one");
+        return Vec::new();
+    };
+    let Some(items) = reader.list(node, "tasks") else { return Vec::new() };
+    if items.is_empty() {
+        reader.fault(node, "the job has no tasks".to_owned(), "add at least one: - { id: hello, run: echo hello }");
+    }
+    if items.len() > MAX_TASKS {
+        reader.fault(&items[MAX_TASKS], format!("the job has {} tasks, more than 100,000", items.len()), "split the job");
+        return Vec::new();
+    }
+    items.iter().filter_map(|item| task::task(reader, item, defaults)).collect()
+}

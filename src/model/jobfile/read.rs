@@ -1,0 +1,263 @@
+//! Reading typed values from the tree; every fault is noted with its place, and reading goes on.
+
+use crate::model::diagnostic::{Diagnostic, nearest};
+use crate::model::units;
+use crate::model::yaml::{Node, Style, Value};
+
+use super::ParseOptions;
+use super::keys::Keys;
+
+/// Faults that are collected; a file with more is not worth more.
+const MAX_FAULTS: usize = 1_000;
+
+/// Collects faults while values are read.
+pub(super) struct Reader<'a> {
+    pub options: &'a ParseOptions<'a>,
+    lines: Vec<&'a str>,
+    pub faults: Vec<Diagnostic>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The values of a mapping by key.
+pub(super) struct Fields<'n> {
+    entries: Vec<(&'n str, &'n Node, &'n Node)>,
+}
+
+impl<'n> Fields<'n> {
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(name, _, _)| *name == key).map(|(_, _, node)| *node)
+    }
+
+    /// The key's own place.
+    pub fn key(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(name, _, _)| *name == key).map(|(_, node, _)| *node)
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(text: &'a str, options: &'a ParseOptions<'a>) -> Reader<'a> {
+        Reader { options, lines: text.lines().collect(), faults: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        self.faults.dedup();
+        self.faults
+    }
+
+    pub fn diagnostic(&self, line: u32, column: u32, message: String, hint: &str) -> Diagnostic {
+        Diagnostic { file: self.options.file.to_owned(), line, column, message, hint: hint.to_owned() }
+    }
+
+    pub fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
+        if self.faults.len() < MAX_FAULTS {
+            let fault = self.diagnostic(line, column, message, hint);
+            self.faults.push(fault);
+        }
+    }
+
+    pub fn fault(&mut self, node: &Node, message: String, hint: &str) {
+        self.fault_at(node.line, node.column, message, hint);
+    }
+
+    pub fn warn(&mut self, node: &Node, message: String, hint: &str) {
+        let warning = self.diagnostic(node.line, node.column, message, hint);
+        self.warnings.push(warning);
+    }
+
+    pub fn later(&mut self, node: &Node, what: &str) {
+        self.fault(node, format!("{what} is known, but not in this version"), "leave it out for now");
+    }
+
+    /// The entries of a mapping; keys that stand twice are faults.
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Vec<(&'n Node, &'n Node)> {
+        let Value::Map(entries) = &node.value else {
+            self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
+            return Vec::new();
+        };
+        let mut seen: std::collections::HashMap<&str, &Node> = std::collections::HashMap::new();
+        let mut kept = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let Some(text) = key.text() else {
+                self.fault(key, format!("a key of {what} is {}", key.kind()), "keys are text");
+                continue;
+            };
+            if let Some(first) = seen.insert(text, key) {
+                self.fault(key, format!("`{text}` stands twice, first in line {}", first.line), "keep one of them");
+                continue;
+            }
+            kept.push((key, value));
+        }
+        kept
+    }
+
+    /// The fields of a mapping with these keys.
+    pub fn fields<'n>(&mut self, node: &'n Node, what: &str, keys: Keys) -> Option<Fields<'n>> {
+        if !matches!(node.value, Value::Map(_)) {
+            self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
+            return None;
+        }
+        let mut fields = Vec::new();
+        for (key, value) in self.entries(node, what) {
+            let Some(text) = key.text() else { continue };
+            if keys.known.contains(&text) {
+                fields.push((text, key, value));
+            } else if keys.later.contains(&text) {
+                self.later(key, &format!("`{text}`"));
+            } else {
+                let hint = match nearest(text, keys.known.iter().chain(keys.later).copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("{what} has {}", keys.known.join(", ")),
+                };
+                let shown: String = text.chars().take(80).collect();
+                self.fault(key, format!("{what} has no key `{shown}`"), &hint);
+            }
+        }
+        Some(Fields { entries: fields })
+    }
+
+    /// Text: a string, or a number or boolean as it is written.
+    pub fn text(&mut self, node: &Node) -> Option<String> {
+        match node.text() {
+            Some(text) => Some(text.to_owned()),
+            None => {
+                self.fault(node, format!("{} stands where text belongs", node.kind()), "write text, in quotes if need be");
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub fn whole(&mut self, node: &Node, least: u64, most: u64) -> Option<u64> {
+        let number = node.plain().and_then(|text| text.replace('_', "").parse::<u64>().ok());
+        match number {
+            Some(number) if (least..=most).contains(&number) => Some(number),
+            Some(number) => {
+                self.fault(node, format!("{number} is out of bounds"), &format!("it is {least} to {most}"));
+                None
+            }
+            None => {
+                let found = shown(node);
+                self.fault(node, format!("{found} is no whole number"), &format!("write {least} to {most}"));
+                None
+            }
+        }
+    }
+
+    /// A number within bounds.
+    pub fn number(&mut self, node: &Node, least: f64, most: f64) -> Option<f64> {
+        let number = node.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+        match number {
+            Some(number) if (least..=most).contains(&number) => Some(number),
+            Some(number) => {
+                self.fault(node, format!("{number} is out of bounds"), &format!("it is {least} to {most}"));
+                None
+            }
+            None => {
+                let found = shown(node);
+                self.fault(node, format!("{found} is no number"), &format!("write {least} to {most}"));
+                None
+            }
+        }
+    }
+
+    /// A duration of at least `least` milliseconds.
+    pub fn duration(&mut self, node: &Node, least: u64) -> Option<u64> {
+        let text = self.text(node)?;
+        match units::parse_duration(&text) {
+            Ok(millis) if millis < least => {
+                self.fault(node, format!("`{text}` is too short"), &format!("it is at least {least} ms"));
+                None
+            }
+            Ok(millis) if millis > 3650 * 86_400_000 => {
+                self.fault(node, format!("`{text}` is longer than ten years"), "leave it out for no limit");
+                None
+            }
+            Ok(millis) => Some(millis),
+            Err(why) => {
+                self.fault(node, why, "");
+                None
+            }
+        }
+    }
+
+    /// A size in bytes, at least `least`.
+    pub fn size(&mut self, node: &Node, least: u64) -> Option<u64> {
+        let text = self.text(node)?;
+        match units::parse_size(&text) {
+            Ok(bytes) if bytes < least => {
+                self.fault(node, format!("`{text}` is too small"), &format!("it is at least {least} bytes"));
+                None
+            }
+            Ok(bytes) => Some(bytes),
+            Err(why) => {
+                self.fault(node, why, "");
+                None
+            }
+        }
+    }
+
+    /// One of some words.
+    pub fn one_of<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node)?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        let hint = match nearest(&text, words.iter().map(|(word, _)| *word)) {
+            Some(near) => format!("did you mean `{near}`? It is one of {all}"),
+            None => format!("it is one of {all}"),
+        };
+        self.fault(node, format!("{} is not known here", shown(node)), &hint);
+        None
+    }
+
+    /// The items of a list.
+    pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        match &node.value {
+            Value::List(items) => Some(items),
+            _ => {
+                self.fault(node, format!("{what} is {}, not a list", node.kind()), "write [a, b], or a line `- a` for each");
+                None
+            }
+        }
+    }
+
+    /// Line and column of the byte `offset` of a scalar's text, as near as its style tells.
+    pub fn place_in(&self, node: &Node, offset: usize) -> (u32, u32) {
+        let Value::Scalar { text, style } = &node.value else { return (node.line, node.column) };
+        let before = text.get(..offset).unwrap_or(text);
+        let columns = |line: &str| u32::try_from(line.chars().count()).unwrap_or(0);
+        match style {
+            // The lines of a literal block are the file's lines without their indentation; the first follows the `|`.
+            Style::Literal => {
+                let number = before.matches('\n').count();
+                let line = node.line + 1 + u32::try_from(number).unwrap_or(0);
+                let source = self.lines.get(line as usize - 1).copied().unwrap_or_default();
+                let content = text.lines().nth(number).unwrap_or_default();
+                let indent = columns(source).saturating_sub(columns(content));
+                (line, indent + 1 + columns(before.rsplit('\n').next().unwrap_or_default()))
+            }
+            Style::Plain if !text.contains('\n') => (node.line, node.column + columns(before)),
+            Style::Quoted if !text.contains('\n') => (node.line, node.column + 1 + columns(before)),
+            _ => (node.line, node.column),
+        }
+    }
+
+    /// A list of texts; one text alone counts as a list of one.
+    pub fn texts(&mut self, node: &Node, what: &str) -> Vec<String> {
+        if let (Some(text), true) = (node.text(), matches!(node.value, Value::Scalar { .. })) {
+            return vec![text.to_owned()];
+        }
+        let items = self.list(node, what).unwrap_or_default();
+        items.iter().filter_map(|item| self.text(item)).collect()
+    }
+}
+
+/// A value as it was written, cut to a reasonable length.
+fn shown(node: &Node) -> String {
+    match node.text() {
+        Some(text) => format!("`{}`", text.chars().take(80).collect::<String>()),
+        None => node.kind().to_owned(),
+    }
+}

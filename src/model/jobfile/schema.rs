@@ -1,0 +1,320 @@
+//! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, schema_for};
+
+use crate::model::spec::{OnFailure, ResultKind};
+
+/// The JSON Schema of a job file.
+pub fn schema() -> Schema {
+    schema_for!(Job)
+}
+
+/// A job for airx.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "airx job")]
+#[expect(dead_code, reason = "only its shape is used")]
+struct Job {
+    /// 1 to 100 letters, digits, `_` and `-`; each submission becomes NAME.N.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,100}$"))]
+    name: String,
+    /// For people.
+    description: Option<String>,
+    /// The pool of tasks that name none; default `local`.
+    pool: Option<String>,
+    /// Directory of the tasks, relative to this file; default its own.
+    workspace: Option<String>,
+    /// Most attempts at once; default 1.
+    #[schemars(range(min = 1, max = 10000))]
+    max_parallel: Option<u32>,
+    /// What a failed task does to the rest; default continue.
+    on_failure: Option<OnFailure>,
+    /// Parameters: NAME: VALUE, or NAME: { default, description }.
+    params: Option<BTreeMap<String, Param>>,
+    /// Environment of every task.
+    env: Option<BTreeMap<String, EnvEntry>>,
+    /// Variables taken from the submitter besides PATH, HOME, LANG and TZ.
+    env_pass: Option<Vec<String>>,
+    /// For tasks that do not say otherwise.
+    defaults: Option<Defaults>,
+    /// The tasks.
+    #[schemars(length(min = 1, max = 100000))]
+    tasks: Vec<Task>,
+}
+
+/// A parameter.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum Param {
+    /// With a description.
+    Full(ParamFields),
+    /// Its default alone.
+    Plain(serde_json::Value),
+}
+
+/// A parameter with a description.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct ParamFields {
+    /// Its value when `-p` gives none.
+    default: Option<serde_json::Value>,
+    /// For people.
+    description: Option<String>,
+}
+
+/// A variable.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum EnvEntry {
+    /// A template.
+    Text(String),
+    /// A number, written as it is.
+    Number(f64),
+    /// A boolean, written as it is.
+    Boolean(bool),
+    /// A secret.
+    From(EnvFrom),
+}
+
+/// A secret by reference.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct EnvFrom {
+    /// env:NAME, file:PATH or command:LINE.
+    #[schemars(regex(pattern = r"^(env|file|command):.+"))]
+    from: String,
+}
+
+/// What tasks inherit.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct Defaults {
+    /// Longest run: 30m, 1h30m, 10s, 500ms, or seconds.
+    timeout: Option<Duration>,
+    /// Between TERM and KILL; default 10s.
+    grace: Option<Duration>,
+    /// Repeating what failed (not for Claude tasks).
+    retry: Option<Retry>,
+    /// Limits on what an attempt may use.
+    resources: Option<Resources>,
+    /// Most bytes of output: 1g, 512m; default 1g.
+    output_limit: Option<Duration>,
+}
+
+/// A task.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct Task {
+    /// Unique in its job.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,100}$"))]
+    id: String,
+    /// For people.
+    description: Option<String>,
+    /// Tasks that must complete first.
+    needs: Option<OneOrMany>,
+    /// A shell script for `sh -c`.
+    run: Option<String>,
+    /// A program, run without a shell.
+    command: Option<String>,
+    /// Its arguments.
+    args: Option<Vec<serde_json::Value>>,
+    /// A Claude Code run.
+    claude: Option<ClaudeEntry>,
+    /// Added to the job's environment.
+    env: Option<BTreeMap<String, EnvEntry>>,
+    /// Directory, relative to this file.
+    workspace: Option<String>,
+    /// Pool.
+    pool: Option<String>,
+    /// Longest run.
+    timeout: Option<Duration>,
+    /// Between TERM and KILL.
+    grace: Option<Duration>,
+    /// Repeating what failed.
+    retry: Option<Retry>,
+    /// Limits on what an attempt may use.
+    resources: Option<Resources>,
+    /// Most bytes of output.
+    output_limit: Option<Duration>,
+    /// A command that must exit 0 for the task to complete.
+    accept: Option<Accept>,
+    /// What of its output becomes its result.
+    result: Option<ResultKind>,
+}
+
+/// One text or a list.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum OneOrMany {
+    /// One.
+    One(String),
+    /// Many.
+    Many(Vec<String>),
+}
+
+/// A duration or size: text with a unit, or a number.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum Duration {
+    /// With a unit.
+    Text(String),
+    /// Seconds, or bytes.
+    Number(u64),
+}
+
+/// Attempts, or all of it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum Retry {
+    /// Attempts in all.
+    Attempts(u32),
+    /// All of it.
+    Full(RetryFields),
+}
+
+/// Repeating what failed.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct RetryFields {
+    /// In all; 1 is no retry.
+    #[schemars(range(min = 1, max = 100))]
+    attempts: Option<u32>,
+    /// Before the second attempt; default 10s.
+    delay: Option<Duration>,
+    /// Multiplies the delay each time; default 2.
+    #[schemars(range(min = 1.0, max = 100.0))]
+    factor: Option<f64>,
+    /// The longest delay; default 10m.
+    max_delay: Option<Duration>,
+    /// Part of the delay that is random; default 0.2.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    jitter: Option<f64>,
+}
+
+/// Limits on what an attempt may use.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct Resources {
+    /// Bytes for the whole process tree: 512m, 2g.
+    memory: Option<Duration>,
+    /// Cores.
+    cpus: Option<f64>,
+    /// Processes and threads.
+    pids: Option<u32>,
+}
+
+/// The gate: a shell script, or with its timeout.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum Accept {
+    /// The script.
+    Run(String),
+    /// With its timeout.
+    Full(AcceptFields),
+}
+
+/// The gate with its timeout.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct AcceptFields {
+    /// The script.
+    run: String,
+    /// Longest run; default 10m.
+    timeout: Option<Duration>,
+}
+
+/// A prompt, or all of it.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum ClaudeEntry {
+    /// The prompt.
+    Prompt(String),
+    /// All of it.
+    Full(Box<ClaudeFields>),
+}
+
+/// A Claude Code run; the fields are the CLI's flags.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct ClaudeFields {
+    /// What Claude should do; a template.
+    prompt: Option<String>,
+    /// A file with the prompt, relative to this file; never a template.
+    prompt_file: Option<String>,
+    /// Default from the configuration.
+    model: Option<String>,
+    /// default, acceptEdits, plan, dontAsk, auto or bypassPermissions.
+    permission_mode: Option<String>,
+    /// Such as Read, Edit, "Bash(cargo *)".
+    allowed_tools: Option<OneOrMany>,
+    /// As allowed_tools.
+    disallowed_tools: Option<OneOrMany>,
+    /// Most turns.
+    max_turns: Option<u32>,
+    /// Most dollars.
+    max_budget_usd: Option<f64>,
+    /// Added to the system prompt.
+    append_system_prompt: Option<String>,
+    /// Further directories.
+    add_dirs: Option<OneOrMany>,
+    /// JSON Schema of the answer.
+    json_schema: Option<serde_json::Value>,
+    /// login, or env:NAME.
+    auth: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::keys;
+    use super::*;
+
+    const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
+
+    /// Run with AIRX_WRITE_SCHEMA=1 to write the file anew.
+    #[test]
+    fn the_schema_in_assets_is_the_one_of_the_types() {
+        let text = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        if std::env::var_os("AIRX_WRITE_SCHEMA").is_some() {
+            std::fs::write(STORED, &text).unwrap();
+        }
+        let stored = std::fs::read_to_string(STORED).unwrap_or_default();
+        assert!(stored == text, "assets/job.schema.json is stale: AIRX_WRITE_SCHEMA=1 cargo test the_schema_in_assets");
+    }
+
+    fn properties<T: JsonSchema>() -> BTreeSet<String> {
+        let schema = serde_json::to_value(schema_for!(T)).unwrap();
+        schema["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    #[test]
+    fn schema_and_parser_know_the_same_keys() {
+        let known = |keys: keys::Keys| keys.known.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
+        assert_eq!(properties::<Job>(), known(keys::JOB));
+        assert_eq!(properties::<Task>(), known(keys::TASK));
+        assert_eq!(properties::<Defaults>(), known(keys::DEFAULTS));
+        assert_eq!(properties::<RetryFields>(), known(keys::RETRY));
+        assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
+        assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ParamFields>(), known(keys::PARAM));
+        assert_eq!(properties::<EnvFrom>(), known(keys::ENV_FROM));
+        assert_eq!(properties::<ClaudeFields>(), known(keys::CLAUDE));
+    }
+}

@@ -1,0 +1,154 @@
+//! What is wrong with a template, before anything runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::diagnostic::nearest;
+
+use super::parts::{Part, paths, split, with_brackets};
+use super::shell::{Lexer, Place};
+
+/// What expressions may name.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Parameters.
+    pub params: BTreeSet<String>,
+    /// Tasks that this one needs, directly or not, and whether they have a result.
+    pub upstream: BTreeMap<String, bool>,
+    /// All tasks of the job.
+    pub tasks: BTreeSet<String>,
+}
+
+/// Something wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Byte in the text where the expression begins.
+    pub offset: usize,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// Words of the expression language that are no names.
+const WORDS: &[&str] = &["and", "or", "not", "if", "else", "in", "is", "true", "false", "none", "True", "False", "None"];
+
+/// What is wrong with a text template.
+pub fn check_text(text: &str, scope: &Scope) -> Vec<Fault> {
+    check(text, scope, None)
+}
+
+/// What is wrong with a shell template.
+pub fn check_shell(text: &str, scope: &Scope) -> Vec<Fault> {
+    check(text, scope, Some(Lexer::default()))
+}
+
+fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for part in split(text) {
+        match part {
+            Part::Text(text) => {
+                if let Some(lexer) = &mut lexer {
+                    lexer.feed(text);
+                }
+            }
+            Part::Open { offset } => faults.push(Fault {
+                offset,
+                message: "`{{` without `}}`".to_owned(),
+                hint: format!("close it, or write {} for a literal `{{{{`", super::parts::LITERAL),
+            }),
+            Part::Expression { source, offset } => {
+                faults.extend(expression(source, scope).map(|(message, hint)| Fault { offset, message, hint }));
+                if let Some(lexer) = &mut lexer {
+                    if let Place::Refuse { why, hint } = lexer.place() {
+                        faults.push(Fault { offset, message: format!("`{{{{ {source} }}}}` {why}"), hint: hint.to_owned() });
+                    }
+                    lexer.value();
+                }
+            }
+        }
+    }
+    faults
+}
+
+fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
+    let rewritten = with_brackets(source);
+    let environment = super::environment();
+    if let Err(error) = environment.compile_expression(&rewritten) {
+        let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        return Some((
+            format!("`{{{{ {source} }}}}` is no expression: {why}"),
+            format!("names are params.NAME, tasks.ID.result and job.name; a literal `{{{{` is written {}", super::parts::LITERAL),
+        ));
+    }
+    let mut before = "";
+    let mut from = 0;
+    for path in paths(source) {
+        let between = source[from..path.range.start].trim_end();
+        from = path.range.end;
+        // After `|` stands a filter, after `is` a test, before `=` an argument's name.
+        let is_name = !between.ends_with('|')
+            && !(before == "is" || (before == "not" && between.is_empty()))
+            && !(source[path.range.end..].trim_start().starts_with('=')
+                && !source[path.range.end..].trim_start().starts_with("=="))
+            && !between.ends_with('.');
+        before = path.parts.first().copied().unwrap_or_default();
+        if is_name && !WORDS.contains(&before) {
+            if let Some(fault) = name(&path.parts, scope) {
+                return Some(fault);
+            }
+        }
+    }
+    None
+}
+
+fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
+    match parts {
+        ["params", param, ..] if scope.params.contains(*param) => None,
+        ["params", param, ..] => Some((
+            format!("there is no parameter `{param}`"),
+            match nearest(param, scope.params.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `params.{near}`?"),
+                None => format!("declare it: params: {{ {param}: {{ default: … }} }}"),
+            },
+        )),
+        ["tasks", id, rest @ ..] => task(id, rest, scope),
+        ["job", "name"] => None,
+        ["job", ..] => Some((format!("`{}` is not defined", parts.join(".")), "of the job there is `job.name`".to_owned())),
+        ["params" | "tasks"] => Some((
+            format!("`{}` alone is no value", parts[0]),
+            if parts[0] == "params" { "write params.NAME" } else { "write tasks.ID.result" }.to_owned(),
+        )),
+        ["item" | "index", ..] => Some((
+            format!("`{}` is not defined", parts[0]),
+            "it belongs to for_each, which is known, but not in this version".to_owned(),
+        )),
+        _ => Some((
+            format!("`{}` is not defined", parts.join(".")),
+            match nearest(parts.first().copied().unwrap_or_default(), ["params", "tasks", "job"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "names are params.NAME, tasks.ID.result and job.name".to_owned(),
+            },
+        )),
+    }
+}
+
+fn task(id: &str, rest: &[&str], scope: &Scope) -> Option<(String, String)> {
+    if !scope.tasks.contains(id) {
+        let hint = match nearest(id, scope.tasks.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `tasks.{near}.result`?"),
+            None => "name a task of this job".to_owned(),
+        };
+        return Some((format!("there is no task `{id}`"), hint));
+    }
+    match scope.upstream.get(id) {
+        None => Some((
+            format!("the result of `{id}` may not be there yet: nothing makes this task wait for it"),
+            format!("add it: needs: [{id}]"),
+        )),
+        Some(_) if rest.first() != Some(&"result") => {
+            Some(("of a task there is only its result".to_owned(), format!("write tasks.{id}.result")))
+        }
+        Some(false) => Some((format!("the task `{id}` has no result"), format!("give it one: `result: text` in `{id}`"))),
+        Some(true) => None,
+    }
+}

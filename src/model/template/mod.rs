@@ -1,0 +1,162 @@
+//! Templates: `{{ expression }}` in a job file's strings. Only this form exists; `{%` and `{#` are ordinary text, since shell
+//! scripts are full of them. A literal `{{` is written `{{ "{{" }}`.
+//!
+//! Names: `params.NAME`, `tasks.ID.result`, `job.name`; minijinja's operators and filters. In shell strings a value never
+//! becomes shell text: see [`shell`].
+
+mod check;
+mod parts;
+mod shell;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value};
+
+pub use check::{Fault, Scope, check_shell, check_text};
+use parts::{Part, split};
+use shell::{Lexer, Place};
+
+/// Longest value in the environment: Linux takes 128 KiB for name, `=`, value and NUL together (`MAX_ARG_STRLEN`).
+const MAX_VALUE: usize = 128 * 1024 - 64;
+
+/// What expressions can see.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The job's full name.
+    pub job: String,
+    /// Parameters.
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// Results by task.
+    pub results: BTreeMap<String, serde_json::Value>,
+}
+
+/// A shell template, rendered: a script, and the variables that carry the values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RenderedShell {
+    /// For `sh -c`.
+    pub script: String,
+    /// To be set in the environment.
+    pub vars: Vec<(String, String)>,
+}
+
+/// A template that cannot be rendered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RenderError {
+    /// Which expression, and why.
+    pub message: String,
+}
+
+/// The text with every expression replaced by its value.
+///
+/// # Errors
+/// [`RenderError`] when an expression is wrong or names something that is not there.
+pub fn render_text(text: &str, context: &Context) -> Result<String, RenderError> {
+    let mut rendered = String::with_capacity(text.len());
+    for part in split(text) {
+        match part {
+            Part::Text(text) => rendered.push_str(text),
+            Part::Expression { source, .. } => rendered.push_str(&evaluate(source, context)?),
+            Part::Open { .. } => return Err(unclosed()),
+        }
+    }
+    Ok(rendered)
+}
+
+/// The script in which every expression is a reference to a variable; the variables are named from `first + 1` on.
+///
+/// # Errors
+/// [`RenderError`] as for [`render_text`], when an expression stands where no reference can (in single quotes, say), and
+/// when a value does not fit the environment.
+pub fn render_shell(text: &str, context: &Context, first: usize) -> Result<RenderedShell, RenderError> {
+    let mut rendered = RenderedShell::default();
+    let mut lexer = Lexer::default();
+    for part in split(text) {
+        match part {
+            Part::Text(text) => {
+                lexer.feed(text);
+                rendered.script.push_str(text);
+            }
+            Part::Expression { source, .. } => {
+                let value = evaluate(source, context)?;
+                let name = format!("AIRX_V{}", first + rendered.vars.len() + 1);
+                let reference = match lexer.place() {
+                    Place::Quote => format!("\"${{{name}}}\""),
+                    Place::Bare => format!("${{{name}}}"),
+                    Place::Refuse { why, .. } => return Err(RenderError { message: format!("`{{{{ {source} }}}}` {why}") }),
+                };
+                lexer.value();
+                if value.contains('\0') || value.len() > MAX_VALUE {
+                    let why = if value.contains('\0') { "holds a NUL byte" } else { "is longer than 128 KiB" };
+                    return Err(RenderError {
+                        message: format!(
+                            "the value of `{{{{ {source} }}}}` {why}, which the environment cannot carry; write it to a file and pass its name"
+                        ),
+                    });
+                }
+                rendered.script.push_str(&reference);
+                rendered.vars.push((name, value));
+            }
+            Part::Open { .. } => return Err(unclosed()),
+        }
+    }
+    Ok(rendered)
+}
+
+/// A text that renders to `text` itself.
+pub fn escape(text: &str) -> String {
+    text.replace("{{", parts::LITERAL)
+}
+
+fn unclosed() -> RenderError {
+    RenderError { message: "`{{` without `}}`".to_owned() }
+}
+
+fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
+    let wrong = |error: minijinja::Error| RenderError { message: format!("`{{{{ {source} }}}}`: {error}") };
+    let environment = environment();
+    let rewritten = parts::with_brackets(source);
+    let expression = environment.compile_expression(&rewritten).map_err(wrong)?;
+    let value = expression.eval(names(context)).map_err(wrong)?;
+    if value.is_undefined() {
+        return Err(RenderError { message: format!("`{{{{ {source} }}}}` is not defined") });
+    }
+    Ok(text_of(&serde_json::to_value(&value).unwrap_or_default()))
+}
+
+/// All names, as minijinja's values.
+fn names(context: &Context) -> Value {
+    let params = context.params.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value))));
+    let tasks =
+        context.results.iter().map(|(id, result)| (id.clone(), Value::from_pairs([("result", Value::from(Serde(result)))])));
+    Value::from_pairs([
+        ("params", Value::from_pairs(params)),
+        ("tasks", Value::from_pairs(tasks)),
+        ("job", Value::from_pairs([("name", Value::from(context.job.as_str()))])),
+    ])
+}
+
+fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // A template is a name or two; what takes longer is a mistake, or mischief.
+    environment.set_recursion_limit(50);
+    environment
+}
+
+/// How a value is written: text as it is, numbers and booleans as in JSON, nothing as nothing, a list of such things one a
+/// line, everything else as JSON.
+fn text_of(value: &serde_json::Value) -> String {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
+            items.iter().map(text_of).collect::<Vec<_>>().join("\n")
+        }
+        other => other.to_string(),
+    }
+}

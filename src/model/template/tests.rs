@@ -1,0 +1,171 @@
+use std::process::Command;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn context(value: &str) -> Context {
+    Context {
+        job: "job.1".to_owned(),
+        params: BTreeMap::from([("x".to_owned(), value.into())]),
+        results: BTreeMap::from([("some-id".to_owned(), serde_json::json!(["a", "b"]))]),
+    }
+}
+
+/// What a shell prints for a script with this value in its place.
+fn printed(script: &str, value: &str) -> String {
+    let rendered = render_shell(script, &context(value), 0).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-c", &rendered.script])
+        .env_clear()
+        .envs(rendered.vars)
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{script:?} with {value:?} made a file");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Scripts that print the value between `<` and `>`, in every context in which a value may stand.
+const CONTEXTS: &[&str] = &[
+    "printf '<%s>' {{ params.x }}",
+    "printf '<%s>' \"{{ params.x }}\"",
+    "printf '<%s>' pre{{ params.x }}post | sed 's/<pre/</; s/post>/>/'",
+    "printf %s \"$(printf '<%s>' {{ params.x }})\"",
+    "printf %s \"$(printf '<%s>' \"{{ params.x }}\")\"",
+    "(printf '<%s>' {{ params.x }})",
+    "y={{ params.x }}; printf '<%s>' \"$y\"",
+    "# it's a comment with a quote\nprintf '<%s>' {{ params.x }}",
+    "echo \"it's\" >/dev/null; printf '<%s>' {{ params.x }}",
+    "cat <<EOF | tr -d '\\n' | sed 's/^/</; s/$/>/' | head -c 9999\nplain\nEOF\nprintf '<%s>' {{ params.x }}",
+    "echo $((1 + (2 * 3))) >/dev/null; printf '<%s>' {{ params.x }}",
+    "echo ${#HOME} ${HOME:-'a\"b'} >/dev/null; printf '<%s>' {{ params.x }}",
+    "case a in a) printf '<%s>' {{ params.x }};; esac",
+    "echo `echo x` >/dev/null; printf '<%s>' \"\"{{ params.x }}''",
+];
+
+#[test]
+fn hostile_values_come_out_unchanged_and_do_nothing_in_every_context() {
+    for value in [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "a'b\"c",
+        "a\nb",
+        "*",
+        "-n",
+        "é日本",
+        "; touch pwned",
+        "\\",
+        "$HOME",
+        "}}",
+        "{{ x }}",
+        "",
+    ] {
+        for script in CONTEXTS.iter().filter(|script| !script.starts_with("cat")) {
+            assert_eq!(printed(script, value), format!("<{value}>"), "{script}");
+        }
+    }
+}
+
+#[test]
+fn a_here_document_carries_the_value_when_it_expands_at_all() {
+    let printed = printed("cat <<EOF\n<{{ params.x }}>\nEOF\n", "$(touch pwned) `x` \\");
+    assert_eq!(printed, "<$(touch pwned) `x` \\>\n");
+}
+
+#[test]
+fn where_no_reference_can_stand_the_expression_is_refused() {
+    for script in [
+        "echo '{{ params.x }}'",
+        "echo `echo {{ params.x }}`",
+        "echo ${y:-{{ params.x }}}",
+        "echo $(({{ params.x }} + 1))",
+        "cat <<'EOF'\n{{ params.x }}\nEOF\n",
+        "cat <<\\EOF\n{{ params.x }}\nEOF\n",
+        "echo \\{{ params.x }}",
+        "echo ${{ params.x }}",
+        "echo \"$'{{ params.x }}\" '{{ params.x }}'",
+        "echo $(case a in a) echo {{ params.x }};; esac)",
+        "cat << {{ params.x }}\n",
+    ] {
+        assert!(render_shell(script, &context("v"), 0).is_err(), "{script}");
+        let scope = Scope { params: ["x".to_owned()].into(), ..Scope::default() };
+        assert!(!check_shell(script, &scope).is_empty(), "{script}");
+    }
+}
+
+#[test]
+fn names_filters_and_kinds_of_values_are_written_as_documented() {
+    let context = context("v");
+    assert_eq!(render_text("{{ params.x }}-{{ job.name }}", &context).unwrap(), "v-job.1");
+    assert_eq!(render_text("{{ tasks.some-id.result }}", &context).unwrap(), "a\nb");
+    assert_eq!(render_text("{{ tasks.some-id.result | length }}", &context).unwrap(), "2");
+    assert_eq!(render_text("{{ params.x | upper }} {{ 1 + 1 }} {{ true }}", &context).unwrap(), "V 2 true");
+    assert!(render_text("{{ params.y }}", &context).is_err());
+    assert!(render_text("{{ params.x", &context).is_err());
+}
+
+#[test]
+fn variables_are_numbered_on() {
+    let rendered = render_shell("{{ params.x }} {{ job.name }}", &context("v"), 2).unwrap();
+    assert_eq!(rendered.script, "\"${AIRX_V3}\" \"${AIRX_V4}\"");
+}
+
+#[test]
+fn a_value_that_the_environment_cannot_carry_is_refused() {
+    assert!(render_shell("echo {{ params.x }}", &context(&"a".repeat(200_000)), 0).is_err());
+    assert!(render_shell("echo {{ params.x }}", &context("a\0b"), 0).is_err());
+    assert!(render_text("{{ params.x }}", &context(&"a".repeat(200_000))).is_ok());
+}
+
+#[test]
+fn each_wrong_name_is_told_with_its_remedy() {
+    let scope = Scope {
+        params: ["crate".to_owned()].into(),
+        upstream: BTreeMap::from([("make".to_owned(), true), ("quiet".to_owned(), false)]),
+        tasks: ["make", "quiet", "other"].map(str::to_owned).into(),
+    };
+    for (text, part) in [
+        ("{{ params.crat }}", "params.crate"),
+        ("{{ tasks.mak.result }}", "tasks.make.result"),
+        ("{{ tasks.other.result }}", "needs: [other]"),
+        ("{{ tasks.quiet.result }}", "result: text"),
+        ("{{ tasks.make }}", "tasks.make.result"),
+        ("{{ item }}", "not in this version"),
+        ("{{ param.crate }}", "params"),
+        ("{{ params.crate + }}", "names are"),
+        ("{{ {{ }}", "names are"),
+        ("{{ params.crate", "close it"),
+    ] {
+        let faults = check_text(text, &scope);
+        assert!(faults.iter().any(|fault| fault.hint.contains(part)), "{text}: {faults:?}");
+    }
+    assert_eq!(
+        check_text("{{ params.crate | default('x', true) }} {{ tasks.make.result[0] }} {{ 'item' }} {{ 1 is odd }}", &scope),
+        []
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_value_comes_out_unchanged(value in "[^\0]{0,40}", which in 0usize..9) {
+        let script = CONTEXTS.iter().filter(|script| !script.starts_with("cat")).nth(which).unwrap();
+        // The shell's own reading of bytes is not at stake: only valid text goes through a pipe to sed unchanged.
+        if !script.contains("sed") && !(script.contains("$(") && value.ends_with('\n')) {
+            prop_assert_eq!(printed(script, &value), format!("<{value}>"));
+        }
+    }
+
+    #[test]
+    fn an_escaped_text_renders_to_itself(text in "[{} a\"'%#$]{0,60}") {
+        prop_assert_eq!(render_text(&escape(&text), &Context::default()).unwrap(), text.clone());
+        prop_assert_eq!(render_shell(&escape(&text), &Context::default(), 0).unwrap().script, text);
+    }
+
+    #[test]
+    fn any_text_is_checked_without_panic(text in ".{0,80}") {
+        let _ = check_shell(&text, &Scope::default());
+        let _ = render_shell(&text, &Context::default(), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! What `airx doctor` looks at in the home, and the repair of a damaged database.
+
+use airx::cli::context::{Context, Failure};
+use airx::cli::doctor::Check;
+
+use super::lock::HomeLock;
+
+/// Checks of the home, the database, the disk and the sweep.
+pub fn all(context: &Context) -> Vec<Check> {
+    let home = &context.home;
+    let mut checks = vec![match home.create() {
+        Ok(()) => Check::ok("home", home.path.display().to_string()),
+        Err(error) => Check::fail("home", error.to_string(), "choose another home with --home"),
+    }];
+    checks.extend(database(context));
+    checks.push(disk(context));
+    checks.push(sweep());
+    checks
+}
+
+fn database(context: &Context) -> Vec<Check> {
+    let path = context.home.database();
+    if !path.exists() {
+        return vec![Check::ok("database", "none yet, the first manager makes it")];
+    }
+    const REMEDY: &str = "airx stop, then airx doctor --repair";
+    let complaints = airx::store::verify::integrity(&path);
+    let mut checks = vec![match complaints.first() {
+        None => Check::ok("database", path.display().to_string()),
+        Some(first) => Check::fail("database", format!("{} complaints; the first: {first}", complaints.len()), REMEDY),
+    }];
+    if complaints.is_empty() {
+        let differences = airx::store::verify::replay(&path);
+        checks.push(match differences.first() {
+            None => Check::ok("journal", "replaying it gives the tables"),
+            Some(first) => {
+                Check::fail("journal", format!("{} differences to the tables; the first: {first}", differences.len()), REMEDY)
+            }
+        });
+    }
+    checks
+}
+
+fn disk(context: &Context) -> Check {
+    let least = context.settings().settings.min_free_bytes;
+    match airx::os::free_bytes(&context.home.path) {
+        Ok(free) if free >= least => Check::ok("disk", format!("{} MiB free", free >> 20)),
+        Ok(free) => Check::fail(
+            "disk",
+            format!("{} MiB free, less than min_free_disk ({} MiB): nothing new starts", free >> 20, least >> 20),
+            "free some space, or lower min_free_disk in the configuration",
+        ),
+        Err(error) => Check::warn("disk", format!("cannot be told: {error}"), ""),
+    }
+}
+
+/// Whether what a dead runner left is found for certain.
+fn sweep() -> Check {
+    match airx::os::cgroup::Cgroup::make("doctor", &airx::model::spec::Resources::default()) {
+        Ok(_) => Check::ok("sweep", "certain: cgroups can be made here"),
+        Err(why) => Check::warn(
+            "sweep",
+            format!("best effort, by descent and environment: no writable cgroup v2 ({why})"),
+            "run airx where a cgroup v2 is delegated (a systemd user service with Delegate=yes) to make it certain",
+        ),
+    }
+}
+
+/// Rebuilds a damaged database; the lines tell what was done.
+pub fn repair(context: &Context) -> Result<Vec<String>, Failure> {
+    let home = &context.home;
+    home.create().map_err(|error| Failure::input(error.to_string(), ""))?;
+    let _lock = HomeLock::take(&home.lock())
+        .map_err(|error| Failure::failed(error.to_string(), "a repair needs the home for itself: airx stop"))?;
+    let path = home.database();
+    if !path.exists() {
+        return Ok(vec!["there is no database, so nothing to repair".to_owned()]);
+    }
+    if airx::store::verify::integrity(&path).is_empty() && airx::store::verify::replay(&path).is_empty() {
+        return Ok(vec!["the database is sound; nothing was changed".to_owned()]);
+    }
+    let entropy = airx::os::random_bytes(36).try_into().unwrap_or([0; 36]);
+    let suffix = airx::os::now().utc.0.to_string();
+    let repaired = airx::store::repair(&path, &home.backups(), &suffix, entropy)
+        .map_err(|error| Failure::failed(error.to_string(), "nothing is deleted: the damaged file lies beside it"))?;
+    let mut lines = vec![
+        format!(
+            "rebuilt {} from {} events ({} of them from a backup), {} jobs",
+            path.display(),
+            repaired.events,
+            repaired.from_backup,
+            repaired.jobs
+        ),
+        format!("the damaged database is kept as {}", repaired.kept.display()),
+        "what runners did meanwhile is taken in from their directories when the next manager starts".to_owned(),
+    ];
+    if repaired.lost.is_empty() {
+        lines.push("nothing was lost".to_owned());
+    }
+    lines.extend(repaired.lost.into_iter().map(|lost| format!("lost: {lost}")));
+    Ok(lines)
+}

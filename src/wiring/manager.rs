@@ -1,0 +1,179 @@
+//! The manager of a home, from its lock to its end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::SystemTime;
+
+use airx::api::paths::SocketPaths;
+use airx::api::server::{self, Server, ServerParts};
+use airx::backend::process::{ProcessBackend, Settings as BackendSettings};
+use airx::claude::cli::Cli as ClaudeBinary;
+use airx::cli::context::{Context, Failure};
+use airx::manager::Message;
+use airx::manager::engine::{Engine, Mailbox, Parts};
+use airx::manager::launch::{Composer, Surroundings};
+use airx::manager::ports::{ClaudeCli, StoreError, StoreErrorKind};
+use airx::manager::token::Identity;
+use airx::model::settings::Settings;
+use airx::store::{SqliteStore, StoreReader};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::clock::SystemClock;
+use super::lock::{HomeLock, LockError};
+use super::upkeep::Upkeep;
+
+/// Runs the manager of the context's home until it is told to leave. Runners outlive it.
+pub fn run(context: &Context) -> Result<(), Failure> {
+    let home = &context.home;
+    home.create().map_err(|error| Failure::input(error.to_string(), ""))?;
+    let _lock = HomeLock::take(&home.lock()).map_err(|error| match &error {
+        LockError::Held { pid } => {
+            let hint = pid.map_or_else(String::new, |pid| format!("`airx stop` ends it (pid {pid}); what runs goes on"));
+            Failure::failed(error.to_string(), hint)
+        }
+        LockError::Unusable { .. } => Failure::failed(error.to_string(), "check the permissions of the home"),
+    })?;
+    let _log = super::logging::start(&home.logs(), context.global.verbose)
+        .map_err(|error| Failure::failed(format!("cannot write the log in {}: {error}", home.logs().display()), ""))?;
+    let loaded = context.settings();
+    for fault in &loaded.faults {
+        tracing::warn!("configuration: {fault}");
+        eprint(&format!("warning: {fault}"));
+    }
+    let store = open_store(context)?;
+    let reader = Arc::new(StoreReader::new(&home.path, &home.database()));
+    reader.set_slots(super::slots(&loaded.settings));
+    reader.set_manager(std::process::id());
+    reader.set_warnings(loaded.faults.iter().map(|fault| format!("configuration: {fault}")).collect());
+
+    let sockets = sockets(context)?;
+    let mailbox = Mailbox::default();
+    let sender = mailbox.sender();
+    let engine = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone())?;
+    let server = serve(context, &sockets, engine.handle(), reader)?;
+    listen_for_signals(sender)?;
+    tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "the manager is ready");
+    airx::cli::daemon::say_ready(&context.env);
+    let end = engine.run();
+    server.stop();
+    sockets.remove(&home.path);
+    tracing::info!("the manager has left");
+    end.map_err(store_failure)
+}
+
+/// A line for whoever started the manager in the foreground.
+fn eprint(line: &str) {
+    use std::io::Write;
+    // Nobody to tell that standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn open_store(context: &Context) -> Result<SqliteStore, Failure> {
+    let entropy = airx::os::random_bytes(36).try_into().unwrap_or([0; 36]);
+    SqliteStore::open(&context.home.database(), entropy).map_err(store_failure)
+}
+
+fn store_failure(error: StoreError) -> Failure {
+    let hint = match error.kind {
+        StoreErrorKind::Corrupt => "the database is damaged, and nothing was changed: run `airx doctor --repair`".to_owned(),
+        _ => error.hint,
+    };
+    Failure::failed(format!("{}: {}", error.what, error.cause), hint)
+}
+
+fn sockets(context: &Context) -> Result<SocketPaths, Failure> {
+    let runtime = context.env.get("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    let uid = airx::os::uid();
+    let chosen = SocketPaths::choose(&context.home.path, runtime.as_deref(), uid);
+    match chosen.create(&context.home.path, uid) {
+        Ok(()) => Ok(chosen),
+        // A runtime directory that cannot be used (another user's, after su) is no reason to fail.
+        Err(_) if runtime.is_some() => {
+            let other = SocketPaths::choose(&context.home.path, None, uid);
+            other.create(&context.home.path, uid).map(|()| other).map_err(socket_failure)
+        }
+        Err(error) => Err(socket_failure(error)),
+    }
+}
+
+fn socket_failure(error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot make the sockets: {error}"), "set XDG_RUNTIME_DIR to a directory of your own")
+}
+
+fn engine(
+    context: &Context,
+    store: SqliteStore,
+    mailbox: Mailbox,
+    settings: Settings,
+    sockets: &SocketPaths,
+    reader: Arc<StoreReader>,
+) -> Result<Engine<SqliteStore>, Failure> {
+    let home = &context.home;
+    let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
+    let make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync> =
+        Arc::new(|settings| Arc::new(ClaudeBinary::new(settings.claude.binary.clone(), settings.claude.model.clone())));
+    // Orphans of runners that die come to the manager, where a sweep finds them.
+    airx::os::become_subreaper().map_err(|error| Failure::failed(format!("cannot become a subreaper: {error}"), ""))?;
+    let backend_settings = BackendSettings { exe: None, results: home.results() };
+    let backend = ProcessBackend::start(backend_settings, mailbox.sink(), make_claude(&settings))
+        .map_err(|error| Failure::failed(format!("cannot start the process backend: {error}"), ""))?;
+    let own = std::env::current_exe().ok();
+    let surroundings = Surroundings {
+        home: home.path.clone(),
+        identity,
+        environment: context.env.clone(),
+        task_socket: sockets.task(),
+        own_directory: own.as_deref().and_then(Path::parent).map(Path::to_owned),
+        is_root: airx::os::uid() == 0,
+    };
+    let composer = Composer::new(surroundings, &settings, make_claude);
+    let disk = home.path.clone();
+    let upkeep = Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender());
+    let parts = Parts {
+        store,
+        backend: Box::new(backend),
+        composer,
+        clock: Box::new(SystemClock),
+        settings,
+        free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
+        on_poll: Box::new(upkeep.into_poll()),
+    };
+    Engine::begin(parts, mailbox).map_err(store_failure)
+}
+
+/// When a file was last written.
+pub(super) fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|data| data.modified()).ok()
+}
+
+fn serve(
+    context: &Context,
+    sockets: &SocketPaths,
+    handle: airx::manager::handle::Handle,
+    reader: Arc<StoreReader>,
+) -> Result<Server, Failure> {
+    let (control, task) = server::bind(sockets).map_err(socket_failure)?;
+    let parts = ServerParts { control, task, handle, reader, home: context.home.path.clone(), uid: airx::os::uid() };
+    server::start(parts).map_err(socket_failure)
+}
+
+/// SIGTERM and SIGINT end the manager, SIGHUP lets it read its configuration again at the next poll.
+fn listen_for_signals(sender: SyncSender<Message>) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}"), ""))?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .stack_size(128 * 1024)
+        .spawn(move || {
+            for signal in signals.forever() {
+                let message = if signal == SIGHUP { Message::Poll } else { Message::Leave };
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        })
+        .map(drop)
+        .map_err(|error| Failure::failed(format!("cannot start a thread: {error}"), ""))
+}
