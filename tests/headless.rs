@@ -148,7 +148,7 @@ fn environment_is_only_what_was_asked_for_and_secrets_are_never_stored() {
     home.start();
     let output = run(
         &home,
-        "name: env\nenv: { A: '1', S: { from: 'env:MY_SECRET' } }\nenv_pass: [CHOSEN]\ntasks:\n  - { id: a, run: 'env | sort; test \"$S\" = dummy-secret-value' }\n",
+        "name: env\nenv: { A: '1', S: { from: 'env:MY_SECRET' } }\nenv_pass: [CHOSEN]\ntasks:\n  - { id: a, run: 'env | sort; test ${#S} = 18' }\n",
     );
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     let printed = home.ok(["logs", "env/a", "--raw"]);

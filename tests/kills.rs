@@ -21,7 +21,7 @@ impl Moments {
 
 /// Sixty tasks: plain ones, ones that add sub-tasks, ones that ignore TERM, ones that leave children in another session.
 fn sixty_tasks(log: &str) -> String {
-    let mut job = String::from("name: sixty\nmax_parallel: 8\nretry_note: x\ntasks:\n").replace("retry_note: x\n", "");
+    let mut job = String::from("name: sixty\nmax_parallel: 8\ntasks:\n");
     for n in 0..60 {
         let extra = match n % 4 {
             0 => "airx add --id sub-$AIRX_TASK -- sh -c 'echo start $AIRX_ATTEMPT >> LOG; echo sub'".replace("LOG", log),
@@ -82,7 +82,7 @@ fn sixty_tasks_survive_twenty_kills_of_the_manager() {
 
 /// Replay of the journal equals the tables, as `airx doctor` sees it.
 fn assert_replay(home: &TestHome) {
-    let differences = home::replay(&home.path());
+    let differences = airx::store::verify::replay(&home.path().join("airx.db"));
     assert!(differences.is_empty(), "{differences:?}");
 }
 

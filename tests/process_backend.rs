@@ -23,6 +23,14 @@ use serde_json::json;
 struct NoClaude;
 
 impl ClaudeCli for NoClaude {
+    fn refuse(&self, _: &ClaudeSpec, _: &str, _: bool, _: &[(String, String)]) -> Option<String> {
+        None
+    }
+
+    fn env_defaults(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     fn argv(&self, _: &ClaudeSpec, _: &str) -> Vec<String> {
         Vec::new()
     }

@@ -34,6 +34,7 @@ pub fn load(path: &Path) -> Loaded {
         Ok(text) => reader.settings(&text, &mut settings),
         Err(why) => reader.fault_at(1, 1, why, "`airx init` writes a new one where none is"),
     }
+    reader.faults.sort_by_key(|fault| (fault.line, fault.column));
     Loaded { settings, faults: reader.faults }
 }
 

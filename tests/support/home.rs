@@ -1,4 +1,5 @@
 //! A home of its own for each test, with the built program in a cleared environment and managers that end with the test.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

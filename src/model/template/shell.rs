@@ -117,8 +117,8 @@ impl Lexer {
             Some(Context::Backtick) => Place::Refuse { why: "stands in backticks", hint: "use $(…) instead of backticks" },
             Some(Context::Brace(_)) => Place::Refuse { why: "stands in `${…}`", hint: UNSURE },
             Some(Context::Arithmetic(_)) => Place::Refuse { why: "stands in `$((…))`", hint: UNSURE },
-            Some(Context::Parenthesis) if self.unsure => {
-                Place::Refuse { why: "stands in parentheses together with `case`", hint: UNSURE }
+            Some(Context::Parenthesis) | None if self.unsure => {
+                Place::Refuse { why: "stands after a `case` in parentheses", hint: UNSURE }
             }
             Some(Context::Parenthesis) | None => Place::Quote,
         }
@@ -332,7 +332,7 @@ impl Lexer {
     }
 
     fn end_word(&mut self) {
-        if self.word == "case" {
+        if self.word == "case" && self.stack.contains(&Context::Parenthesis) {
             self.unsure = true;
         }
         self.begin_word();
