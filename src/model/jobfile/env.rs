@@ -93,7 +93,7 @@ pub(super) fn passed(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<S
         let value = reader.options.environment.get(&name).cloned();
         if !is_variable(&name) {
             reader.fault(item, format!("`{name}` cannot name a variable"), "name variables of your environment");
-        } else if looks_secret(&name, value.as_deref().unwrap_or_default()).is_some() {
+        } else if looks_secret(&name, value.as_deref().filter(|value| !value.is_empty()).unwrap_or("unknown")).is_some() {
             let hint = format!("what is passed is stored; write instead: env: {{ {name}: {{ from: \"env:{name}\" }} }}");
             reader.fault(item, format!("`{name}` looks like a secret"), &hint);
         } else if let Some(value) = value {

@@ -229,10 +229,10 @@ impl<'a> Reader<'a> {
         let before = text.get(..offset).unwrap_or(text);
         let columns = |line: &str| u32::try_from(line.chars().count()).unwrap_or(0);
         match style {
-            // The lines of a literal block are the file's lines without their indentation; the first follows the `|`.
+            // The lines of a literal block are the file's lines without their indentation; its place is its first line's.
             Style::Literal => {
                 let number = before.matches('\n').count();
-                let line = node.line + 1 + u32::try_from(number).unwrap_or(0);
+                let line = node.line + u32::try_from(number).unwrap_or(0);
                 let source = self.lines.get(line as usize - 1).copied().unwrap_or_default();
                 let content = text.lines().nth(number).unwrap_or_default();
                 let indent = columns(source).saturating_sub(columns(content));

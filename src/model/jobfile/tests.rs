@@ -1,1 +1,200 @@
+use proptest::prelude::*;
 
+use super::*;
+use crate::model::diagnostic::render;
+use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, SecretRef};
+
+fn read(path: &Path) -> Result<String, String> {
+    if path.ends_with("prompt.md") { Ok("literal {{ prompt }}".to_owned()) } else { Err(format!("{} is not there", path.display())) }
+}
+
+fn with<T>(text: &str, params: &[(&str, &str)], then: impl Fn(&str, &ParseOptions<'_>) -> T) -> T {
+    let environment = BTreeMap::from([
+        ("PATH".to_owned(), "/bin".to_owned()),
+        ("CARGO_HOME".to_owned(), "/cargo".to_owned()),
+        ("NOT_PASSED".to_owned(), "x".to_owned()),
+    ]);
+    let params: Vec<(String, String)> = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let options = ParseOptions {
+        file: "job.yaml",
+        base: Path::new("/repo"),
+        params: &params,
+        environment: &environment,
+        pools: Some(&BTreeSet::from(["local".to_owned(), "big".to_owned()])),
+        claude_passed: &BTreeMap::from([("CLAUDE_CONFIG_DIR".to_owned(), "/c".to_owned())]),
+        read_file: &read,
+    };
+    then(text, &options)
+}
+
+fn good(text: &str) -> Submission {
+    with(text, &[], |text, options| parse(text, options)).map_err(|faults| render(&faults, text)).unwrap().submission
+}
+
+fn faults(text: &str) -> Vec<Diagnostic> {
+    with(text, &[], |text, options| parse(text, options)).expect_err("the file has faults")
+}
+
+/// What a user sees for a bad file.
+fn seen(text: &str) -> String {
+    render(&faults(text), text)
+}
+
+#[test]
+fn the_designs_own_example_is_read_apart_from_what_comes_later() {
+    let job = good(
+        "name: harden-auth\ndescription: Fix\npool: local\nworkspace: .\nmax_parallel: 2\nparams: { crate: { default: auth } }\n\
+         env:\n  RUST_LOG: info\n  GITHUB_TOKEN: { from: \"env:GITHUB_TOKEN\" }\nenv_pass: [CARGO_HOME]\n\
+         defaults:\n  timeout: 30m\n  retry: { attempts: 3, delay: 10s, factor: 2, max_delay: 10m, jitter: 0.2 }\n\
+         tasks:\n  - id: discover\n    run: |\n      cargo clippy -p {{ params.crate }} 2>&1 | sort -u\n    result: lines\n\
+         \x20 - id: fix\n    needs: [discover]\n    claude:\n      prompt: Fix {{ tasks.discover.result }}\n      \
+         allowed_tools: [Read, \"Bash(cargo *)\"]\n      max_turns: 30\n      max_budget_usd: 0.50\n    \
+         accept: \"! cargo clippy -p {{ params.crate }} | grep x\"\n  - id: test\n    needs: [fix]\n    command: cargo\n    args: [test, --workspace]\n",
+    );
+    assert_eq!(job.job.max_parallel, 2);
+    assert_eq!(job.job.workspace, Path::new("/repo"));
+    assert_eq!(job.job.passed_env, BTreeMap::from([("CARGO_HOME".into(), "/cargo".into()), ("PATH".into(), "/bin".into())]));
+    assert_eq!(job.job.env["GITHUB_TOKEN"], EnvValue::From(SecretRef::Env("GITHUB_TOKEN".into())));
+    assert_eq!(job.job.claude_env["CLAUDE_CONFIG_DIR"], "/c");
+    assert_eq!(job.tasks[0].limits.timeout_ms, Some(1_800_000));
+    assert_eq!(job.tasks[0].limits.retry.attempts, 3);
+    assert_eq!(job.tasks[1].limits.retry.attempts, 1, "a Claude task is repeated only when it says so itself");
+    assert!(matches!(&job.tasks[1].action, Action::Claude(claude) if claude.max_turns == Some(30) && !claude.literal));
+    assert_eq!(job.tasks[2].action, Action::Command { program: "cargo".into(), args: vec!["test".into(), "--workspace".into()] });
+}
+
+#[test]
+fn every_setting_of_a_task_is_taken() {
+    let job = good(
+        "name: a\npool: big\ntasks:\n  - id: x\n    run: 'true'\n    env: { N: 3, B: true, E: }\n    workspace: ../other\n    pool: local\n    timeout: 90\n    \
+         grace: 2s\n    retry: 4\n    resources: { memory: 2g, cpus: 0.5, pids: 64 }\n    output_limit: 10m\n    accept: { run: 'true', timeout: 5s }\n    result: json\n  \
+         - id: y\n    needs: x\n    claude: { prompt_file: prompt.md, auth: 'env:KEY', retry_: 1 }\n"
+            .replace(", retry_: 1", "")
+            .as_str(),
+    );
+    let task = &job.tasks[0];
+    assert_eq!(task.workspace.as_deref(), Some(Path::new("/other")));
+    assert_eq!((task.limits.timeout_ms, task.limits.grace_ms, task.limits.output_limit), (Some(90_000), 2_000, 10 << 20));
+    assert_eq!(task.limits.retry, Retry { attempts: 4, ..Retry::default() });
+    assert_eq!(task.limits.resources, Resources { memory: Some(2 << 30), cpus: Some(0.5), pids: Some(64) });
+    assert_eq!(task.env["N"], EnvValue::Text("3".into()));
+    assert_eq!(task.accept.as_ref().unwrap().timeout_ms, 5_000);
+    let Action::Claude(claude) = &job.tasks[1].action else { panic!("no claude task") };
+    assert_eq!((claude.prompt.as_str(), claude.literal), ("literal {{ prompt }}", true));
+    assert_eq!(claude.auth, Some(ClaudeAuth::Env("KEY".into())));
+}
+
+#[test]
+fn the_originals_json_is_read_with_its_strings_as_they_are() {
+    let job = good(
+        r#"{"_note": 1, "job": {"name": "old", "description": "d", "_x": 2},
+            "tasks": [{"id": "a", "command": "echo", "args": ["{{ x }}"], "dependencies": [], "_y": {}},
+                      {"id": "b", "command": "true", "dependencies": ["a"]}]}"#,
+    );
+    assert_eq!(job.job.on_failure, OnFailure::Stop);
+    assert_eq!(job.tasks[1].needs, ["a"]);
+    let Action::Command { args, .. } = &job.tasks[0].action else { panic!("no command") };
+    assert_eq!(crate::model::template::render_text(&args[0], &crate::model::template::Context::default()).unwrap(), "{{ x }}");
+}
+
+#[test]
+fn parameters_take_their_kind_from_the_default_and_are_checked() {
+    let file = "name: a\nparams: { n: 1, s: text, must: {} }\ntasks: [{ id: x, run: 'echo {{ params.n }}' }]\n";
+    let parsed = with(file, &[("n", "5"), ("s", "6"), ("must", "m")], |text, options| parse(text, options)).unwrap();
+    assert_eq!(parsed.submission.job.params["n"], serde_json::json!(5));
+    assert_eq!(parsed.submission.job.params["s"], serde_json::json!("6"));
+    let faults = with(file, &[("nn", "5")], |text, options| parse(text, options)).unwrap_err();
+    let said = render(&faults, file);
+    assert!(said.contains("-p nn") && said.contains("`must` has no default"), "{said}");
+}
+
+#[test]
+fn all_faults_of_a_file_are_seen_at_once_each_with_its_place_and_remedy() {
+    insta::with_settings!({ snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"), prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("jobfile_faults", seen(
+"name: ../up
+max_paralel: 2
+max_parallel: 0
+on_failure: halt
+pool: bigg
+budget: { usd: 5 }
+env:
+  API_TOKEN: abcdef123456
+  KEY: sk-ant-REDACTED-000000
+  AIRX_X: 1
+env_pass: [GITHUB_TOKEN, lower-case]
+params: { crate: { default: auth }, 1x: 2 }
+defaults: { timeout: 3 hours, retry: { attempts: 0, jitter: 2 } }
+tasks:
+  - id: a
+    needs: [c, nope]
+    run: echo '{{ params.crate }}' {{ params.crat }}
+  - id: b
+    needs: [a]
+    run: |
+      echo one
+        echo {{ tasks.a.result }} {{ tasks.zz.result }}
+  - { id: c, needs: [b], run: x, command: y }
+  - { id: a, command: '' }
+  - { id: d, for_each: [1], run: x, timeout: 0, output_limit: 5x }
+  - { id: e, claude: { prompt: x, max_turns: 0, max_budget_usd: 0, permission_mode: acceptEdit, subtasks: true } }
+  - { id: f, claude: { prompt_file: nowhere.md } }
+  - { id: g, args: [x] }
+  - { id: h, run: x, run: y, result: yaml }
+  - just text
+"));
+        insta::assert_snapshot!("jobfile_no_yaml", seen("name: x\ntasks: [\n  - id: a\n"));
+        insta::assert_snapshot!("jobfile_empty", seen(""));
+        insta::assert_snapshot!("jobfile_list", seen("[1, 2]"));
+        insta::assert_snapshot!("jobfile_json", seen("{\"name\": \"x\",\n \"tasks\": [{\"id\": \"a\", \"rum\": \"x\"}]}"));
+    });
+}
+
+#[test]
+fn a_circle_is_printed() {
+    let said = seen("name: a\ntasks:\n  - { id: a, needs: [c], run: x }\n  - { id: b, needs: [a], run: x }\n  - { id: c, needs: [b], run: x }\n  - { id: s, needs: [s], run: x }\n");
+    assert!(said.contains("a -> c -> b -> a") && said.contains("s -> s"), "{said}");
+}
+
+#[test]
+fn what_is_too_large_is_refused_quickly() {
+    let huge = format!("name: a\n# {}\n", "x".repeat(MAX_FILE));
+    assert!(faults(&huge)[0].message.contains("8 MiB"));
+    let many = format!("name: a\ntasks: [{}]", "{id: a, run: x},".repeat(100_001));
+    assert!(faults(&many)[0].message.contains("more than 100,000"));
+}
+
+#[test]
+fn a_hundred_thousand_tasks_in_a_chain_are_read() {
+    use std::fmt::Write;
+    let mut text = "name: a\ntasks:\n- {id: t0, command: x}\n".to_owned();
+    for n in 1..100_000 {
+        let _ = writeln!(text, "- {{id: t{n}, needs: [t{}], command: x}}", n - 1);
+    }
+    assert_eq!(good(&text).tasks.len(), 100_000);
+}
+
+#[test]
+fn a_fault_in_a_block_points_into_it() {
+    let fault = &faults("name: a\ntasks:\n  - id: a\n    run: |\n      echo one\n        echo {{ nope }}\n")[0];
+    assert_eq!((fault.line, fault.column), (6, 14));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic_and_places_lie_inside(text in "[a-z:{}\\[\\],\"'|>&*!#%@ \n\t-]{0,300}") {
+        let lines = text.split('\n').count() as u32;
+        if let Err(faults) = with(&text, &[], |text, options| parse(text, options)) {
+            prop_assert!(!faults.is_empty());
+            prop_assert!(faults.iter().all(|fault| fault.line >= 1 && fault.line <= lines + 1));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_read_without_panic(at in 0usize..400, with_what in "[a-z:{}\\[\\]\"'|\n -]{0,5}") {
+        let good = "name: a\nparams: { p: 1 }\nenv: { A: b }\ntasks:\n  - id: x\n    run: |\n      echo {{ params.p }}\n    accept: test 1 = 1\n  - id: y\n    needs: [x]\n    claude: { prompt: hello, allowed_tools: [Read] }\n    retry: { attempts: 2 }\n";
+        let at = at.min(good.len());
+        let text = format!("{}{with_what}{}", &good[..at], &good[at..]);
+        let _ = with(&text, &[], |text, options| parse(text, options));
+    }
+}

@@ -40,7 +40,7 @@ fn what_could_blow_up_or_mean_something_else_is_refused() {
     assert_eq!(faults("a: 1\n---\nb: 2\n"), ["2:1: a second document begins here"]);
     assert!(faults(&"[".repeat(100))[0].contains("deeper than 64"));
     assert_eq!(faults(&"[".repeat(100_000)).len(), 1);
-    assert!(faults(&("{\"a\":".repeat(1_000) + "1" + &"}".repeat(1_000)))[0].contains("deeper than 64"));
+    assert!(faults(&("{\"a\":".repeat(100) + "1" + &"}".repeat(100)))[0].contains("deeper than 64"));
 }
 
 proptest! {
