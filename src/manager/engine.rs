@@ -1,6 +1,6 @@
 //! The manager's thread: drains messages into turns, performs their effects, keeps the poll interval.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::model::change::Seq;
 use crate::model::core::{Effect, Input, Launch, Limits, RequestId};
+use crate::model::ids::AttemptId;
 use crate::model::message::{Done, Refusal, RefusalCode};
 use crate::model::report::Report;
 use crate::model::settings::Settings;
@@ -89,6 +90,8 @@ pub struct Engine<S> {
     replies: HashMap<RequestId, Reply<Done>>,
     intakes: HashMap<RequestId, Reply<Vec<Taken>>>,
     next_request: RequestId,
+    /// Attempts whose order the backend has: they may be alive, so a secret that is missing by now says nothing.
+    ordered: HashSet<AttemptId>,
     /// What performing effects led to, for the next turn. At most one for each effect of a turn.
     pending: Vec<Input>,
     disk_low: bool,
@@ -116,6 +119,7 @@ impl<S: Store> Engine<S> {
             replies: HashMap::new(),
             intakes: HashMap::new(),
             next_request: 1,
+            ordered: HashSet::new(),
             pending: Vec::new(),
             disk_low: false,
             next_poll: Mono(0),
@@ -244,7 +248,10 @@ impl<S: Store> Engine<S> {
                 self.backend.inspect(places.collect());
             }
             Effect::Intake(attempt) => self.backend.intake(attempt),
-            Effect::Forget(attempt) => self.backend.forget(attempt),
+            Effect::Forget(attempt) => {
+                self.ordered.remove(&attempt);
+                self.backend.forget(attempt);
+            }
             Effect::CheckSecrets(launch) => self.check_secrets(*launch),
             Effect::Reply(id, answer) => {
                 if let Some(reply) = self.replies.remove(&id) {
@@ -279,11 +286,13 @@ impl<S: Store> Engine<S> {
     fn launch(&mut self, launch: &Launch, composed: Composed) -> Option<Input> {
         match composed {
             Composed::Order(order) => {
+                self.ordered.insert(order.attempt);
                 self.backend.launch(*order);
                 None
             }
             Composed::Ready => Some(Input::SecretsReady(launch.attempt.job, launch.attempt.task)),
             Composed::StillMissing => None,
+            Composed::Secret { attempt, .. } if self.ordered.contains(&attempt) => None,
             Composed::Secret { attempt, what } => Some(Input::SecretMissing { attempt, what }),
             Composed::Never { why } => {
                 Some(Input::Report(Report::LaunchFailed { attempt: launch.attempt, why, transient: false }))

@@ -172,10 +172,26 @@ pub(super) fn due(state: &TaskState) -> Option<crate::model::time::Utc> {
 }
 
 impl Live {
-    /// How often in a row no trace was found.
-    pub(super) fn miss(&mut self) -> u32 {
+    /// The backend is asked to start it: answers to earlier inspections do not know of that yet.
+    pub(super) fn launched(&mut self) {
+        self.stale = self.inspected;
+    }
+
+    /// How often in a row no trace was found; none when the answer is older than the launch.
+    pub(super) fn miss(&mut self) -> Option<u32> {
+        self.inspected = self.inspected.saturating_sub(1);
+        if self.stale > 0 {
+            self.stale -= 1;
+            return None;
+        }
         self.missing += 1;
-        self.missing
+        Some(self.missing)
+    }
+
+    /// An inspection was answered.
+    pub(super) fn answered(&mut self) {
+        self.inspected = self.inspected.saturating_sub(1);
+        self.stale = self.stale.saturating_sub(1);
     }
 
     /// A trace was found.

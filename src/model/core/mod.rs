@@ -140,6 +140,10 @@ pub struct Live {
     pub confirmed: bool,
     /// Inspections in a row that found no trace of it.
     missing: u32,
+    /// Inspections that are not answered yet.
+    inspected: u32,
+    /// Of these, those that were asked before the launch: their answers say nothing about it.
+    stale: u32,
     /// What became of its outbox, by order number.
     taken: BTreeMap<u32, Taken>,
     /// Requests that wait for the next look into the outbox.
@@ -234,6 +238,7 @@ impl Core {
                 self.clamp_waits(now);
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 if !live.is_empty() {
+                    self.live.values_mut().for_each(|live| live.inspected += 1);
                     self.effects.push(Effect::Inspect(live));
                 }
                 self.check_held_secrets();

@@ -22,7 +22,13 @@ impl Core {
             return;
         }
         match report {
-            Report::Started { .. } | Report::Live { .. } => self.confirmed(attempt, now),
+            Report::Started { .. } => self.confirmed(attempt, now),
+            Report::Live { .. } => {
+                if let Some(live) = self.live.get_mut(&attempt) {
+                    live.answered();
+                }
+                self.confirmed(attempt, now);
+            }
             Report::LaunchFailed { why, transient, .. } => {
                 let outcome = match self.asked(attempt) {
                     Asked::Nothing => Outcome::Unlaunchable { why, transient },
@@ -80,13 +86,11 @@ impl Core {
     /// No trace: before the confirmation it is launched (again) under the same number, after a cancel it is over.
     fn no_trace(&mut self, attempt: AttemptId, now: Now) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
-        let misses = live.miss();
+        let Some(misses) = live.miss() else { return };
         let confirmed = live.confirmed;
         match self.task(attempt.job, attempt.task).map(|task| task.state.clone()) {
             Some(TaskState::Starting { .. }) if !confirmed => {
-                if let Some(launch) = self.launch(attempt) {
-                    self.effects.push(Effect::Launch(Box::new(launch)));
-                }
+                self.start(attempt);
             }
             Some(TaskState::Cancelling { .. }) if !confirmed => {
                 self.end(attempt, Outcome::Cancelled, AttemptFacts::default(), now);
@@ -148,6 +152,9 @@ impl Core {
         let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
         let outcome = Outcome::Unlaunchable { why: what, transient: true };
         self.close(attempt, outcome, AttemptFacts::default(), state, now);
+        if self.jobs.get(&attempt.job).is_some_and(|job| job.stopped) {
+            self.skip(attempt.job, attempt.task, now);
+        }
     }
 
     /// What follows from a task's end for those that need it, and for the job.
@@ -185,15 +192,18 @@ impl Core {
             return;
         }
         self.emit(Change::JobStopped { job: id, stopped: true }, now);
-        let waiting: Vec<(TaskIdx, TaskState)> = self
-            .jobs
-            .get(&id)
-            .map(|job| (0u32..).map(TaskIdx).zip(&job.tasks).map(|(idx, task)| (idx, task.state.clone())).collect())
-            .unwrap_or_default();
-        for (task, state) in waiting {
-            if let Ok(state) = state.next(TaskEvent::Skip(SkipReason::Stopped)) {
-                self.emit(Change::TaskMoved { job: id, task, state }, now);
-            }
+        let total = self.jobs.get(&id).map_or(0, |job| job.tasks.len());
+        let waiting = (0..u32::try_from(total).unwrap_or(u32::MAX)).map(TaskIdx);
+        for task in waiting {
+            self.skip(id, task, now);
+        }
+    }
+
+    /// `on_failure: stop` gives a task up that has not started.
+    fn skip(&mut self, job: JobId, task: TaskIdx, now: Now) {
+        let Some(found) = self.task(job, task) else { return };
+        if let Ok(state) = found.state.next(TaskEvent::Skip(SkipReason::Stopped)) {
+            self.emit(Change::TaskMoved { job, task, state }, now);
         }
     }
 

@@ -60,9 +60,16 @@ impl Core {
         let attempt = AttemptId { job: id, task: idx, number: task.attempts + 1 };
         let session = self.session_of(attempt, &task.spec.action);
         self.emit(Change::AttemptOpened { attempt, pool, session }, now);
-        if let Some(launch) = self.launch(attempt) {
-            self.effects.push(Effect::Launch(Box::new(launch)));
+        self.start(attempt);
+    }
+
+    /// Asks the backend to start an open attempt.
+    pub(super) fn start(&mut self, attempt: AttemptId) {
+        let Some(launch) = self.launch(attempt) else { return };
+        if let Some(live) = self.live.get_mut(&attempt) {
+            live.launched();
         }
+        self.effects.push(Effect::Launch(Box::new(launch)));
     }
 
     /// For a Claude run: a UUID of version 4 shape, another for every attempt of every home (whose seeds differ), known
@@ -85,7 +92,7 @@ impl Core {
     }
 
     /// What is needed to launch an attempt: the task, and the results it can see.
-    pub(super) fn launch(&self, attempt: AttemptId) -> Option<Launch> {
+    fn launch(&self, attempt: AttemptId) -> Option<Launch> {
         let job = self.jobs.get(&attempt.job)?;
         let task = job.get(attempt.task)?;
         let mut results = Vec::new();

@@ -1,0 +1,43 @@
+# airx. `make run` and `make test` are all a newcomer needs; `make help` lists the rest.
+
+CARGO  ?= cargo
+TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
+AIRX   := target/$(TARGET)/debug/airx
+
+.PHONY: help run test lint doc bench sim install claude
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\): *##* *\(.*\)/  make \1\t\2/p;s/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sort -u
+
+run: ## Build, then run the demo job: no account, network or server needed
+	$(CARGO) build --bin airx
+	@AIRX=$(AIRX) sh assets/demo/run.sh
+
+test: lint claude ## The whole suite
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  $(CARGO) nextest run --no-fail-fast; \
+	else \
+	  $(CARGO) test --no-fail-fast; \
+	fi
+
+lint: ## rustfmt and clippy, warnings are errors; the documentation builds
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+claude: ## The pinned Claude Code CLI for the tests that need it, when npm is there
+	@if command -v npm >/dev/null 2>&1; then \
+	  sh tests/support/claude/install.sh >/dev/null; \
+	else \
+	  echo "npm is missing: tests with the real Claude CLI will be left out (or fail, with AIRX_TEST_REQUIRE=all)"; \
+	fi
+
+bench: ## The figures of the core beside the floor, in a release build
+	$(CARGO) bench --bench core -- $(BENCH)
+
+sim: ## Fresh storms in the simulator: make sim SECONDS=600 SEED=1
+	AIRX_SIM_SECONDS=$(or $(SECONDS),60) AIRX_SIM_SEED=$(or $(SEED),$(shell date +%s)) \
+	  $(CARGO) test --release --test simulation storm_for_as_long_as_wished -- --nocapture
+
+install: ## Into ~/.cargo/bin
+	$(CARGO) install --path . --locked

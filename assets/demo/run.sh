@@ -1,0 +1,30 @@
+#!/bin/sh
+# Runs the demo job in a home of its own and says what to try next. Called by `make run` with AIRX set.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+airx=$(CDPATH='' cd -- "$(dirname -- "$AIRX")" && pwd)/$(basename -- "$AIRX")
+home=${TMPDIR:-/tmp}/airx-demo-$(id -u)
+mkdir -p "$home"
+chmod 700 "$home"
+rm -rf "$home/work"
+mkdir "$home/work"
+cp "$here/job.yaml" "$home/work/job.yaml"
+printf 'claude: { binary: "%s" }\n' "$here/replay-claude" >"$home/config.yaml"
+
+export AIRX_HOME="$home"
+"$airx" run "$home/work/job.yaml"
+echo
+"$airx" tasks demo
+echo
+echo "What Claude did (a recording, replayed):"
+"$airx" logs demo/claude
+cat <<END
+
+To go on with this home:
+  export AIRX_HOME=$home PATH="$(dirname -- "$airx"):\$PATH"
+  airx status                  everything at a glance
+  airx logs demo               what the tasks printed
+  airx show demo/flaky         why its first attempt failed
+  airx requeue demo/grow       run a task again
+  airx stop                    end the manager that was started; what runs goes on
+END

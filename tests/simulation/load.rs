@@ -1,0 +1,96 @@
+//! Random jobs and commands.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use airx::model::attempt::AddedTask;
+use airx::model::ids::{Address, JobRef};
+use airx::model::message::{CancelHow, Command, RequeueWhich};
+use airx::model::spec::{Action, ClaudeSpec, Gate, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
+
+use crate::dice::Dice;
+
+/// A random job.
+pub fn submission(dice: &mut Dice) -> Submission {
+    let count = 1 + dice.below(8);
+    let tasks = (0..count)
+        .map(|n| {
+            let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
+            let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), ..Retry::default() };
+            TaskSpec {
+                id: format!("t{n}"),
+                needs,
+                action: action(dice),
+                env: BTreeMap::new(),
+                workspace: None,
+                pool: dice.chance(300).then(|| "small".to_owned()),
+                limits: TaskDefaults {
+                    timeout_ms: dice.chance(300).then(|| 1 + dice.below(15_000)),
+                    grace_ms: dice.below(5_000),
+                    retry,
+                    ..TaskDefaults::default()
+                },
+                accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
+                result: None,
+            }
+        })
+        .collect();
+    Submission {
+        job: JobSpec {
+            name: format!("job{}", dice.below(3)),
+            description: None,
+            pool: "local".to_owned(),
+            workspace: PathBuf::from("/"),
+            max_parallel: 1 + dice.below(4) as u32,
+            on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
+            params: BTreeMap::new(),
+            env: BTreeMap::new(),
+            passed_env: BTreeMap::new(),
+            claude_env: BTreeMap::new(),
+            added_defaults: TaskDefaults::default(),
+        },
+        tasks,
+    }
+}
+
+fn action(dice: &mut Dice) -> Action {
+    if dice.chance(150) {
+        Action::Claude(Box::new(ClaudeSpec { prompt: "p".to_owned(), ..ClaudeSpec::default() }))
+    } else {
+        Action::Command { program: "c".to_owned(), args: Vec::new() }
+    }
+}
+
+/// A random command about one of `jobs` (or a job that does not exist).
+pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
+    let (job, tasks) = match dice.pick(jobs) {
+        Some(found) if !dice.chance(30) => found.clone(),
+        _ => (JobRef { name: "nowhere".to_owned(), number: None }, 1),
+    };
+    let task = dice.chance(700).then(|| format!("t{}", dice.below(u64::from(tasks))));
+    let target = Address { job: job.clone(), task };
+    match dice.below(10) {
+        0..4 => {
+            let which = if dice.chance(500) { RequeueWhich::All } else { RequeueWhich::Failed };
+            Command::Requeue { targets: vec![target], which }
+        }
+        4..6 => {
+            let how = match dice.below(12) {
+                0..7 => CancelHow::Ask,
+                7..11 => CancelHow::Kill,
+                _ => CancelHow::Abandon,
+            };
+            Command::Cancel { targets: vec![target], all: dice.chance(50), how }
+        }
+        6 => Command::Pause { job: dice.chance(700).then_some(job) },
+        7 => Command::Resume { job: dice.chance(500).then_some(job) },
+        _ => {
+            let added = AddedTask {
+                id: dice.chance(500).then(|| format!("added{}", dice.below(5))),
+                needs: if dice.chance(500) { vec!["t0".to_owned()] } else { Vec::new() },
+                action: Action::Command { program: "c".to_owned(), args: Vec::new() },
+            };
+            Command::Add { job, task: Box::new(added), key: dice.chance(500).then(|| format!("k{}", dice.below(9))) }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Runners as processes: each drives the real machine, and a command that lives its own life.
+
+use airx::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem, Progress, RunnerSpec, StopSignal};
+use airx::model::ids::AttemptId;
+use airx::model::runner::{Effect, Input, Limits, Machine};
+use airx::model::spec::{Action, TaskSpec};
+use airx::model::time::{Mono, Utc};
+
+use crate::dice::Dice;
+
+/// An attempt's directory, and the processes that belong to it.
+pub struct Attempt {
+    pub id: AttemptId,
+    /// Whether the lock was made: from then on it is never started again.
+    pub locked: bool,
+    /// Times a runner was started.
+    pub starts: u32,
+    pub runner: Option<Runner>,
+    pub exit: Option<ExitRecord>,
+    pub outbox: Vec<OutboxItem>,
+    /// Boot under which it began.
+    pub boot: u32,
+    /// A person gave up waiting for it.
+    pub abandoned: bool,
+    /// Processes of the command that are alive, whatever became of the runner.
+    pub command: bool,
+    pub others: u32,
+}
+
+/// A runner that is alive.
+pub struct Runner {
+    machine: Machine,
+    script: Script,
+    ends_at: Option<Mono>,
+    gate_ends_at: Option<Mono>,
+    /// SIGSTOPped.
+    pub frozen: bool,
+}
+
+/// What a command does with its life.
+#[derive(Debug, Clone)]
+pub struct Script {
+    runs_ms: u64,
+    end: End,
+    ignores_term: bool,
+    leaves: u32,
+    outbox: Vec<OutboxItem>,
+    gate_ms: u64,
+    gate: End,
+}
+
+impl Script {
+    /// A life for this attempt of this task. What it asks for in the outbox is mostly the same at every attempt.
+    pub fn roll(dice: &mut Dice, id: AttemptId, spec: &TaskSpec, is_calm: bool) -> Script {
+        let end = match dice.below(10) {
+            _ if is_calm => End::Exited(0),
+            0..7 => End::Exited(0),
+            7 | 8 => End::Exited(1 + dice.below(3) as i32),
+            _ => End::Signalled(11),
+        };
+        let mut outbox: Vec<OutboxItem> = Vec::new();
+        let depth = spec.id.matches('-').count() as u64;
+        if !is_calm && depth < 2 && u64::from(id.task.0) % 4 == 1 {
+            for n in 1..=1 + u64::from(id.job.0) % 3 {
+                let named = n % 2 == 0;
+                // Now and then a retried parent asks for something else under the same key.
+                let other = dice.chance(60);
+                let key = if named { format!("{}-sub{n}", spec.id) } else { format!("#{n}") };
+                let program = if other { "other" } else { "child" }.to_owned();
+                outbox.push(OutboxItem {
+                    seq: n as u32,
+                    key: key.clone(),
+                    body: OutboxBody::Add(Box::new(AddedTask {
+                        id: named.then_some(key),
+                        needs: Vec::new(),
+                        action: Action::Command { program, args: Vec::new() },
+                    })),
+                });
+            }
+            let seq = outbox.len() as u32 + 1;
+            let body = if dice.chance(500) {
+                OutboxBody::Result(serde_json::json!(id.number))
+            } else {
+                OutboxBody::Progress(Progress { done: 1, total: Some(2), text: None })
+            };
+            outbox.push(OutboxItem { seq, key: format!("x#{seq}"), body });
+        }
+        Script {
+            runs_ms: dice.below(if is_calm { 2_000 } else { 20_000 }),
+            end,
+            ignores_term: dice.chance(200),
+            leaves: if dice.chance(150) { 1 + dice.below(3) as u32 } else { 0 },
+            outbox,
+            gate_ms: dice.below(3_000),
+            gate: if is_calm || dice.chance(700) { End::Exited(0) } else { End::Exited(1) },
+        }
+    }
+}
+
+impl Attempt {
+    pub fn new(id: AttemptId, boot: u32) -> Attempt {
+        Attempt {
+            id,
+            locked: false,
+            starts: 0,
+            runner: None,
+            exit: None,
+            outbox: Vec::new(),
+            boot,
+            abandoned: false,
+            command: false,
+            others: 0,
+        }
+    }
+
+    /// Whether anything of it is alive.
+    pub fn is_alive(&self) -> bool {
+        self.runner.is_some() || self.command || self.others > 0
+    }
+
+    /// Starts a runner.
+    pub fn start(&mut self, spec: &RunnerSpec, script: Script, now: Mono) {
+        self.locked = true;
+        self.starts += 1;
+        self.runner =
+            Some(Runner { machine: Machine::new(Limits::from(spec)), script, ends_at: None, gate_ends_at: None, frozen: false });
+        self.feed(Input::Start, now);
+    }
+
+    /// Lets the runner's time pass.
+    pub fn advance(&mut self, now: Mono) {
+        let Some(runner) = &self.runner else { return };
+        if runner.frozen {
+            return;
+        }
+        if self.command {
+            // Requests appear while it runs, one after the other.
+            let (written, total) = (self.outbox.len(), runner.script.outbox.len());
+            if written < total {
+                let item = runner.script.outbox[written].clone();
+                self.outbox.push(item);
+            }
+        }
+        let runner = self.runner.as_mut().expect("checked above");
+        if self.command && runner.ends_at.is_some_and(|at| now >= at) {
+            runner.ends_at = None;
+            self.command = false;
+            let rest: Vec<OutboxItem> = runner.script.outbox.iter().skip(self.outbox.len()).cloned().collect();
+            self.outbox.extend(rest);
+            let (end, alone) = (runner.script.end.clone(), self.others == 0);
+            self.feed(Input::Exited { end, alone }, now);
+        }
+        let Some(runner) = self.runner.as_mut() else { return };
+        if runner.gate_ends_at.is_some_and(|at| now >= at) {
+            runner.gate_ends_at = None;
+            let end = runner.script.gate.clone();
+            self.feed(Input::Exited { end, alone: true }, now);
+        }
+        if self.runner.as_ref().is_some_and(|runner| runner.machine.deadline().is_some_and(|at| now >= at)) {
+            self.feed(Input::Tick, now);
+        }
+    }
+
+    /// A signal reaches the runner.
+    pub fn ask(&mut self, kill: bool, now: Mono) {
+        if self.runner.as_ref().is_some_and(|runner| !runner.frozen) {
+            self.feed(Input::Asked { kill }, now);
+        }
+    }
+
+    /// The runner is killed; what it started lives on.
+    pub fn lose_runner(&mut self) {
+        self.runner = None;
+    }
+
+    /// Everything of it is killed.
+    pub fn sweep(&mut self) {
+        self.runner = None;
+        self.command = false;
+        self.others = 0;
+    }
+
+    /// When something happens by itself.
+    pub fn wakes(&self) -> Option<Mono> {
+        let runner = self.runner.as_ref().filter(|runner| !runner.frozen)?;
+        [runner.ends_at, runner.gate_ends_at, runner.machine.deadline()].into_iter().flatten().min()
+    }
+
+    fn feed(&mut self, input: Input, now: Mono) {
+        let mut inputs = vec![input];
+        while let (Some(input), Some(runner)) = (inputs.pop(), self.runner.as_mut()) {
+            let effects = runner.machine.step(now, input);
+            for effect in effects {
+                inputs.extend(self.perform(effect, now));
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, now: Mono) -> Option<Input> {
+        let runner = self.runner.as_mut()?;
+        match effect {
+            Effect::SpawnCommand => {
+                self.command = true;
+                self.others = runner.script.leaves;
+                runner.ends_at = Some(Mono(now.0 + runner.script.runs_ms));
+                None
+            }
+            Effect::SpawnGate => {
+                runner.gate_ends_at = Some(Mono(now.0 + runner.script.gate_ms));
+                None
+            }
+            Effect::Ask(signal) if runner.script.ignores_term => {
+                let others = if signal == StopSignal::Term { self.others } else { 0 };
+                Some(Input::Signalled { others })
+            }
+            Effect::Ask(_) => self.end_all(15),
+            Effect::Kill => self.end_all(9),
+            Effect::Drain => Some(Input::Drained),
+            Effect::Sample | Effect::GiveUpOutput => None,
+            Effect::WriteExit => {
+                self.exit = Some(ExitRecord {
+                    mark: self.id.to_string(),
+                    boot_id: self.boot.to_string(),
+                    started: Utc(0),
+                    ended: Utc(0),
+                    elapsed_ms: runner.machine.elapsed_ms(),
+                    end: runner.machine.end().cloned().unwrap_or(End::Signalled(9)),
+                    stopped: runner.machine.stopped().cloned(),
+                    gate: runner.machine.gate(),
+                    leftovers: runner.machine.leftovers(),
+                    out_bytes: 0,
+                    err_bytes: 0,
+                    cpu_ms: 0,
+                    max_rss_kib: 0,
+                    notes: Vec::new(),
+                });
+                self.runner = None;
+                None
+            }
+        }
+    }
+
+    /// The tree is gone by a signal.
+    fn end_all(&mut self, signal: i32) -> Option<Input> {
+        let runner = self.runner.as_mut()?;
+        let had_command = std::mem::take(&mut self.command);
+        self.others = 0;
+        runner.ends_at = None;
+        if had_command || runner.gate_ends_at.take().is_some() {
+            return Some(Input::Exited { end: End::Signalled(signal), alone: true });
+        }
+        Some(Input::TreeEmpty)
+    }
+}

@@ -1,0 +1,591 @@
+//! The world and its storm.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use airx::manager::turn::Turn;
+use airx::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
+use airx::model::change::Seq;
+use airx::model::core::{Effect, Input, Launch, Limits};
+use airx::model::ids::{AttemptId, JobName, JobRef};
+use airx::model::message::{Command, Done, Refusal};
+use airx::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, Report};
+use airx::model::spec::{Action, Resources, Submission};
+use airx::model::state::TaskState;
+use airx::model::time::{Mono, Now, Utc};
+
+use crate::dice::Dice;
+use crate::load;
+use crate::process::{Attempt, Script};
+use crate::store::{Journal, SimStore};
+
+/// Faults that are planted to see whether they are caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plant {
+    #[default]
+    None,
+    /// The store claims a commit that it did not make.
+    EffectBeforeCommit,
+    /// An exit is not reported, and nothing is compared with reality.
+    LostExit,
+    /// The backend ignores the lock.
+    DoubleStart,
+    /// The outbox is read after the outcome.
+    OutboxAfterOutcome,
+    /// The core is told of more slots than there are.
+    SlotsMiscounted,
+    /// The end is reported before what is left was swept.
+    RetryBeforeSweep,
+    /// The store forgets how many attempts there were.
+    AttemptsForgotten,
+    /// The store forgets submission keys.
+    KeysForgotten,
+}
+
+/// Slots of the two pools.
+pub const SLOTS: [(&str, u32); 2] = [("local", 4), ("small", 2)];
+/// Steps of the storm itself.
+const STEPS: u64 = 120;
+/// Steps until everything must have come to an end once the storm is over.
+const CALM: u64 = 3_000;
+
+/// One storm.
+pub struct Sim {
+    dice: Dice,
+    seed: u64,
+    pub plant: Plant,
+    pub mono: u64,
+    utc_offset: i64,
+    pub journal: Arc<Mutex<Journal>>,
+    pub turn: Option<Turn<SimStore>>,
+    pub attempts: BTreeMap<AttemptId, Attempt>,
+    /// Attempts whose end the present backend will notice.
+    watched: BTreeSet<AttemptId>,
+    /// Attempts whose order this backend has got.
+    ordered: BTreeSet<AttemptId>,
+    /// Reports on their way, in order for each attempt.
+    reports: BTreeMap<AttemptId, VecDeque<Report>>,
+    inputs: Vec<Input>,
+    next_request: u64,
+    waiting: BTreeSet<u64>,
+    /// Submissions that were asked for, to be asked for again when the answer was lost.
+    unanswered: Vec<(String, Submission)>,
+    submits: BTreeMap<u64, String>,
+    pub answered: Vec<JobName>,
+    secrets_missing: bool,
+    boot: u32,
+    is_calm: bool,
+    pub seen: usize,
+    trace: VecDeque<String>,
+    hash: u64,
+}
+
+impl Sim {
+    pub fn new(seed: u64, plant: Plant) -> Sim {
+        let journal = Arc::new(Mutex::new(Journal { plant, ..Journal::default() }));
+        Sim {
+            dice: Dice::new(seed),
+            seed,
+            plant,
+            mono: 1_000,
+            utc_offset: 1_700_000_000_000,
+            journal,
+            turn: None,
+            attempts: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            ordered: BTreeSet::new(),
+            reports: BTreeMap::new(),
+            inputs: Vec::new(),
+            next_request: 0,
+            waiting: BTreeSet::new(),
+            unanswered: Vec::new(),
+            submits: BTreeMap::new(),
+            answered: Vec::new(),
+            secrets_missing: false,
+            boot: 1,
+            is_calm: false,
+            seen: 0,
+            trace: VecDeque::new(),
+            hash: 0,
+        }
+    }
+
+    /// A number that two equal runs share.
+    pub fn digest(&self) -> u64 {
+        self.hash
+    }
+
+    /// Runs the storm and the calm after it.
+    pub fn run(&mut self) -> Result<(), String> {
+        self.storm().map_err(|violation| {
+            let trace: Vec<&str> = self.trace.iter().map(String::as_str).collect();
+            format!("seed {}: {violation}\nlast steps:\n  {}", self.seed, trace.join("\n  "))
+        })
+    }
+
+    fn storm(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS {
+            self.step()?;
+        }
+        self.calm()?;
+        for _ in 0..CALM {
+            if self.is_over() {
+                return self.check_end();
+            }
+            self.pass_time();
+            self.deliver(true)?;
+        }
+        Err(format!("every job comes to an end: after the storm this is left: {}", self.left()))
+    }
+
+    /// No more faults; everything that a person must do is done.
+    fn calm(&mut self) -> Result<(), String> {
+        self.note("calm".to_owned());
+        self.is_calm = true;
+        self.secrets_missing = false;
+        self.journal.lock().expect("one thread").full = false;
+        if self.plant != Plant::LostExit {
+            self.attempts.values_mut().for_each(|attempt| attempt.sweep_frozen());
+        }
+        self.turn_on();
+        // The store may be waiting to be tried again.
+        self.mono += 10_000;
+        self.inputs.push(Input::DiskLow(false));
+        self.deliver(true)?;
+        self.turn_on();
+        self.ask(Command::Resume { job: None });
+        let jobs: Vec<JobRef> = self.known_jobs().into_iter().map(|(job, _)| job).collect();
+        for job in jobs {
+            self.ask(Command::Resume { job: Some(job) });
+        }
+        self.deliver(true)
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        if self.turn.is_none() {
+            if self.dice.chance(400) {
+                self.turn_on();
+            } else {
+                self.pass_time();
+                return Ok(());
+            }
+        }
+        match self.dice.below(100) {
+            0..40 => self.pass_time(),
+            40..70 => {}
+            70..82 => self.person(),
+            82..87 => self.chaos_of_machines(),
+            87..90 => self.crash("between two turns"),
+            90..92 => {
+                let full = self.dice.chance(300);
+                self.journal.lock().expect("one thread").full = full;
+            }
+            92..94 => {
+                let low = self.dice.chance(300);
+                self.inputs.push(Input::DiskLow(low));
+            }
+            94..96 => self.secrets_missing = self.dice.chance(400),
+            96..98 => self.utc_offset += self.dice.below(7_200_000) as i64 - 3_600_000,
+            _ => self.inputs.push(Input::Reconcile),
+        }
+        self.deliver(false)
+    }
+
+    fn now(&self) -> Now {
+        Now { utc: Utc(self.utc_offset + self.mono as i64), mono: Mono(self.mono) }
+    }
+
+    /// To the next thing that happens by itself, or a little on.
+    fn pass_time(&mut self) {
+        let wakes = self.attempts.values().filter_map(Attempt::wakes).map(|at| at.0).min();
+        let timer = self.turn.as_ref().and_then(|turn| turn.next_wake(self.now())).map(|wait| self.mono + wait);
+        let next = wakes.into_iter().chain(timer).filter(|at| *at >= self.mono).min();
+        let jump = match next {
+            Some(at) if self.is_calm || self.dice.chance(600) => (at - self.mono).min(600_000),
+            _ => self.dice.below(3_000),
+        };
+        self.mono += jump.max(1);
+        let now = Mono(self.mono);
+        let running: Vec<AttemptId> = self.attempts.values().filter(|a| a.runner.is_some()).map(|a| a.id).collect();
+        for id in running {
+            let attempt = self.attempts.get_mut(&id).expect("just listed");
+            attempt.advance(now);
+            if attempt.runner.is_none() && self.turn.is_some() {
+                self.notice_end(id);
+            }
+        }
+        if self.is_calm || self.dice.chance(200) {
+            let compares = self.plant != Plant::LostExit;
+            self.inputs.push(if compares { Input::Reconcile } else { Input::Tick });
+        }
+    }
+
+    /// The backend sees that a runner is gone.
+    fn notice_end(&mut self, id: AttemptId) {
+        if !self.watched.remove(&id) || (self.plant == Plant::LostExit && self.dice.chance(100)) {
+            return;
+        }
+        self.over(id);
+    }
+
+    /// Sweeps what is left, and reports the end with the whole outbox.
+    fn over(&mut self, id: AttemptId) {
+        let plant = self.plant;
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        if plant != Plant::RetryBeforeSweep {
+            attempt.sweep();
+        }
+        let rebooted = attempt.boot != self.boot;
+        let exit = match &attempt.exit {
+            Some(record) => ExitFinding::Record(Box::new(record.clone())),
+            None => ExitFinding::Missing { rebooted },
+        };
+        let claude = ClaudeReport {
+            result: Some(ClaudeResult { subtype: "success".to_owned(), ..ClaudeResult::default() }),
+            ..ClaudeReport::default()
+        };
+        let end = Box::new(EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() });
+        let outbox = attempt.outbox.clone();
+        if plant == Plant::OutboxAfterOutcome {
+            self.send(id, Report::Over { attempt: id, outbox: Vec::new(), end });
+            self.send(id, Report::Outbox { attempt: id, items: outbox });
+        } else {
+            self.send(id, Report::Over { attempt: id, outbox, end });
+        }
+    }
+
+    fn send(&mut self, id: AttemptId, report: Report) {
+        self.reports.entry(id).or_default().push_back(report);
+    }
+
+    /// Somebody asks for something.
+    fn person(&mut self) {
+        if self.dice.chance(350) {
+            let (key, submission) = match self.dice.pick(&self.unanswered) {
+                Some(again) if self.plant == Plant::KeysForgotten || self.turn.is_some() => again.clone(),
+                _ => (format!("key{}", self.dice.next()), load::submission(&mut self.dice)),
+            };
+            self.next_request += 1;
+            self.submits.insert(self.next_request, key.clone());
+            if !self.unanswered.iter().any(|(known, _)| *known == key) {
+                self.unanswered.push((key.clone(), submission.clone()));
+            }
+            let command = Command::Submit { submission: Box::new(submission), key: Some(key) };
+            self.waiting.insert(self.next_request);
+            self.inputs.push(Input::Command(self.next_request, command));
+            return;
+        }
+        let jobs = self.known_jobs();
+        let command = load::command(&mut self.dice, &jobs);
+        if self.dice.chance(100) {
+            let live: Vec<AttemptId> = self.attempts.values().filter(|a| a.runner.is_some()).map(|a| a.id).collect();
+            if let Some(id) = self.dice.pick(&live).copied() {
+                self.next_request += 1;
+                self.inputs.push(Input::Intake(self.next_request, id));
+            }
+        }
+        self.ask(command);
+    }
+
+    fn ask(&mut self, command: Command) {
+        self.next_request += 1;
+        self.waiting.insert(self.next_request);
+        self.inputs.push(Input::Command(self.next_request, command));
+    }
+
+    fn known_jobs(&self) -> Vec<(JobRef, u32)> {
+        let journal = self.journal.lock().expect("one thread");
+        let reference = |name: &JobName| JobRef { name: name.name.clone(), number: Some(name.number) };
+        journal.jobs.values().map(|job| (reference(&job.name), job.tasks.len() as u32)).collect()
+    }
+
+    /// Runners are killed or stopped, the machine is started anew.
+    fn chaos_of_machines(&mut self) {
+        let live: Vec<AttemptId> = self.attempts.values().filter(|a| a.runner.is_some()).map(|a| a.id).collect();
+        let victim = self.dice.pick(&live).copied();
+        match (self.dice.below(10), victim) {
+            (0, _) => {
+                self.crash("the machine");
+                self.boot += 1;
+                self.attempts.values_mut().for_each(Attempt::sweep);
+                self.mono = 1_000 + self.dice.below(1_000);
+            }
+            (1..6, Some(id)) => {
+                self.note(format!("runner {id} is killed"));
+                if let Some(attempt) = self.attempts.get_mut(&id) {
+                    attempt.lose_runner();
+                }
+                if self.turn.is_some() {
+                    self.notice_end(id);
+                }
+            }
+            (_, Some(id)) => {
+                self.note(format!("runner {id} is stopped"));
+                if let Some(runner) = self.attempts.get_mut(&id).and_then(|attempt| attempt.runner.as_mut()) {
+                    runner.frozen = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The manager is killed: everything that it knew and had not committed is gone.
+    fn crash(&mut self, when: &str) {
+        self.note(format!("crash {when}"));
+        self.turn = None;
+        self.watched.clear();
+        self.ordered.clear();
+        self.reports.clear();
+        self.inputs.clear();
+        self.waiting.clear();
+        self.submits.clear();
+    }
+
+    fn turn_on(&mut self) {
+        if self.turn.is_some() {
+            return;
+        }
+        self.note("start".to_owned());
+        let extra = if self.plant == Plant::SlotsMiscounted { 2 } else { 0 };
+        let limits = Limits { slots: SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), slots + extra)).collect() };
+        let store = SimStore(self.journal.clone());
+        match Turn::begin(store, limits, 42, self.now()) {
+            Ok(turn) => self.turn = Some(turn),
+            Err(error) => self.note(format!("no start: {error}")),
+        }
+        if self.plant != Plant::LostExit {
+            self.inputs.push(Input::Reconcile);
+        }
+    }
+
+    /// Some of what is on its way arrives; one turn; its effects.
+    fn deliver(&mut self, everything: bool) -> Result<(), String> {
+        if self.turn.is_none() {
+            return Ok(());
+        }
+        let mut inputs = std::mem::take(&mut self.inputs);
+        let senders: Vec<AttemptId> = self.reports.keys().copied().collect();
+        for id in senders {
+            while everything || self.dice.chance(700) {
+                let Some(queue) = self.reports.get_mut(&id) else { break };
+                let Some(report) = queue.pop_front() else { break };
+                // Each inspection is answered once; everything else may be told twice.
+                let is_answer = matches!(report, Report::NeverStarted { .. } | Report::Live { .. });
+                if !everything && !is_answer && self.dice.chance(50) {
+                    // Told twice, now and a little later.
+                    self.reports.entry(id).or_default().push_front(report.clone());
+                }
+                inputs.push(Input::Report(report));
+                if !everything && self.dice.chance(300) {
+                    break;
+                }
+            }
+        }
+        self.reports.retain(|_, queue| !queue.is_empty());
+        if inputs.is_empty() {
+            inputs.push(Input::Tick);
+        }
+        self.note(format!("{} turn {inputs:?}", self.mono));
+        let now = self.now();
+        let Some(turn) = self.turn.as_mut() else { return Ok(()) };
+        let outcome = turn.run(inputs, now);
+        self.check_commit(outcome.seq.map_or(0, |Seq(seq)| seq as usize))?;
+        if !self.is_calm && self.dice.chance(15) {
+            self.crash("after the commit");
+            return Ok(());
+        }
+        for effect in outcome.effects {
+            if !self.is_calm && self.dice.chance(5) {
+                self.crash("between effects");
+                return Ok(());
+            }
+            self.perform(effect)?;
+            if self.turn.is_none() {
+                return Ok(());
+            }
+        }
+        if let Some(id) = self.waiting.iter().next() {
+            return Err(format!("every command is answered: request {id} was not"));
+        }
+        self.check_state()
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), String> {
+        match effect {
+            Effect::Launch(launch) => self.launch(*launch)?,
+            Effect::Stop { attempt, kill } => self.stop(attempt, kill),
+            Effect::Inspect(ids) => ids.into_iter().for_each(|id| self.inspect(id)),
+            Effect::Intake(id) => {
+                let items = self.attempts.get(&id).map(|attempt| attempt.outbox.clone()).unwrap_or_default();
+                self.send(id, Report::Outbox { attempt: id, items });
+            }
+            Effect::CheckSecrets(launch) => {
+                if !self.secrets_missing {
+                    self.inputs.push(Input::SecretsReady(launch.attempt.job, launch.attempt.task));
+                }
+            }
+            Effect::Reply(id, answer) => self.reply(id, answer)?,
+            Effect::Took(..) | Effect::Forget(_) => {}
+            Effect::Leave => self.crash("because it was told to leave"),
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, id: u64, answer: Result<Done, Refusal>) -> Result<(), String> {
+        if !self.waiting.remove(&id) {
+            return Err(format!("every command is answered once: request {id} was answered again"));
+        }
+        if let (Some(key), Ok(Done::Submitted { job, .. })) = (self.submits.remove(&id), answer) {
+            self.answered.push(job);
+            // Most clients hear the answer; the others ask again with the same key.
+            if self.dice.chance(800) {
+                self.unanswered.retain(|(known, _)| *known != key);
+            }
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: Launch) -> Result<(), String> {
+        let id = launch.attempt;
+        if self.secrets_missing && !self.ordered.contains(&id) && self.dice.chance(500) {
+            self.inputs.push(Input::SecretMissing { attempt: id, what: "KEY".to_owned() });
+            return Ok(());
+        }
+        self.ordered.insert(id);
+        let boot = self.boot;
+        let attempt = self.attempts.entry(id).or_insert_with(|| Attempt::new(id, boot));
+        if attempt.locked && self.plant != Plant::DoubleStart {
+            // What was begun is never begun again: it is adopted, or it is over.
+            if attempt.runner.is_some() {
+                self.watched.insert(id);
+                self.send(id, Report::Started { attempt: id });
+            } else {
+                self.over(id);
+            }
+            return Ok(());
+        }
+        if !self.is_calm && self.dice.chance(30) {
+            let transient = self.dice.chance(600);
+            self.send(id, Report::LaunchFailed { attempt: id, why: "no such program".to_owned(), transient });
+            return Ok(());
+        }
+        if !self.is_calm && self.dice.chance(20) {
+            // Killed between making the lock and starting the runner.
+            attempt.locked = true;
+            self.crash("in the middle of a launch");
+            return Ok(());
+        }
+        self.check_launch(&launch)?;
+        let script = Script::roll(&mut self.dice, id, &launch.task, self.is_calm);
+        let now = Mono(self.mono);
+        let attempt = self.attempts.get_mut(&id).expect("made above");
+        attempt.boot = boot;
+        attempt.start(&spec(&launch), script, now);
+        self.watched.insert(id);
+        self.send(id, Report::Started { attempt: id });
+        self.check_alive()
+    }
+
+    fn stop(&mut self, id: AttemptId, kill: bool) {
+        let now = Mono(self.mono);
+        let Some(attempt) = self.attempts.get_mut(&id) else { return };
+        let is_frozen = attempt.runner.as_ref().is_some_and(|runner| runner.frozen);
+        if is_frozen && kill {
+            attempt.sweep();
+        } else {
+            attempt.ask(kill, now);
+        }
+        if attempt.runner.is_none() && attempt.locked {
+            self.notice_end(id);
+        }
+    }
+
+    fn inspect(&mut self, id: AttemptId) {
+        let is_blind = self.plant == Plant::DoubleStart;
+        match self.attempts.get(&id).filter(|_| !is_blind) {
+            Some(attempt) if attempt.runner.is_some() => {
+                self.watched.insert(id);
+                let items = attempt.outbox.clone();
+                self.send(id, Report::Live { attempt: id });
+                if !items.is_empty() && self.dice.chance(500) {
+                    self.send(id, Report::Outbox { attempt: id, items });
+                }
+            }
+            Some(attempt) if attempt.locked => {
+                self.watched.remove(&id);
+                self.over(id);
+            }
+            _ => self.send(id, Report::NeverStarted { attempt: id }),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let journal = self.journal.lock().expect("one thread");
+        let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Tick));
+        quiet
+            && self.reports.is_empty()
+            && journal.rows.jobs.values().all(|job| job.state.is_terminal())
+            && self.attempts.values().all(|attempt| !attempt.is_alive() || attempt.abandoned)
+    }
+
+    fn left(&self) -> String {
+        let journal = self.journal.lock().expect("one thread");
+        let mut left = Vec::new();
+        for (id, job) in &journal.rows.jobs {
+            for (task, row) in job.tasks.iter().enumerate().filter(|(_, task)| !task.state.is_terminal()) {
+                left.push(format!("{id}-{task} is {:?}", row.state));
+            }
+        }
+        left.extend(self.attempts.values().filter(|a| a.is_alive()).map(|a| format!("{} is alive", a.id)));
+        left.truncate(10);
+        left.join(", ")
+    }
+
+    pub fn note(&mut self, line: String) {
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        let line: String = line.chars().take(600).collect();
+        self.trace.push_back(line);
+        if self.trace.len() > 40 {
+            self.trace.pop_front();
+        }
+    }
+
+    /// Whether a task of the journal is completed.
+    pub fn is_completed(&self, id: AttemptId, need: &str) -> bool {
+        let journal = self.journal.lock().expect("one thread");
+        let Some(job) = journal.jobs.get(&id.job.0) else { return false };
+        let Some(place) = job.tasks.iter().position(|task| task.spec.id == need) else { return false };
+        journal.rows.jobs[&id.job.0].tasks[place].state == TaskState::Completed
+    }
+}
+
+impl Attempt {
+    /// A runner that a person stopped is continued or killed by that person in the end.
+    fn sweep_frozen(&mut self) {
+        if let Some(runner) = &mut self.runner {
+            runner.frozen = false;
+        }
+    }
+}
+
+fn spec(launch: &Launch) -> RunnerSpec {
+    let is_claude = matches!(launch.task.action, Action::Claude(_));
+    RunnerSpec {
+        mark: launch.attempt.to_string(),
+        argv: Vec::new(),
+        cwd: "/".into(),
+        stdin: Stdin::Null,
+        output: OutputMode::Pipes,
+        timeout_ms: launch.task.limits.timeout_ms,
+        silence_ms: None,
+        grace_ms: launch.task.limits.grace_ms,
+        stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
+        output_limit: u64::MAX,
+        resources: Resources::default(),
+        gate: launch.task.accept.as_ref().map(|gate| GateSpec { argv: Vec::new(), timeout_ms: gate.timeout_ms }),
+        result: None,
+        claude: is_claude,
+    }
+}

@@ -1,0 +1,143 @@
+//! A store that keeps what was committed over every crash, fails when told to, and can be made to lie.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob, StoredTask};
+use airx::model::change::{Change, Event, Seq};
+use airx::model::ids::{JobName, JobRef};
+use airx::model::replay::Replayed;
+
+use crate::sim::Plant;
+
+/// What is durable.
+#[derive(Default)]
+pub struct Journal {
+    pub events: Vec<Event>,
+    /// The rows that follow from the events.
+    pub rows: Replayed,
+    pub jobs: BTreeMap<u32, StoredJob>,
+    pub keys: BTreeMap<String, JobName>,
+    /// Commits fail.
+    pub full: bool,
+    /// A rule that a committed event broke.
+    pub broken: Option<String>,
+    pub plant: Plant,
+    /// The last commit was claimed, not made.
+    pub lied: bool,
+}
+
+/// The manager's handle to the journal.
+#[derive(Clone)]
+pub struct SimStore(pub Arc<Mutex<Journal>>);
+
+impl Journal {
+    fn take(&mut self, event: &Event) {
+        if let Err(why) = self.rows.apply(event) {
+            self.broken.get_or_insert(format!("replay: {why}"));
+        }
+        match &event.change {
+            Change::JobSubmitted { job, name, spec, key } => {
+                let new = StoredJob {
+                    id: *job,
+                    name: name.clone(),
+                    spec: spec.clone(),
+                    paused: false,
+                    stopped: false,
+                    tasks: Vec::new(),
+                };
+                self.jobs.insert(job.0, new);
+                if let Some(key) = key {
+                    if self.keys.insert(key.clone(), name.clone()).is_some() {
+                        self.broken.get_or_insert(format!("a key is submitted once: {key} was used again for {name}"));
+                    }
+                }
+            }
+            Change::TaskAdded { job, task, spec, origin, state } => {
+                if let Some(job) = self.jobs.get_mut(&job.0) {
+                    job.tasks.push(StoredTask {
+                        idx: *task,
+                        spec: spec.clone(),
+                        origin: origin.clone(),
+                        state: state.clone(),
+                        attempts: 0,
+                        spent_retry: 0,
+                        spent_infra: 0,
+                        result: None,
+                        progress: None,
+                    });
+                }
+            }
+            _ => {}
+        }
+        self.events.push(event.clone());
+    }
+
+    /// A job as stored: its definition, and the rows that follow from its events.
+    fn stored(&self, id: u32) -> Option<StoredJob> {
+        let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
+        job.paused = rows.paused;
+        job.stopped = rows.stopped;
+        for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
+            task.state = row.state.clone();
+            task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
+            task.spent_retry = row.spent_retry;
+            task.spent_infra = row.spent_infra;
+            task.result.clone_from(&row.result);
+            task.progress.clone_from(&row.progress);
+        }
+        Some(job)
+    }
+}
+
+impl Store for SimStore {
+    fn commit(&mut self, events: &[Event]) -> Result<Seq, StoreError> {
+        let mut journal = self.0.lock().expect("one thread");
+        if journal.full {
+            return Err(StoreError {
+                kind: StoreErrorKind::Full,
+                what: "writing".to_owned(),
+                cause: "no room".to_owned(),
+                hint: String::new(),
+            });
+        }
+        let opens = events.iter().any(|event| matches!(event.change, Change::AttemptOpened { .. }));
+        if journal.plant == Plant::EffectBeforeCommit && opens && journal.events.len() % 5 == 0 {
+            journal.lied = true;
+            return Ok(Seq(journal.events.len() as u64));
+        }
+        for event in events {
+            journal.take(event);
+        }
+        Ok(Seq(journal.events.len() as u64))
+    }
+
+    fn load(&mut self) -> Result<Loaded, StoreError> {
+        let journal = self.0.lock().expect("one thread");
+        let live = journal.rows.jobs.iter().filter(|(_, job)| !job.state.is_terminal());
+        Ok(Loaded {
+            jobs: live.filter_map(|(id, _)| journal.stored(*id)).collect(),
+            last_job: journal.jobs.keys().next_back().copied().unwrap_or(0),
+            seq: Seq(journal.events.len() as u64),
+            paused: journal.rows.paused,
+            quarantined: Vec::new(),
+        })
+    }
+
+    fn load_job(&mut self, job: &JobRef) -> Result<Option<StoredJob>, StoreError> {
+        let journal = self.0.lock().expect("one thread");
+        let found = journal.jobs.values().filter(|known| known.name.name == job.name);
+        let found = found.filter(|known| job.number.is_none_or(|number| number == known.name.number)).next_back();
+        Ok(found.and_then(|found| journal.stored(found.id.0)))
+    }
+
+    fn submitted_as(&mut self, key: &str) -> Result<Option<JobName>, StoreError> {
+        let journal = self.0.lock().expect("one thread");
+        Ok(if journal.plant == Plant::KeysForgotten { None } else { journal.keys.get(key).cloned() })
+    }
+
+    fn last_number(&mut self, name: &str) -> Result<u32, StoreError> {
+        let journal = self.0.lock().expect("one thread");
+        Ok(journal.jobs.values().filter(|job| job.name.name == name).map(|job| job.name.number).max().unwrap_or(0))
+    }
+}
