@@ -1,4 +1,5 @@
 //! A job file goes from `airx run FILE` to a recorded outcome, with its output kept: the built program, as a user meets it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failing test says so by a panic")]
 
 #[path = "support/home.rs"]
 mod home;

@@ -1,4 +1,5 @@
 //! Whatever dies in between, every task runs once for each attempt, its output is whole, and nothing is left behind.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failing test says so by a panic")]
 
 #[path = "support/home.rs"]
 mod home;

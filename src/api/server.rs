@@ -176,7 +176,7 @@ impl Connection {
     async fn run(&mut self, mut reading: tokio::net::unix::OwnedReadHalf, stopped: &mut watch::Receiver<bool>) {
         let mut assembler = Assembler::default();
         loop {
-            match assembler.next() {
+            match assembler.message() {
                 Ok(Some(message)) => {
                     if !self.answer(&message).await {
                         return;

@@ -90,7 +90,7 @@ impl SocketClient {
     /// The next message; none when the deadline passes first.
     fn read(&mut self, deadline: Instant, what: &str) -> Result<Option<String>, ClientError> {
         loop {
-            if let Some(message) = self.assembler.next().map_err(|error| ClientError::protocol(error.to_string()))? {
+            if let Some(message) = self.assembler.message().map_err(|error| ClientError::protocol(error.to_string()))? {
                 return Ok(Some(message));
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -205,7 +205,7 @@ impl Assembler {
     ///
     /// # Errors
     /// [`WireError`].
-    pub fn next(&mut self) -> Result<Option<String>, WireError> {
+    pub fn message(&mut self) -> Result<Option<String>, WireError> {
         while let Some(at) = memchr::memchr(b'\n', &self.buffer[self.searched..]).map(|at| at + self.searched) {
             if at > MAX_FRAME {
                 return Err(WireError::FrameTooLong);
@@ -239,7 +239,7 @@ mod tests {
         let (mut assembler, mut messages) = (Assembler::default(), Vec::new());
         for chunk in bytes.chunks(step.max(1)) {
             assembler.buffer().extend_from_slice(chunk);
-            while let Some(message) = assembler.next()? {
+            while let Some(message) = assembler.message()? {
                 messages.push(message);
             }
         }

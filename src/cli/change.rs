@@ -72,7 +72,7 @@ pub(super) fn stop(context: &Context, now: bool, job: Option<&str>) -> Result<()
     client.command(Command::Stop)?;
     drop(client);
     let deadline = Instant::now() + LEAVE;
-    while !now && (context.services.running)(&context.home) == Some(pid) {
+    while !now && context.services.running(&context.home) == Some(pid) {
         if Instant::now() > deadline {
             return Err(Failure::failed(format!("the manager (pid {pid}) has not left yet"), "see its log in the home's logs/"));
         }
@@ -114,13 +114,15 @@ fn tell(context: &Context, done: &Done, verb: &str, nothing: &str) -> Result<(),
 /// Addresses from words. `JOB TASK` is one address when there is no job TASK but a task of that name in the job before it.
 fn targets(client: &mut dyn Client, words: &[String]) -> Result<Vec<Address>, Failure> {
     let mut targets = super::parse_addresses(words)?;
-    if let [job, task] = targets.as_mut_slice() {
-        if job.task.is_none() && task.task.is_none() && task.job.number.is_none() {
-            let joined = Address { job: job.job.clone(), task: Some(task.job.name.clone()) };
-            let is_job = exists(client.query(Query::Job { job: task.job.clone() }))?;
-            if !is_job && exists(client.query(Query::Task { task: joined.clone() }))? {
-                return Ok(vec![joined]);
-            }
+    if let [job, task] = targets.as_mut_slice()
+        && job.task.is_none()
+        && task.task.is_none()
+        && task.job.number.is_none()
+    {
+        let joined = Address { job: job.job.clone(), task: Some(task.job.name.clone()) };
+        let is_job = exists(client.query(Query::Job { job: task.job.clone() }))?;
+        if !is_job && exists(client.query(Query::Task { task: joined.clone() }))? {
+            return Ok(vec![joined]);
         }
     }
     Ok(targets)

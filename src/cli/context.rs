@@ -22,23 +22,32 @@ use super::print::{self, Printer};
 pub type Renderer = Box<dyn FnMut(&[u8]) -> String>;
 
 /// What the command line needs from parts that it may not name. `main` fills it in.
-pub struct Services {
+pub trait Services {
     /// Reads a home's store without a manager.
-    pub reader: Box<dyn Fn(&Home) -> Arc<dyn Reader>>,
+    fn reader(&self, home: &Home) -> Arc<dyn Reader>;
     /// Puts a request of a running task into its outbox; returns its order number and key.
-    pub put: fn(&Path, OutboxBody, Option<&str>) -> Result<(u32, String), String>,
+    ///
+    /// # Errors
+    /// Why it cannot be put there, in words.
+    fn put(&self, directory: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, String), String>;
     /// Makes a renderer for Claude transcripts.
-    pub renderer: fn() -> Renderer,
+    fn renderer(&self) -> Renderer;
     /// What a Claude task takes from its submitter's environment.
-    pub claude_passed: fn(&BTreeMap<String, String>) -> BTreeMap<String, String>,
-    /// Runs the manager in this process until it is told to leave; the exit code.
-    pub manage: Box<dyn Fn(&Context) -> Result<(), Failure>>,
+    fn claude_passed(&self, env: &BTreeMap<String, String>) -> BTreeMap<String, String>;
+    /// Runs the manager in this process until it is told to leave.
+    ///
+    /// # Errors
+    /// Why it could not begin, or had to end.
+    fn manage(&self, context: &Context) -> Result<(), Failure>;
     /// Checks of the home's parts, for `airx doctor`.
-    pub checks: Box<dyn Fn(&Context) -> Vec<Check>>,
+    fn checks(&self, context: &Context) -> Vec<Check>;
     /// Rebuilds a damaged database; what was done, in lines.
-    pub repair: Box<dyn Fn(&Context) -> Result<Vec<String>, Failure>>,
+    ///
+    /// # Errors
+    /// Why nothing was done.
+    fn repair(&self, context: &Context) -> Result<Vec<String>, Failure>;
     /// Process id of the manager that holds the home; none when no manager runs.
-    pub running: fn(&Home) -> Option<u32>,
+    fn running(&self, home: &Home) -> Option<u32>;
 }
 
 /// What a command works with.
@@ -54,7 +63,7 @@ pub struct Context {
     /// The home.
     pub home: Home,
     /// From elsewhere.
-    pub services: Arc<Services>,
+    pub services: Box<dyn Services>,
 }
 
 /// Why a command failed.
@@ -143,7 +152,7 @@ impl Context {
             Ok(client) => Ok(Box::new(client)),
             Err(error) if error.kind == ClientErrorKind::NoManager => {
                 print::note("no manager runs: this is what the store holds (`airx --daemon` starts one)");
-                Ok(Box::new(Offline::new((self.services.reader)(&self.home))))
+                Ok(Box::new(Offline::new(self.services.reader(&self.home))))
             }
             Err(error) => Err(error.into()),
         }

@@ -24,7 +24,7 @@ pub(super) struct Started {
 
 pub(super) fn daemon(context: &Context, foreground: bool) -> Result<i32, Failure> {
     if foreground {
-        return (context.services.manage)(context).map(|()| 0);
+        return context.services.manage(context).map(|()| 0);
     }
     let started = start_background(context)?;
     if context.printer.for_people() {

@@ -56,12 +56,12 @@ const PROBE: Duration = Duration::from_secs(15);
 
 pub(super) fn doctor(context: &Context, repair: bool) -> Result<i32, Failure> {
     if repair {
-        let lines = (context.services.repair)(context)?;
+        let lines = context.services.repair(context)?;
         print::out(&(lines.join("\n") + "\n"));
         return Ok(0);
     }
     let mut checks = vec![configuration(context), manager(context)];
-    checks.extend((context.services.checks)(context));
+    checks.extend(context.services.checks(context));
     checks.extend(claude(context));
     if context.printer.for_people() {
         print::out(&text(context, &checks));
@@ -110,7 +110,7 @@ fn configuration(context: &Context) -> Check {
 }
 
 fn manager(context: &Context) -> Check {
-    match (context.manager(), (context.services.running)(&context.home)) {
+    match (context.manager(), context.services.running(&context.home)) {
         (Ok(client), _) => Check::ok("manager", format!("airx {} (pid {})", client.manager.version, client.manager.pid)),
         (Err(_), None) => Check::ok("manager", "none runs (`airx run` and `airx --daemon` start one)"),
         (Err(error), Some(pid)) => Check::fail(

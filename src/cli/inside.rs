@@ -86,7 +86,9 @@ fn add_from_outside(context: &Context, job: &str, task: AddedTask) -> Result<(),
 
 /// Puts the request into the outbox, and asks the manager to look.
 fn ask(context: &Context, directory: &Path, body: OutboxBody, id: Option<&str>, done: &str) -> Result<Option<Taken>, Failure> {
-    let (seq, key) = (context.services.put)(directory, body, id)
+    let (seq, key) = context
+        .services
+        .put(directory, body, id)
         .map_err(|why| Failure::failed(why, "check that the attempt's directory is still there and has room"))?;
     let variable = |name: &str| context.env.get(name).map(String::as_str).unwrap_or_default();
     let answer = intake(&PathBuf::from(variable("AIRX_SOCKET")), variable("AIRX_ATTEMPT"), variable("AIRX_TOKEN"), PATIENCE);

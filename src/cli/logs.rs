@@ -173,7 +173,7 @@ const MAX_LINE: usize = 64 * 1024;
 
 impl<'a> Sink<'a> {
     fn new(context: &'a Context, args: &LogsArgs, is_claude: bool, prefix: Option<String>) -> Sink<'a> {
-        let renderer = (is_claude && !args.raw).then(context.services.renderer);
+        let renderer = (is_claude && !args.raw).then(|| context.services.renderer());
         let prefix = prefix.filter(|_| !args.raw);
         Sink {
             context,

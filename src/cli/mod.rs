@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
@@ -31,7 +30,7 @@ use context::{Context, Failure, Services};
 use print::Printer;
 
 /// Runs a command line to its end; the exit code.
-pub fn run(words: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf, services: Services) -> i32 {
+pub fn run(words: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf, services: Box<dyn Services>) -> i32 {
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => return refuse_words(&error),
@@ -69,13 +68,13 @@ fn report(failure: &Failure, is_json: bool) {
     }
 }
 
-fn prepare(cli: &Cli, env: BTreeMap<String, String>, cwd: PathBuf, services: Services) -> Result<Context, Failure> {
+fn prepare(cli: &Cli, env: BTreeMap<String, String>, cwd: PathBuf, services: Box<dyn Services>) -> Result<Context, Failure> {
     let found = Home::discover(cli.global.home.as_deref(), &env, &cwd)
         .map_err(|error| Failure::input(error.to_string(), "name a directory on a local disk with --home"))?;
     found.notices.iter().for_each(|notice| print::note(notice));
     let variable = |name: &str| env.get(name).cloned();
     let printer = Printer::new(cli.global.output, cli.global.color, std::io::stdout().is_terminal(), variable);
-    Ok(Context { global: cli.global.clone(), env, cwd, printer, home: found.home, services: Arc::new(services) })
+    Ok(Context { global: cli.global.clone(), env, cwd, printer, home: found.home, services })
 }
 
 fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {

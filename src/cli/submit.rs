@@ -123,7 +123,7 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         params,
         environment: &context.env,
         pools: Some(&pools),
-        claude_passed: &(context.services.claude_passed)(&context.env),
+        claude_passed: &context.services.claude_passed(&context.env),
         read_file: &|path| read_file(path),
     };
     match parse(text, &options) {

@@ -19,6 +19,9 @@ use super::token::Identity;
 /// The variable that carries an API key to Claude Code.
 const API_KEY: &str = "ANTHROPIC_API_KEY";
 
+/// Makes the way to Claude Code anew when its configuration changes.
+pub type MakeClaude = Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>;
+
 /// What became of a launch.
 #[derive(Debug)]
 pub enum Composed {
@@ -48,7 +51,7 @@ pub struct Composer {
     home: PathBuf,
     identity: Identity,
     claude: Arc<dyn ClaudeCli>,
-    make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>,
+    make_claude: MakeClaude,
     settings: Settings,
     environment: Arc<BTreeMap<String, String>>,
     task_socket: String,
@@ -74,11 +77,7 @@ pub struct Surroundings {
 
 impl Composer {
     /// A composer for this home and configuration.
-    pub fn new(
-        surroundings: Surroundings,
-        settings: &Settings,
-        make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>,
-    ) -> Composer {
+    pub fn new(surroundings: Surroundings, settings: &Settings, make_claude: MakeClaude) -> Composer {
         Composer {
             home: surroundings.home,
             identity: surroundings.identity,
@@ -240,11 +239,11 @@ impl Composer {
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         let path = env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-        if let Some(own) = self.own_directory.as_ref().and_then(|dir| dir.to_str()) {
-            if !path.split(':').any(|part| part == own) {
-                path.push(':');
-                path.push_str(own);
-            }
+        if let Some(own) = self.own_directory.as_ref().and_then(|dir| dir.to_str())
+            && !path.split(':').any(|part| part == own)
+        {
+            path.push(':');
+            path.push_str(own);
         }
     }
 

@@ -158,10 +158,10 @@ impl<S: Store> Turn<S> {
     fn prepare(&mut self, command: &mut Command, now: Now) -> Result<(), Refusal> {
         match command {
             Command::Submit { submission, key } => {
-                if let Some(key) = key.as_deref().filter(|key| !self.core.knows_key(key)) {
-                    if let Some(job) = self.store.submitted_as(key).map_err(|e| unavailable(&e))? {
-                        self.core.learn_key(key, job);
-                    }
+                if let Some(key) = key.as_deref().filter(|key| !self.core.knows_key(key))
+                    && let Some(job) = self.store.submitted_as(key).map_err(|e| unavailable(&e))?
+                {
+                    self.core.learn_key(key, job);
                 }
                 self.learn_number(&submission.job.name)
             }
@@ -188,10 +188,10 @@ impl<S: Store> Turn<S> {
             job.number = Some(self.core.number(&job.name)).filter(|number| *number > 0);
         }
         let Some(number) = job.number else { return Ok(()) };
-        if self.core.job(&JobName { name: job.name.clone(), number }).is_none() {
-            if let Some(stored) = self.store.load_job(job).map_err(|e| unavailable(&e))? {
-                self.core.insert(stored, now);
-            }
+        if self.core.job(&JobName { name: job.name.clone(), number }).is_none()
+            && let Some(stored) = self.store.load_job(job).map_err(|e| unavailable(&e))?
+        {
+            self.core.insert(stored, now);
         }
         Ok(())
     }

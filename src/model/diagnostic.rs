@@ -81,7 +81,7 @@ mod tests {
     fn a_fault_is_shown_under_its_line() {
         let fault = Diagnostic { file: "a.yaml".into(), line: 2, column: 3, message: "no".into(), hint: "yes".into() };
         let expected = "a.yaml:2:3: no\n 2 | b: c\n   |   ^\n  help: yes\n";
-        assert_eq!(render(std::slice::from_ref(&fault), "x\nb: c\n"), expected.replace("b: c\n   |   ^", "b: c\n   |   ^"));
+        assert_eq!(render(std::slice::from_ref(&fault), "x\nb: c\n"), expected);
         assert_eq!(fault.to_string(), "a.yaml:2:3: no\n  help: yes");
     }
 

@@ -12,8 +12,8 @@ use airx::claude::cli::Cli as ClaudeBinary;
 use airx::cli::context::{Context, Failure};
 use airx::manager::Message;
 use airx::manager::engine::{Engine, Mailbox, Parts};
-use airx::manager::launch::{Composer, Surroundings};
-use airx::manager::ports::{ClaudeCli, StoreError, StoreErrorKind};
+use airx::manager::launch::{Composer, MakeClaude, Surroundings};
+use airx::manager::ports::{StoreError, StoreErrorKind};
 use airx::manager::token::Identity;
 use airx::model::settings::Settings;
 use airx::store::{SqliteStore, StoreReader};
@@ -112,7 +112,7 @@ fn engine(
 ) -> Result<Engine<SqliteStore>, Failure> {
     let home = &context.home;
     let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
-    let make_claude: Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync> =
+    let make_claude: MakeClaude =
         Arc::new(|settings| Arc::new(ClaudeBinary::new(settings.claude.binary.clone(), settings.claude.model.clone())));
     // Orphans of runners that die come to the manager, where a sweep finds them.
     airx::os::become_subreaper().map_err(|error| Failure::failed(format!("cannot become a subreaper: {error}"), ""))?;

@@ -8,45 +8,62 @@ mod manager;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use airx::claude::render::Renderer;
-use airx::cli::context::Services;
+use airx::cli::context::{Context, Failure, Renderer, Services};
+use airx::cli::doctor::Check;
 use airx::config::home::Home;
 use airx::manager::ports::Reader;
+use airx::model::attempt::OutboxBody;
 use airx::store::StoreReader;
 
-/// What the command line needs from the parts that it may not name.
-pub fn services() -> Services {
-    Services {
-        reader: Box::new(offline),
-        put: |dir, body, id| airx::runner::outbox::put(dir, body, id).map_err(|error| error.to_string()),
-        renderer: || {
-            let mut renderer = Renderer::new();
-            Box::new(move |bytes| {
-                let mut text = String::new();
-                if bytes.is_empty() {
-                    renderer.finish(&mut text);
-                } else {
-                    renderer.push(bytes, &mut text);
-                }
-                text
-            })
-        },
-        claude_passed: |env| airx::claude::env::passed(|name| env.get(name).cloned()),
-        manage: Box::new(manager::run),
-        checks: Box::new(checks::all),
-        repair: Box::new(checks::repair),
-        running: |home| lock::running(&home.lock()),
-    }
-}
+/// The parts of this program, for the command line.
+pub struct Program;
 
-/// Reads a home without a manager.
-fn offline(home: &Home) -> Arc<dyn Reader> {
-    let reader = StoreReader::new(&home.path, &home.database());
-    let settings = airx::config::load(&home.config()).settings;
-    reader.set_slots(slots(&settings));
-    Arc::new(reader)
+impl Services for Program {
+    fn reader(&self, home: &Home) -> Arc<dyn Reader> {
+        let reader = StoreReader::new(&home.path, &home.database());
+        reader.set_slots(slots(&airx::config::load(&home.config()).settings));
+        Arc::new(reader)
+    }
+
+    fn put(&self, directory: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, String), String> {
+        airx::runner::outbox::put(directory, body, id).map_err(|error| error.to_string())
+    }
+
+    fn renderer(&self) -> Renderer {
+        let mut renderer = airx::claude::render::Renderer::new();
+        Box::new(move |bytes| {
+            let mut text = String::new();
+            if bytes.is_empty() {
+                renderer.finish(&mut text);
+            } else {
+                renderer.push(bytes, &mut text);
+            }
+            text
+        })
+    }
+
+    fn claude_passed(&self, env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        airx::claude::env::passed(|name| env.get(name).cloned())
+    }
+
+    fn manage(&self, context: &Context) -> Result<(), Failure> {
+        manager::run(context)
+    }
+
+    fn checks(&self, context: &Context) -> Vec<Check> {
+        checks::all(context)
+    }
+
+    fn repair(&self, context: &Context) -> Result<Vec<String>, Failure> {
+        checks::repair(context)
+    }
+
+    fn running(&self, home: &Home) -> Option<u32> {
+        lock::running(&home.lock())
+    }
 }
 
 fn slots(settings: &airx::model::settings::Settings) -> BTreeMap<String, u32> {

@@ -32,11 +32,11 @@ fn timed(place: &Place, file: &str) -> f64 {
     let mut client = place.client();
     loop {
         let page = client.query(Query::Job { job: airx::model::ids::JobRef::clone(&job) }).expect("an answer");
-        if let Answer::Job(detail) = page.body {
-            if detail.job.state.is_terminal() {
-                assert_eq!(detail.job.state, JobState::Completed);
-                return start.elapsed().as_secs_f64();
-            }
+        if let Answer::Job(detail) = page.body
+            && detail.job.state.is_terminal()
+        {
+            assert_eq!(detail.job.state, JobState::Completed);
+            return start.elapsed().as_secs_f64();
         }
         client.wait(page.seq, Duration::from_secs(60)).expect("news");
         std::thread::sleep(Duration::from_millis(2));
@@ -200,10 +200,10 @@ pub fn runner_memory(report: &mut Report) {
         .map(|n| {
             loop {
                 let path = directory.join(format!("t{n}.1/runner.json"));
-                if let Ok(info) = std::fs::read_to_string(&path) {
-                    if let Ok(info) = serde_json::from_str::<airx::model::attempt::RunnerInfo>(&info) {
-                        break info.pid;
-                    }
+                if let Ok(info) = std::fs::read_to_string(&path)
+                    && let Ok(info) = serde_json::from_str::<airx::model::attempt::RunnerInfo>(&info)
+                {
+                    break info.pid;
                 }
                 assert!(Instant::now() < deadline, "the runners did not start");
                 std::thread::sleep(Duration::from_millis(5));

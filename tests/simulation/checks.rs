@@ -35,10 +35,10 @@ impl Sim {
                 if before != after && !is_legal(&before, &after) {
                     return Err(format!("only transitions of the machine: {key:?} went from {before:?} to {after:?}"));
                 }
-                if let TaskState::Held { hold: Hold::Retry { at, delay_ms } } = &after {
-                    if at.since(event.at) > *delay_ms {
-                        return Err(format!("a retry never waits longer than its delay: {key:?} {delay_ms} ms"));
-                    }
+                if let TaskState::Held { hold: Hold::Retry { at, delay_ms } } = &after
+                    && at.since(event.at) > *delay_ms
+                {
+                    return Err(format!("a retry never waits longer than its delay: {key:?} {delay_ms} ms"));
                 }
             }
             states.insert(key, after);

@@ -47,10 +47,10 @@ impl Journal {
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
-                if let Some(key) = key {
-                    if self.keys.insert(key.clone(), name.clone()).is_some() {
-                        self.broken.get_or_insert(format!("a key is submitted once: {key} was used again for {name}"));
-                    }
+                if let Some(key) = key
+                    && self.keys.insert(key.clone(), name.clone()).is_some()
+                {
+                    self.broken.get_or_insert(format!("a key is submitted once: {key} was used again for {name}"));
                 }
             }
             Change::TaskAdded { job, task, spec, origin, state } => {
@@ -102,7 +102,7 @@ impl Store for SimStore {
             });
         }
         let opens = events.iter().any(|event| matches!(event.change, Change::AttemptOpened { .. }));
-        if journal.plant == Plant::EffectBeforeCommit && opens && journal.events.len() % 5 == 0 {
+        if journal.plant == Plant::EffectBeforeCommit && opens && journal.events.len().is_multiple_of(5) {
             journal.lied = true;
             return Ok(Seq(journal.events.len() as u64));
         }
@@ -127,7 +127,7 @@ impl Store for SimStore {
     fn load_job(&mut self, job: &JobRef) -> Result<Option<StoredJob>, StoreError> {
         let journal = self.0.lock().expect("one thread");
         let found = journal.jobs.values().filter(|known| known.name.name == job.name);
-        let found = found.filter(|known| job.number.is_none_or(|number| number == known.name.number)).next_back();
+        let found = found.rev().find(|known| job.number.is_none_or(|number| number == known.name.number));
         Ok(found.and_then(|found| journal.stored(found.id.0)))
     }
 

@@ -189,10 +189,9 @@ impl Drop for TestHome {
         // A background manager that a command started, and whatever the test left running in this home.
         if let Some(pid) =
             std::fs::read_to_string(self.path().join("manager.lock")).ok().and_then(|text| text.trim().parse().ok())
+            && environment(pid).is_some_and(|env| contains(&env, self.path().as_os_str().as_encoded_bytes()))
         {
-            if environment(pid).is_some_and(|env| contains(&env, self.path().as_os_str().as_encoded_bytes())) {
-                kill(pid);
-            }
+            kill(pid);
         }
         for pid in self.strays() {
             kill(pid);

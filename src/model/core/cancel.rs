@@ -40,11 +40,11 @@ impl Core {
     fn cancel_task(&mut self, id: JobId, idx: TaskIdx, how: CancelHow, now: Now) -> bool {
         let Some(task) = self.task(id, idx) else { return false };
         let before = task.state.clone();
-        if how == CancelHow::Abandon {
-            if let Some(number) = before.live_attempt() {
-                self.abandon(AttemptId { job: id, task: idx, number }, now);
-                return true;
-            }
+        if how == CancelHow::Abandon
+            && let Some(number) = before.live_attempt()
+        {
+            self.abandon(AttemptId { job: id, task: idx, number }, now);
+            return true;
         }
         let kill = how == CancelHow::Kill;
         let Ok(state) = before.next(TaskEvent::Cancel { kill }) else { return false };

@@ -75,10 +75,10 @@ fn reference(reader: &mut Reader<'_>, node: &Node) -> Option<SecretRef> {
 }
 
 fn file(reader: &Reader<'_>, path: &str) -> PathBuf {
-    if let Some(rest) = path.strip_prefix("~/") {
-        if let Some(home) = reader.options.environment.get("HOME") {
-            return PathBuf::from(home).join(rest);
-        }
+    if let Some(rest) = path.strip_prefix("~/")
+        && let Some(home) = reader.options.environment.get("HOME")
+    {
+        return PathBuf::from(home).join(rest);
     }
     reader.options.base.join(path)
 }

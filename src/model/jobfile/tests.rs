@@ -32,11 +32,11 @@ fn with<T>(text: &str, params: &[(&str, &str)], then: impl Fn(&str, &ParseOption
 }
 
 fn good(text: &str) -> Submission {
-    with(text, &[], |text, options| parse(text, options)).map_err(|faults| render(&faults, text)).unwrap().submission
+    with(text, &[], parse).map_err(|faults| render(&faults, text)).unwrap().submission
 }
 
 fn faults(text: &str) -> Vec<Diagnostic> {
-    with(text, &[], |text, options| parse(text, options)).expect_err("the file has faults")
+    with(text, &[], parse).expect_err("the file has faults")
 }
 
 /// What a user sees for a bad file.
@@ -104,10 +104,10 @@ fn the_originals_json_is_read_with_its_strings_as_they_are() {
 #[test]
 fn parameters_take_their_kind_from_the_default_and_are_checked() {
     let file = "name: a\nparams: { n: 1, s: text, must: {} }\ntasks: [{ id: x, run: 'echo {{ params.n }}' }]\n";
-    let parsed = with(file, &[("n", "5"), ("s", "6"), ("must", "m")], |text, options| parse(text, options)).unwrap();
+    let parsed = with(file, &[("n", "5"), ("s", "6"), ("must", "m")], parse).unwrap();
     assert_eq!(parsed.submission.job.params["n"], serde_json::json!(5));
     assert_eq!(parsed.submission.job.params["s"], serde_json::json!("6"));
-    let faults = with(file, &[("nn", "5")], |text, options| parse(text, options)).unwrap_err();
+    let faults = with(file, &[("nn", "5")], parse).unwrap_err();
     let said = render(&faults, file);
     assert!(said.contains("-p nn") && said.contains("`must` has no default"), "{said}");
 }
@@ -190,7 +190,7 @@ proptest! {
     #[test]
     fn any_text_is_read_without_panic_and_places_lie_inside(text in "[a-z:{}\\[\\],\"'|>&*!#%@ \n\t-]{0,300}") {
         let lines = text.split('\n').count() as u32;
-        if let Err(faults) = with(&text, &[], |text, options| parse(text, options)) {
+        if let Err(faults) = with(&text, &[], parse) {
             prop_assert!(!faults.is_empty());
             prop_assert!(faults.iter().all(|fault| fault.line >= 1 && fault.line <= lines + 1));
         }
@@ -201,6 +201,6 @@ proptest! {
         let good = "name: a\nparams: { p: 1 }\nenv: { A: b }\ntasks:\n  - id: x\n    run: |\n      echo {{ params.p }}\n    accept: test 1 = 1\n  - id: y\n    needs: [x]\n    claude: { prompt: hello, allowed_tools: [Read] }\n    retry: { attempts: 2 }\n";
         let at = at.min(good.len());
         let text = format!("{}{with_what}{}", &good[..at], &good[at..]);
-        let _ = with(&text, &[], |text, options| parse(text, options));
+        let _ = with(&text, &[], parse);
     }
 }

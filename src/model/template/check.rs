@@ -86,16 +86,17 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
         let between = source[from..path.range.start].trim_end();
         from = path.range.end;
         // After `|` stands a filter, after `is` a test, before `=` an argument's name.
-        let is_name = !between.ends_with('|')
-            && !(before == "is" || (before == "not" && between.is_empty()))
-            && !(source[path.range.end..].trim_start().starts_with('=')
-                && !source[path.range.end..].trim_start().starts_with("=="))
-            && !between.ends_with('.');
+        let after = source[path.range.end..].trim_start();
+        let is_filter = between.ends_with('|') || between.ends_with('.');
+        let is_test = before == "is" || (before == "not" && between.is_empty());
+        let is_argument = after.starts_with('=') && !after.starts_with("==");
+        let is_name = !is_filter && !is_test && !is_argument;
         before = path.parts.first().copied().unwrap_or_default();
-        if is_name && !WORDS.contains(&before) {
-            if let Some(fault) = name(&path.parts, scope) {
-                return Some(fault);
-            }
+        if is_name
+            && !WORDS.contains(&before)
+            && let Some(fault) = name(&path.parts, scope)
+        {
+            return Some(fault);
         }
     }
     None

@@ -152,7 +152,8 @@ proptest! {
     fn any_value_comes_out_unchanged(value in "[^\0]{0,40}", which in 0usize..9) {
         let script = CONTEXTS.iter().filter(|script| !script.starts_with("cat")).nth(which).unwrap();
         // The shell's own reading of bytes is not at stake: only valid text goes through a pipe to sed unchanged.
-        if !script.contains("sed") && !(script.contains("$(") && value.ends_with('\n')) {
+        let is_changed_by_the_script = script.contains("sed") || (script.contains("$(") && value.ends_with('\n'));
+        if !is_changed_by_the_script {
             prop_assert_eq!(printed(script, &value), format!("<{value}>"));
         }
     }

@@ -35,10 +35,10 @@ pub struct Parsed {
 /// Reads a text. One that begins with `{` or `[` and is valid JSON is read as JSON (which has escapes that YAML has not).
 pub fn parse(text: &str) -> Parsed {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim_start().starts_with(['{', '[']) {
-        if let Ok(parsed) = json::parse(text) {
-            return parsed;
-        }
+    if text.trim_start().starts_with(['{', '['])
+        && let Ok(parsed) = json::parse(text)
+    {
+        return parsed;
     }
     tree::parse(text)
 }
