@@ -132,7 +132,7 @@ fn planted_faults_are_caught() {
         (Plant::DoubleStart, "at most one|live runners"),
         (Plant::OutboxAfterOutcome, "outbox before outcome"),
         (Plant::SlotsMiscounted, "slots"),
-        (Plant::RetryBeforeSweep, "at most one"),
+        (Plant::RetryBeforeSweep, "at most one|comes to an end"),
         (Plant::AttemptsForgotten, ""),
         (Plant::KeysForgotten, "submitted once"),
     ];
