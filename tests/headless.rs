@@ -110,6 +110,18 @@ fn a_running_task_queues_further_tasks_sets_its_result_and_tells_its_progress() 
 }
 
 #[test]
+fn a_command_is_queued_without_a_file_and_its_words_are_literal() {
+    let mut home = TestHome::new();
+    home.start();
+    home.ok(["add", "--", "/bin/echo", "{{ x }}", "$(touch pwned)"]);
+    assert_eq!(home.until_over("echo"), "completed");
+    assert_eq!(home.ok(["logs", "echo/echo", "--raw"]), "{{ x }} $(touch pwned)\n");
+    home.ok(["add", "--job", "echo", "--id", "more", "--needs", "echo", "--", "sh", "-c", "echo more"]);
+    home.until("the job has its new task", || home.tasks("echo").iter().all(|task| task.state == TaskState::Completed));
+    assert_eq!(home.ok(["logs", "echo", "more", "--raw"]), "more\n");
+}
+
+#[test]
 fn the_originals_json_is_accepted_unchanged() {
     let mut home = TestHome::new();
     home.start();

@@ -82,7 +82,7 @@ pub enum Verb {
     Validate(FileArgs),
     /// Queue one Claude task without a file
     Claude(ClaudeArgs),
-    /// Queue one task; inside a running task, into its own job
+    /// Queue one task: into --job, else as a new job; inside a running task, into its own job
     #[command(
         after_help = "Examples:\n  airx add --job nightly -- cargo test\n  airx add --id docs --claude 'Update the README'"
     )]
@@ -222,7 +222,7 @@ pub struct ClaudeArgs {
 /// One task.
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// The job; inside a running task it is the task's own
+    /// The job; without it a new one, inside a running task its own
     #[arg(long)]
     pub job: Option<String>,
     /// The new task's id

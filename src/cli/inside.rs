@@ -35,11 +35,23 @@ pub(super) fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         (Some(job), None) => add_from_outside(context, job, task),
         (Some(job), Some(directory)) if is_own_job(context, job) => add_inside(context, &directory, task, args.id.as_deref()),
         (Some(_), Some(_)) => Err(Failure::input("a running task can only queue tasks for its own job", "leave out --job")),
-        (None, None) => Err(Failure::input(
-            "no job is named, and this is not a running task",
-            "name one: airx add --job JOB -- CMD; for a new job write a job file: airx run FILE",
-        )),
+        (None, None) if !task.needs.is_empty() => {
+            Err(Failure::input("a new job has no tasks to wait for", "name the job: airx add --job JOB --needs TASK -- CMD"))
+        }
+        (None, None) => {
+            let name = job_name(&task.action);
+            super::submit::single(context, &name, task.id.as_deref().unwrap_or(&name), task.action)
+        }
     }
+}
+
+/// A name for a job of one task: that of its program, where it can be one.
+fn job_name(action: &Action) -> String {
+    let program = match action {
+        Action::Command { program, .. } => Path::new(program).file_name().and_then(|name| name.to_str()).unwrap_or_default(),
+        _ => "claude",
+    };
+    if is_name(program) { program.to_owned() } else { "task".to_owned() }
 }
 
 pub(super) fn result(context: &Context, value: &str) -> Result<(), Failure> {

@@ -11,10 +11,15 @@ use crate::model::ids::{AddressError, JobName};
 use crate::model::jobfile::{MAX_FILE, ParseOptions, Parsed, parse};
 use crate::model::message::{Command, Done};
 use crate::model::spec::{Action, ClaudeSpec, Submission};
+use crate::model::template::escape;
 
 use super::args::{ClaudeArgs, FileArgs};
 use super::context::{Context, Failure};
 use super::print;
+
+/// How a job is named in messages that comes from standard input, and one that comes from the command line alone.
+const STDIN: &str = "standard input";
+const NO_FILE: &str = "the command line";
 
 pub(super) fn run(context: &Context, args: &FileArgs) -> Result<i32, Failure> {
     let parsed = read(context, args)?;
@@ -63,23 +68,29 @@ pub(super) fn claude(context: &Context, args: &ClaudeArgs) -> Result<(), Failure
         }
         return Ok(());
     }
-    // A job of one task, through the same door as every file.
-    let model =
-        args.model.as_ref().map(|model| format!(", \"model\": {}", serde_json::Value::from(model.as_str()))).unwrap_or_default();
-    let file = format!("{{\"name\": \"claude\", \"tasks\": [{{\"id\": \"claude\", \"claude\": {{\"prompt\": \"-\"{model}}}}}]}}");
-    let mut parsed = parse_text(context, "airx claude", &file, &[])?;
+    single(context, "claude", "claude", Action::Claude(Box::new(spec)))
+}
+
+/// Submits a job of one task, without a file. Its strings are literal.
+pub(super) fn single(context: &Context, name: &str, id: &str, action: Action) -> Result<(), Failure> {
+    // Through the same door as every file, so that it gets the same environment and limits.
+    let kind = if matches!(action, Action::Claude(_)) { "claude" } else { "command" };
+    let file = serde_json::json!({ "name": name, "tasks": [{ "id": id, kind: "-" }] }).to_string();
+    let mut parsed = parse_text(context, NO_FILE, &file, &[])?;
     for task in &mut parsed.submission.tasks {
-        if let Action::Claude(claude) = &mut task.action {
-            claude.prompt.clone_from(&args.prompt);
-            claude.literal = true;
-        }
+        task.action = match &action {
+            Action::Command { program, args } => {
+                Action::Command { program: escape(program), args: args.iter().map(|arg| escape(arg)).collect() }
+            }
+            other => other.clone(),
+        };
     }
     let mut client = context.manager_or_start()?;
     let (job, _) = send(&mut client, parsed.submission)?;
     if context.is_json() {
         print::out(&print::json(&serde_json::json!({ "job": job })));
     } else {
-        print::out(&format!("queued {job}/claude; to watch it: airx logs -f {job}/claude\n"));
+        print::out(&format!("queued {job}/{id}; to watch it: airx logs -f {job}/{id}\n"));
     }
     Ok(())
 }
@@ -91,7 +102,7 @@ fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
         let words = std::iter::once(args.file.as_str()).chain(args.rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
         return Err(Failure::input(
             format!("there is no job file `{}`", args.file),
-            format!("to queue a command as a task: airx add --job JOB -- {words}"),
+            format!("to queue a command as a task: airx add -- {words}"),
         ));
     }
     let text = if args.file == "-" { read_all(std::io::stdin().lock(), "standard input") } else { read_file(&path) };
@@ -104,13 +115,13 @@ fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
             pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let name = if args.file == "-" { "standard input" } else { &args.file };
+    let name = if args.file == "-" { STDIN } else { &args.file };
     parse_text(context, name, &text, &params)
 }
 
 fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, String)]) -> Result<Parsed, Failure> {
     let base = match Path::new(name).parent() {
-        Some(parent) if name != "standard input" && name != "airx claude" => context.cwd.join(parent),
+        Some(parent) if name != STDIN && name != NO_FILE => context.cwd.join(parent),
         _ => context.cwd.clone(),
     };
     let base = base.canonicalize().unwrap_or(base);

@@ -24,7 +24,7 @@ pub trait Backend: Send {
     /// known (after a restart) is adopted: its end will be reported.
     /// Each comes with its directory, since a backend that was started anew knows none.
     fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>);
-    /// Looks into the attempt's outbox now; answers `Outbox` when something is there.
+    /// Looks into the attempt's outbox now; answers `Outbox`, also when nothing is new.
     fn intake(&mut self, attempt: AttemptId);
     /// The outcome is committed: nothing more will be asked about the attempt.
     fn forget(&mut self, attempt: AttemptId);

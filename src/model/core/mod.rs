@@ -338,10 +338,18 @@ impl Core {
             .filter(|job| job.state.is_terminal() && job.counts.job_state() == job.state && !self.touched.contains(&job.id))
             .map(|job| job.id)
             .collect();
+        if over.is_empty() {
+            return;
+        }
         for id in over {
             if let Some(job) = self.jobs.remove(&id) {
                 self.by_name.remove(&job.name);
             }
         }
+        // The store knows the keys and numbers of what has left; memory must not grow with every job there ever was.
+        let (by_name, jobs) = (&self.by_name, &self.jobs);
+        self.keys.retain(|_, job| by_name.contains_key(job));
+        let names: std::collections::HashSet<&str> = jobs.values().map(|job| job.name.name.as_str()).collect();
+        self.numbers.retain(|name, _| names.contains(name.as_str()));
     }
 }

@@ -1,1 +1,288 @@
+use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem};
+use crate::model::ids::{Address, JobRef};
+use crate::model::message::{CancelHow, RefusalCode, RequeueWhich};
+use crate::model::report::{EndReport, ExitFinding};
+use crate::model::spec::{Action, OnFailure, Retry, Submission, TaskDefaults};
+use crate::model::state::{Hold, JobState, TaskKind, TaskState};
+
+/// A core and its clock; every step is "committed" at once.
+struct Bench {
+    core: Core,
+    now: Now,
+    requests: RequestId,
+}
+
+fn task(id: &str, needs: &[&str]) -> TaskSpec {
+    TaskSpec {
+        id: id.to_owned(),
+        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        action: Action::Command { program: "x".to_owned(), args: Vec::new() },
+        env: BTreeMap::new(),
+        workspace: None,
+        pool: None,
+        limits: TaskDefaults::default(),
+        accept: None,
+        result: None,
+    }
+}
+
+fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
+    let job = JobSpec {
+        name: "j".to_owned(),
+        description: None,
+        pool: "local".to_owned(),
+        workspace: "/".into(),
+        max_parallel,
+        on_failure: OnFailure::Continue,
+        params: BTreeMap::new(),
+        env: BTreeMap::new(),
+        passed_env: BTreeMap::new(),
+        claude_env: BTreeMap::new(),
+        added_defaults: TaskDefaults::default(),
+    };
+    Submission { job, tasks }
+}
+
+impl Bench {
+    fn new(slots: u32) -> Bench {
+        let limits = Limits { slots: BTreeMap::from([("local".to_owned(), slots)]) };
+        Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
+    }
+
+    fn step(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
+        inputs.into_iter().for_each(|input| self.core.handle(input, self.now));
+        self.core.finish(self.now).effects
+    }
+
+    fn ask(&mut self, command: Command) -> Result<Done, Refusal> {
+        self.requests += 1;
+        let id = self.requests;
+        let effects = self.step(vec![Input::Command(id, command)]);
+        let answer = effects.into_iter().find_map(|effect| match effect {
+            Effect::Reply(to, answer) if to == id => Some(answer),
+            _ => None,
+        });
+        answer.unwrap()
+    }
+
+    fn submit(&mut self, submission: Submission) {
+        self.ask(Command::Submit { submission: Box::new(submission), key: None }).unwrap();
+    }
+
+    fn job(&self) -> &Job {
+        self.core.jobs().next().unwrap()
+    }
+
+    fn states(&self) -> Vec<TaskKind> {
+        self.job().tasks.iter().map(|task| task.state.kind()).collect()
+    }
+
+    fn attempt(&self, place: u32) -> AttemptId {
+        AttemptId { job: JobId(1), task: TaskIdx(place), number: self.job().tasks[place as usize].attempts }
+    }
+
+    fn start(&mut self, place: u32) {
+        let attempt = self.attempt(place);
+        self.step(vec![Input::Report(Report::Started { attempt })]);
+    }
+
+    fn end(&mut self, place: u32, code: i32) -> Vec<Effect> {
+        self.end_with(place, code, Vec::new())
+    }
+
+    fn end_with(&mut self, place: u32, code: i32, outbox: Vec<OutboxItem>) -> Vec<Effect> {
+        let attempt = self.attempt(place);
+        let record = ExitRecord {
+            mark: String::new(),
+            boot_id: String::new(),
+            started: Utc(0),
+            ended: Utc(0),
+            elapsed_ms: 1,
+            end: End::Exited(code),
+            stopped: None,
+            gate: None,
+            leftovers: 0,
+            out_bytes: 0,
+            err_bytes: 0,
+            cpu_ms: 0,
+            max_rss_kib: 0,
+            notes: Vec::new(),
+        };
+        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
+    }
+
+    fn of(&self, task: Option<&str>) -> Vec<Address> {
+        vec![Address { job: JobRef { name: "j".to_owned(), number: Some(1) }, task: task.map(str::to_owned) }]
+    }
+}
+
+#[test]
+fn a_job_starts_as_many_tasks_as_it_and_its_pool_have_room_for_in_the_order_of_the_file() {
+    let mut bench = Bench::new(2);
+    bench.submit(job(3, vec![task("a", &[]), task("b", &[]), task("c", &[]), task("d", &["a"])]));
+    assert_eq!(bench.states(), [TaskKind::Starting, TaskKind::Starting, TaskKind::Queued, TaskKind::Pending]);
+    bench.start(0);
+    bench.end(0, 0);
+    assert_eq!(bench.states(), [TaskKind::Completed, TaskKind::Starting, TaskKind::Starting, TaskKind::Queued]);
+}
+
+#[test]
+fn what_needs_a_failed_task_never_runs_and_requeueing_it_brings_all_of_it_back() {
+    let mut bench = Bench::new(9);
+    bench.submit(job(9, vec![task("a", &[]), task("b", &["a"]), task("c", &["b"]), task("d", &[])]));
+    bench.start(0);
+    bench.end(0, 1);
+    assert_eq!(bench.states()[..3], [TaskKind::Failed, TaskKind::UpstreamFailed, TaskKind::UpstreamFailed]);
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed });
+    assert_eq!(done, Ok(Done::Affected { count: 1 }));
+    assert_eq!(bench.states()[..3], [TaskKind::Starting, TaskKind::Pending, TaskKind::Pending]);
+    assert_eq!(bench.job().tasks[0].attempts, 2, "attempt numbers go on");
+}
+
+#[test]
+fn requeueing_what_runs_is_refused_with_the_remedy() {
+    let mut bench = Bench::new(9);
+    bench.submit(job(1, vec![task("a", &[])]));
+    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::All }).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::Conflict);
+    assert!(refusal.hint.contains("airx cancel j.1/a"), "{refusal:?}");
+}
+
+#[test]
+fn on_failure_stop_skips_what_has_not_started_and_lets_run_what_runs() {
+    let mut bench = Bench::new(9);
+    let mut submission = job(2, vec![task("a", &[]), task("b", &[]), task("c", &[]), task("d", &["b"])]);
+    submission.job.on_failure = OnFailure::Stop;
+    bench.submit(submission);
+    bench.start(0);
+    bench.start(1);
+    bench.end(0, 1);
+    assert_eq!(bench.states(), [TaskKind::Failed, TaskKind::Running, TaskKind::Skipped, TaskKind::Skipped]);
+    bench.end(1, 0);
+    assert_eq!(bench.job().state, JobState::Failed);
+}
+
+#[test]
+fn a_cancel_while_launching_waits_for_the_start_and_then_stops_it() {
+    let mut bench = Bench::new(9);
+    bench.submit(job(1, vec![task("a", &[])]));
+    bench.ask(Command::Cancel { targets: bench.of(None), all: false, how: CancelHow::Ask }).unwrap();
+    assert_eq!(bench.states(), [TaskKind::Cancelling], "it keeps its slot until its end is proven");
+    let attempt = bench.attempt(0);
+    let effects = bench.step(vec![Input::Report(Report::Started { attempt })]);
+    assert!(effects.contains(&Effect::Stop { attempt, kill: false }), "{effects:?}");
+    bench.end(0, 143);
+    assert_eq!(bench.states(), [TaskKind::Cancelled]);
+}
+
+#[test]
+fn a_failure_is_repeated_after_growing_delays_until_its_budget_is_spent() {
+    let mut bench = Bench::new(9);
+    let mut only = task("a", &[]);
+    only.limits.retry = Retry { attempts: 3, delay_ms: 1_000, factor: 10.0, max_delay_ms: 5_000, jitter: 0.0 };
+    bench.submit(job(1, vec![only]));
+    for delay in [1_000, 5_000] {
+        bench.start(0);
+        bench.end(0, 1);
+        let TaskState::Held { hold: Hold::Retry { at, delay_ms } } = bench.job().tasks[0].state else { panic!("not held") };
+        assert_eq!((at, delay_ms), (bench.now.utc.plus(delay), delay as u64));
+        bench.now.utc = at;
+        bench.step(vec![Input::Tick]);
+    }
+    bench.start(0);
+    bench.end(0, 1);
+    assert_eq!(bench.states(), [TaskKind::Failed]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_retry_wait_longer_than_its_delay() {
+    let mut bench = Bench::new(9);
+    let mut only = task("a", &[]);
+    only.limits.retry = Retry { attempts: 2, delay_ms: 1_000, jitter: 0.0, ..Retry::default() };
+    bench.submit(job(1, vec![only]));
+    bench.start(0);
+    bench.end(0, 1);
+    bench.now.utc = Utc(0);
+    bench.step(vec![Input::Reconcile]);
+    assert_eq!(bench.core.next_wake().0, Some(Utc(1_000)));
+}
+
+#[test]
+fn the_same_request_of_a_retried_parent_is_done_once_and_another_under_its_key_refused() {
+    let mut bench = Bench::new(9);
+    let mut parent = task("p", &[]);
+    parent.limits.retry = Retry { attempts: 3, delay_ms: 0, ..Retry::default() };
+    bench.submit(job(1, vec![parent]));
+    let item = |program: &str| OutboxItem {
+        seq: 1,
+        key: "#1".to_owned(),
+        body: OutboxBody::Add(Box::new(AddedTask {
+            id: None,
+            needs: Vec::new(),
+            action: Action::Command { program: program.to_owned(), args: Vec::new() },
+        })),
+    };
+    for program in ["x", "x", "other"] {
+        bench.start(0);
+        bench.end_with(0, 1, vec![item(program)]);
+        bench.now.utc = bench.now.utc.plus(1);
+        bench.step(vec![Input::Tick]);
+    }
+    let ids: Vec<&str> = bench.job().tasks.iter().map(|task| task.spec.id.as_str()).collect();
+    assert_eq!(ids, ["p", "p-1"]);
+}
+
+#[test]
+fn a_chain_of_a_hundred_thousand_fails_and_comes_back_without_a_stack_or_patience_running_out() {
+    let mut bench = Bench::new(9);
+    let mut tasks = vec![task("t0", &[])];
+    tasks.extend((1..100_000).map(|n| task(&format!("t{n}"), &[&format!("t{}", n - 1)])));
+    bench.submit(job(1, tasks));
+    bench.start(0);
+    bench.end(0, 1);
+    assert_eq!(bench.job().counts.of(TaskKind::UpstreamFailed), 99_999);
+    bench.ask(Command::Requeue { targets: bench.of(None), which: RequeueWhich::Failed }).unwrap();
+    assert_eq!(bench.job().counts.of(TaskKind::Pending), 99_999);
+    bench.ask(Command::Cancel { targets: bench.of(None), all: false, how: CancelHow::Ask }).unwrap();
+    assert_eq!(bench.job().counts.of(TaskKind::Cancelled), 99_999);
+}
+
+#[test]
+fn what_many_need_is_counted_once_each() {
+    let mut bench = Bench::new(1);
+    let mut tasks: Vec<TaskSpec> = (0..20_000).map(|n| task(&format!("t{n}"), &[])).collect();
+    let names: Vec<String> = (0..20_000).map(|n| format!("t{n}")).collect();
+    tasks.push(TaskSpec { needs: names, ..task("all", &[]) });
+    bench.submit(job(1, tasks));
+    for place in 0..20_000 {
+        bench.start(place);
+        bench.end(place, 0);
+    }
+    assert_eq!(bench.job().tasks[20_000].state.kind(), TaskKind::Starting);
+}
+
+#[test]
+fn a_finished_job_leaves_memory_at_the_next_comparison() {
+    let mut bench = Bench::new(9);
+    bench.submit(job(1, vec![task("a", &[])]));
+    bench.start(0);
+    bench.end(0, 0);
+    bench.step(vec![Input::Reconcile]);
+    assert_eq!(bench.core.jobs().count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn delays_stay_within_their_jitter_and_never_above_the_longest(spent in 1u32..50, random in any::<u64>(), jitter in 0.0f64..1.0) {
+        let retry = Retry { attempts: 100, delay_ms: 1_000, factor: 2.0, max_delay_ms: 60_000, jitter };
+        let delay = retry::delay(&retry, spent, random) as f64;
+        let plain = (1_000.0 * 2f64.powi(spent as i32 - 1)).min(60_000.0);
+        prop_assert!(delay >= plain * (1.0 - jitter) - 1.0 && delay <= plain * (1.0 + jitter) + 1.0);
+    }
+}
