@@ -26,6 +26,9 @@ const QUEUE: usize = 4_096;
 /// Most messages taken into one turn, so that one commit stays short.
 const BATCH: usize = 512;
 
+/// Held tasks whose secrets are looked for at once; the others have their turn at a later poll.
+const MAX_CHECKS: usize = 16;
+
 /// The queue's two ends, made first since backends need the way in before the manager exists.
 pub struct Mailbox {
     sender: SyncSender<Message>,
@@ -107,6 +110,10 @@ pub struct Engine<S> {
     next_request: RequestId,
     /// Attempts whose order the backend has: they may be alive, so a secret that is missing by now says nothing.
     ordered: HashSet<AttemptId>,
+    /// Attempts that are being composed on a thread of their own, one at a time each.
+    composing: HashSet<AttemptId>,
+    /// Held tasks whose secrets are being looked for.
+    checking: HashSet<AttemptId>,
     /// What performing effects led to, for the next turn. At most one for each effect of a turn.
     pending: Vec<Input>,
     disk_low: bool,
@@ -137,6 +144,8 @@ impl<S: Store> Engine<S> {
             intakes: HashMap::new(),
             next_request: 1,
             ordered: HashSet::new(),
+            composing: HashSet::new(),
+            checking: HashSet::new(),
             pending: Vec::new(),
             disk_low: false,
             next_poll: Mono(0),
@@ -241,7 +250,11 @@ impl<S: Store> Engine<S> {
                 }
             }
             Message::Report(report) => inputs.push(Input::Report(report)),
-            Message::Composed(launch, composed) => inputs.extend(self.launch(&launch, *composed)),
+            Message::Composed(launch, composed) => {
+                self.composing.remove(&launch.attempt);
+                self.checking.remove(&launch.attempt);
+                inputs.extend(self.launch(&launch, *composed));
+            }
             Message::Configure(settings) => {
                 inputs.push(Input::Limits(limits(&settings)));
                 self.composer = Arc::new(self.composer.with_settings(&settings));
@@ -301,6 +314,10 @@ impl<S: Store> Engine<S> {
     /// Makes the launch order; off this thread when a command has to print a secret first.
     fn compose(&mut self, launch: Launch) {
         if launch.has_command_secret() {
+            // One at a time: of two answers, one could start what the other has given up.
+            if !self.composing.insert(launch.attempt) {
+                return;
+            }
             let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
             std::thread::spawn(move || {
                 let composed = composer.compose(&launch);
@@ -316,6 +333,8 @@ impl<S: Store> Engine<S> {
     /// Hands a composed launch to the backend, or tells the core why there is none.
     fn launch(&mut self, launch: &Launch, composed: Composed) -> Option<Input> {
         match composed {
+            // It was closed while it was being composed.
+            Composed::Order(order) if !self.turn.core().live().contains_key(&order.attempt) => None,
             Composed::Order(order) => {
                 self.ordered.insert(order.attempt);
                 self.backend.launch(*order);
@@ -332,7 +351,10 @@ impl<S: Store> Engine<S> {
     }
 
     /// Sees whether a held task's secrets can be resolved now; never on this thread, since it happens at every poll.
-    fn check_secrets(&self, launch: Launch) {
+    fn check_secrets(&mut self, launch: Launch) {
+        if self.checking.len() >= MAX_CHECKS || !self.checking.insert(launch.attempt) {
+            return;
+        }
         let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
         std::thread::spawn(move || {
             let found = match composer.compose(&launch) {
