@@ -23,7 +23,7 @@ test: lint claude ## The whole suite
 lint: ## rustfmt and clippy, warnings are errors; the documentation builds
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 
 claude: ## The pinned Claude Code CLI for the tests that need it, when npm is there
 	@if command -v npm >/dev/null 2>&1; then \

@@ -199,20 +199,65 @@ pub fn table(printer: &Printer, heading: &[&str], rows: &[Vec<Cell>]) -> String 
             *width = (*width).max(cell.text.width());
         }
     }
+    if let Some((columns, _)) = crate::os::terminal_size().filter(|_| printer.is_terminal) {
+        shrink(&mut widths, usize::from(columns));
+    }
     let mut text = String::new();
     let titles: Vec<Cell> = heading.iter().map(|title| cell(title.to_uppercase(), Ink::Dim)).collect();
     for row in std::iter::once(&titles).chain(rows) {
         for (column, cell) in row.iter().enumerate() {
-            text.push_str(&printer.ink(cell.ink, &cell.text));
+            let width = widths.get(column).copied().unwrap_or(0);
             if column + 1 < row.len() {
-                let width = widths.get(column).copied().unwrap_or(0);
-                text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.text.width()) + 2));
+                let shown = middle(&cell.text, width);
+                text.push_str(&printer.ink(cell.ink, &shown));
+                text.extend(std::iter::repeat_n(' ', width.saturating_sub(shown.width()) + 2));
+            } else {
+                text.push_str(&printer.ink(cell.ink, &cell.text));
             }
         }
         text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text
+}
+
+/// Makes the widest column narrower, as long as the last one (reasons, which are never cut) has less than a third of the line.
+fn shrink(widths: &mut [usize], columns: usize) {
+    const NARROWEST: usize = 12;
+    let Some((last, names)) = widths.split_last_mut() else { return };
+    let wanted = (*last).min(columns / 3);
+    loop {
+        let total = names.iter().map(|width| width + 2).sum::<usize>() + wanted;
+        let Some(widest) = names.iter_mut().max() else { return };
+        if total <= columns || *widest <= NARROWEST {
+            return;
+        }
+        *widest -= 1;
+    }
+}
+
+/// Text cut in the middle, where names differ least.
+fn middle(text: &str, width: usize) -> String {
+    if text.width() <= width || width < 3 {
+        return text.to_owned();
+    }
+    let half = (width - 1) / 2;
+    let (mut head, mut tail) = (String::new(), Vec::new());
+    for character in text.chars() {
+        if head.width() + character.width().unwrap_or(0) > half {
+            break;
+        }
+        head.push(character);
+    }
+    let mut used = 0;
+    for character in text.chars().rev() {
+        used += character.width().unwrap_or(0);
+        if used > width - 1 - half {
+            break;
+        }
+        tail.push(character);
+    }
+    head + "…" + &tail.iter().rev().collect::<String>()
 }
 
 /// Rows as fields between tabs.
@@ -330,6 +375,15 @@ mod tests {
             ["400 ms", "0:04", "3:12", "1:02:33", "3d 04:05"]
         );
         assert_eq!([0, 10_000, 1_900_000].map(money), ["", "$0.01", "$1.90"]);
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle_and_reasons_never() {
+        assert_eq!(middle("a-rather-long-name", 9), "a-ra…name");
+        assert_eq!(middle("short", 9), "short");
+        let mut widths = [1, 60, 9, 30];
+        shrink(&mut widths, 80);
+        assert_eq!(widths, [1, 38, 9, 30]);
     }
 
     #[test]

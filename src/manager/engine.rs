@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::model::change::Seq;
 use crate::model::core::{Effect, Input, Launch, Limits, RequestId};
-use crate::model::ids::AttemptId;
+use crate::model::ids::{AttemptId, JobName};
 use crate::model::message::{Done, Refusal, RefusalCode};
 use crate::model::report::Report;
 use crate::model::settings::Settings;
@@ -73,8 +73,21 @@ pub struct Parts<S> {
     pub settings: Settings,
     /// Free bytes where attempts are kept; none when that cannot be told.
     pub free_bytes: Box<dyn Fn() -> Option<u64> + Send>,
+    /// Told what a person should look at: jobs set aside, a full disk.
+    pub on_trouble: Box<dyn FnMut(Trouble) + Send>,
     /// Called at each poll, for housekeeping that must not delay a turn for long.
     pub on_poll: Box<dyn FnMut() + Send>,
+}
+
+/// What a person should look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Jobs with rows that cannot be decoded, and why.
+    pub set_aside: Vec<(JobName, String)>,
+    /// Whether there is too little room to start anything.
+    pub disk_low: bool,
+    /// Why nothing can be committed.
+    pub store: Option<String>,
 }
 
 /// The manager's thread.
@@ -85,6 +98,8 @@ pub struct Engine<S> {
     clock: Box<dyn Clock>,
     settings: Settings,
     free_bytes: Box<dyn Fn() -> Option<u64> + Send>,
+    on_trouble: Box<dyn FnMut(Trouble) + Send>,
+    told: Trouble,
     on_poll: Box<dyn FnMut() + Send>,
     mailbox: Mailbox,
     replies: HashMap<RequestId, Reply<Done>>,
@@ -105,7 +120,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn begin(parts: Parts<S>, mailbox: Mailbox) -> Result<Engine<S>, StoreError> {
-        let Parts { store, backend, composer, clock, settings, free_bytes, on_poll } = parts;
+        let Parts { store, backend, composer, clock, settings, free_bytes, on_trouble, on_poll } = parts;
         let turn = Turn::begin(store, limits(&settings), composer.identity().seed(), clock.now())?;
         Ok(Engine {
             turn,
@@ -114,6 +129,8 @@ impl<S: Store> Engine<S> {
             clock,
             settings,
             free_bytes,
+            on_trouble,
+            told: Trouble::default(),
             on_poll,
             mailbox,
             replies: HashMap::new(),
@@ -148,6 +165,7 @@ impl<S: Store> Engine<S> {
                     return Err(error);
                 }
             }
+            self.tell_trouble();
             if let Some(seq) = outcome.seq {
                 self.mailbox.news.send_replace(seq);
             }
@@ -157,6 +175,19 @@ impl<S: Store> Engine<S> {
         }
         self.refuse_rest();
         Ok(())
+    }
+
+    /// Tells what a person should look at, when that has changed.
+    fn tell_trouble(&mut self) {
+        let trouble = Trouble {
+            set_aside: self.turn.set_aside().to_vec(),
+            disk_low: self.disk_low,
+            store: self.turn.failing().map(|error| format!("{}: {}. {}", error.what, error.cause, error.hint)),
+        };
+        if trouble != self.told {
+            self.told = trouble.clone();
+            (self.on_trouble)(trouble);
+        }
     }
 
     /// Waits for something to happen, then takes all that has.

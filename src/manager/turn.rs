@@ -18,6 +18,8 @@ pub struct Turn<S> {
     limits: Limits,
     seed: u64,
     failing: Option<Failing>,
+    /// Jobs that the store could not decode.
+    set_aside: Vec<(JobName, String)>,
     /// Commits that failed since the last one that did not.
     strikes: u32,
 }
@@ -45,9 +47,10 @@ impl<S: Store> Turn<S> {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn begin(mut store: S, limits: Limits, seed: u64, now: Now) -> Result<Turn<S>, StoreError> {
-        let loaded = store.load()?;
+        let mut loaded = store.load()?;
+        let set_aside = std::mem::take(&mut loaded.quarantined);
         let core = Core::load(limits.clone(), seed, loaded, now);
-        Ok(Turn { core, store, limits, seed, failing: None, strikes: 0 })
+        Ok(Turn { core, store, limits, seed, failing: None, set_aside, strikes: 0 })
     }
 
     /// The state of the core, for looking at.
@@ -58,6 +61,11 @@ impl<S: Store> Turn<S> {
     /// The store, for looking at.
     pub fn store_mut(&mut self) -> &mut S {
         &mut self.store
+    }
+
+    /// Jobs that the store could not decode, and why; they are left alone.
+    pub fn set_aside(&self) -> &[(JobName, String)] {
+        &self.set_aside
     }
 
     /// Why nothing can be committed at present.
@@ -134,7 +142,8 @@ impl<S: Store> Turn<S> {
             return Err(failing.error.clone());
         }
         match self.store.load() {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                self.set_aside = std::mem::take(&mut loaded.quarantined);
                 self.core = Core::load(self.limits.clone(), self.seed, loaded, now);
                 self.core.handle(Input::Reconcile, now);
                 self.failing = None;

@@ -72,7 +72,7 @@ impl Queries<'_> {
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
-        let mut warnings = self.around.warnings.clone();
+        let mut warnings = [self.around.warnings.as_slice(), &self.around.trouble].concat();
         if self.around.manager.is_none() {
             warnings.push("no manager runs: `airx --daemon` starts one".to_owned());
         }
@@ -258,8 +258,16 @@ impl Queries<'_> {
             .slots
             .as_ref()
             .map(|_| pools.iter().find(|view| view.name == pool).map_or((0, 0), |view| (view.slots, view.used)));
-        let around =
-            Circumstances { all_paused, job_paused: job.paused, job_live: job.tasks.live(), spec, pool, slots, unmet: &unmet };
+        let around = Circumstances {
+            all_paused,
+            disk_low: self.around.disk_low,
+            job_paused: job.paused,
+            job_live: job.tasks.live(),
+            spec,
+            pool,
+            slots,
+            unmet: &unmet,
+        };
         let view = TaskView {
             idx: row.get(0).map_err(|e| unreadable(&e))?,
             why: why(&state, &around),

@@ -23,6 +23,8 @@ pub(super) struct Surroundings {
     pub slots: Option<BTreeMap<String, u32>>,
     pub manager: Option<u32>,
     pub warnings: Vec<String>,
+    pub trouble: Vec<String>,
+    pub disk_low: bool,
 }
 
 /// Answers queries from the database and the attempt directories of one home.
@@ -57,6 +59,13 @@ impl StoreReader {
     /// Tells what a person should look at.
     pub fn set_warnings(&self, warnings: Vec<String>) {
         self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).warnings = warnings;
+    }
+
+    /// Tells what the manager sees that a person should look at, and whether the disk has too little room.
+    pub fn set_trouble(&self, trouble: Vec<String>, disk_low: bool) {
+        let mut surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
+        surroundings.trouble = trouble;
+        surroundings.disk_low = disk_low;
     }
 
     fn connection(&self) -> Result<Connection, Refusal> {

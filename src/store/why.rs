@@ -6,6 +6,7 @@ use crate::model::state::{Hold, SkipReason, TaskState};
 /// What the answer depends on besides the task.
 pub(super) struct Circumstances<'a> {
     pub all_paused: bool,
+    pub disk_low: bool,
     pub job_paused: bool,
     pub job_live: u32,
     pub spec: &'a JobSpec,
@@ -38,6 +39,9 @@ pub(super) fn why(state: &TaskState, around: &Circumstances<'_>) -> Option<Strin
 fn queued(around: &Circumstances<'_>) -> String {
     if around.all_paused {
         return "everything is paused: airx resume".to_owned();
+    }
+    if around.disk_low {
+        return "too little room on the disk (min_free_disk)".to_owned();
     }
     if around.job_paused {
         return "the job is paused".to_owned();

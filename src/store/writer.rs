@@ -75,6 +75,13 @@ impl SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // Readers that are still open would keep the last one from doing it; without it the next start does it.
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
 fn identity(connection: &Connection, entropy: [u8; 36]) -> Result<Identity, StoreError> {
     let error = during("reading the home's identity");
     let hex: String = entropy.iter().map(|byte| format!("{byte:02x}")).collect();

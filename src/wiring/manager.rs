@@ -11,7 +11,7 @@ use airx::backend::process::{ProcessBackend, Settings as BackendSettings};
 use airx::claude::cli::Cli as ClaudeBinary;
 use airx::cli::context::{Context, Failure};
 use airx::manager::Message;
-use airx::manager::engine::{Engine, Mailbox, Parts};
+use airx::manager::engine::{Engine, Mailbox, Parts, Trouble};
 use airx::manager::launch::{Composer, MakeClaude, Surroundings};
 use airx::manager::ports::{StoreError, StoreErrorKind};
 use airx::manager::token::Identity;
@@ -129,7 +129,7 @@ fn engine(
         is_root: airx::os::uid() == 0,
     };
     let composer = Composer::new(surroundings, &settings, make_claude);
-    let disk = home.path.clone();
+    let (disk, told) = (home.path.clone(), reader.clone());
     let upkeep = Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender());
     let parts = Parts {
         store,
@@ -138,9 +138,19 @@ fn engine(
         clock: Box::new(SystemClock),
         settings,
         free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
+        on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low)),
         on_poll: Box::new(upkeep.into_poll()),
     };
     Engine::begin(parts, mailbox).map_err(store_failure)
+}
+
+/// What a person should look at, in lines.
+fn trouble_lines(trouble: &Trouble) -> Vec<String> {
+    let aside = trouble.set_aside.iter().map(|(job, why)| {
+        format!("{job} is set aside, since the database holds something undecodable ({why}): `airx doctor --repair` mends it")
+    });
+    let disk = trouble.disk_low.then(|| "too little room on the disk: nothing new starts (min_free_disk)".to_owned());
+    aside.chain(disk).chain(trouble.store.clone()).collect()
 }
 
 /// When a file was last written.

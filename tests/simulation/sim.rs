@@ -123,10 +123,13 @@ impl Sim {
         })
     }
 
+    /// The storm without the calm after it: much is left in the middle.
+    pub fn storm_only(&mut self) -> Result<(), String> {
+        (0..STEPS).try_for_each(|_| self.step())
+    }
+
     fn storm(&mut self) -> Result<(), String> {
-        for _ in 0..STEPS {
-            self.step()?;
-        }
+        self.storm_only()?;
         self.calm()?;
         for _ in 0..CALM {
             if self.is_over() {

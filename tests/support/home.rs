@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub struct TestHome {
     dir: TempDir,
     manager: Option<Child>,
+    /// The home itself, when it is not below the directory.
+    pub place: Option<PathBuf>,
     /// Variables beside the cleared environment's.
     pub env: Vec<(String, String)>,
 }
@@ -25,21 +27,17 @@ pub struct TestHome {
 impl TestHome {
     /// An empty home; no manager yet.
     pub fn new() -> TestHome {
-        TestHome::inside(tempfile::tempdir().expect("a temporary directory"))
-    }
-
-    /// A home inside a directory (a small file system, say).
-    pub fn inside(dir: TempDir) -> TestHome {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         for part in ["work", "run", "user"] {
             std::fs::create_dir_all(dir.path().join(part)).expect("a directory");
         }
         set_mode(&dir.path().join("run"), 0o700);
-        TestHome { dir, manager: None, env: Vec::new() }
+        TestHome { dir, manager: None, place: None, env: Vec::new() }
     }
 
     /// Where airx keeps its things.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("home")
+        self.place.clone().unwrap_or_else(|| self.dir.path().join("home"))
     }
 
     /// A directory for the tasks.

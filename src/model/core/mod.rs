@@ -1,7 +1,7 @@
 //! The manager's mind: all jobs that are not over, and what to do about everything that happens to them.
 //!
 //! [`Core::handle`] takes one input after the other, [`Core::finish`] hands out what they led to: events to commit, then
-//! effects to perform. Memory moves only by [`Core::apply`] of the very changes that are committed.
+//! effects to perform. Memory moves only by `Core::apply` of the very changes that are committed.
 
 mod apply;
 mod cancel;

@@ -2,7 +2,7 @@
 //! scripts are full of them. A literal `{{` is written `{{ "{{" }}`.
 //!
 //! Names: `params.NAME`, `tasks.ID.result`, `job.name`; minijinja's operators and filters. In shell strings a value never
-//! becomes shell text: see [`shell`].
+//! becomes shell text: see `shell.rs`.
 
 mod check;
 mod parts;

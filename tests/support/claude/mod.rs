@@ -1,4 +1,5 @@
 //! The pinned Claude Code CLI and the fake Messages API, for tests. See README.md beside this file.
+#![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

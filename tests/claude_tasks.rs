@@ -1,0 +1,116 @@
+//! Claude tasks through the whole of airx: the built program, the real CLI, a fake model on loopback.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test says so by a panic")]
+
+#[path = "support/claude/mod.rs"]
+mod claude;
+#[path = "support/home.rs"]
+mod home;
+
+use airx::model::state::{FailCause, Outcome};
+use claude::FakeApi;
+use home::{TestHome, text};
+
+/// A home whose tasks find the real CLI and the fake model; none when the CLI is not installed (and need not be).
+fn home() -> Option<(TestHome, FakeApi)> {
+    let binary = claude::binary()?;
+    let mut home = TestHome::new();
+    let api = FakeApi::start(&home.work());
+    std::fs::create_dir_all(home.path()).unwrap();
+    std::fs::write(
+        home.path().join("config.yaml"),
+        format!("claude: {{ binary: '{}', auth: 'env:TEST_KEY' }}\n", binary.display()),
+    )
+    .unwrap();
+    home.env.push(("TEST_KEY".to_owned(), "test-key".to_owned()));
+    home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
+    home.start();
+    Some((home, api))
+}
+
+/// A job of one Claude task.
+fn job(prompt: &str, more: &str) -> String {
+    format!(
+        "name: c\nenv: {{ DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: 1 }}\ntasks:\n  - id: a\n    claude:\n      prompt: |\n        {prompt}\n{more}"
+    )
+}
+
+fn run(home: &TestHome, text: &str) -> std::process::Output {
+    let path = home.job_file("job.yaml", text);
+    home.run(["run", path.to_str().unwrap()])
+}
+
+#[test]
+fn a_run_is_recorded_with_its_session_cost_tokens_turns_and_whole_transcript() {
+    let Some((home, _api)) = home() else { return };
+    let output = run(&home, &job("/looks like a command [[fake:text {\"text\": \"the answer\"}]]", ""));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let task = home.task("c/a");
+    let attempt = &task.attempts[0];
+    let facts = attempt.facts.as_ref().unwrap().claude.as_ref().unwrap();
+    assert_eq!(facts.session, attempt.session, "the session is the one chosen before the launch");
+    assert!(facts.cost_microusd > 0 && facts.input_tokens > 0 && facts.output_tokens > 0, "{facts:?}");
+    assert_eq!(facts.turns, 1);
+    assert_eq!(facts.text.as_deref(), Some("the answer"));
+    assert_eq!(task.task.cost_microusd, facts.cost_microusd);
+    let transcript = home.ok(["logs", "c/a", "--raw"]);
+    assert!(transcript.lines().last().unwrap().contains("\"type\":\"result\""), "{transcript}");
+    assert!(home.ok(["logs", "c/a"]).contains("the answer"));
+    let spec = std::fs::read_to_string(attempt.dir.join("spec.json")).unwrap();
+    assert!(!spec.contains("test-key"), "the key is not written down");
+}
+
+#[test]
+fn a_denied_tool_is_recorded_and_the_gate_decides() {
+    let Some((home, _api)) = home() else { return };
+    let output = run(&home, &job("[[fake:tools {\"command\": \"touch x\"}]]", "    accept: test -e x\n"));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let attempt = &home.task("c/a").attempts[0];
+    assert!(matches!(attempt.outcome, Some(Outcome::Failed { cause: FailCause::Gate(_) })), "{:?}", attempt.outcome);
+    assert!(!attempt.facts.as_ref().unwrap().claude.as_ref().unwrap().denials.is_empty());
+}
+
+#[test]
+fn max_turns_and_api_errors_are_told_apart() {
+    let Some((home, _api)) = home() else { return };
+    run(&home, &job("[[fake:loop]]", "      max_turns: 2\n      permission_mode: acceptEdits\n"));
+    assert_eq!(home.tasks("c")[0].outcome, Some(Outcome::Failed { cause: FailCause::MaxTurns }));
+    run(&home, &job("[[fake:400]]", ""));
+    assert!(
+        matches!(home.tasks("c")[0].outcome, Some(Outcome::Failed { cause: FailCause::ErrorResult(_) })),
+        "{:?}",
+        home.tasks("c")
+    );
+}
+
+#[test]
+fn a_run_that_is_cancelled_in_a_tool_leaves_nothing_alive() {
+    let Some((home, _api)) = home() else { return };
+    let name = home.submit(&job(
+        "[[fake:bash {\"command\": \"echo $$ > toolpid; sleep 300\"}]]",
+        "      permission_mode: acceptEdits\n      allowed_tools: [Bash]\n",
+    ));
+    home.until("the tool runs", || home.work().join("toolpid").exists());
+    home.ok(["cancel", &name]);
+    assert_eq!(home.until_over(&name), "cancelled");
+    assert_eq!(home.strays(), Vec::<u32>::new());
+}
+
+#[test]
+fn a_run_outlives_its_manager_and_is_adopted_by_the_next() {
+    let Some((mut home, _api)) = home() else { return };
+    let name = home.submit(&job("[[fake:long {\"deltas\": 20, \"delay\": 0.1}]]", ""));
+    let transcript = home.path().join("jobs").join(&name).join("a.1/out");
+    home.until("the run has begun", || std::fs::metadata(&transcript).is_ok_and(|data| data.len() > 0));
+    home.kill_manager();
+    home.start();
+    assert_eq!(home.until_over(&name), "completed");
+    assert_eq!(home.task(&format!("{name}/a")).attempts.len(), 1);
+}
+
+#[test]
+fn a_claude_task_without_a_file_works_from_any_directory() {
+    let Some((home, _api)) = home() else { return };
+    let said = home.ok(["claude", "Say it [[fake:text {\"text\": \"done\"}]]"]);
+    assert!(said.contains("claude.1"), "{said}");
+    assert_eq!(home.until_over("claude"), "completed");
+}
