@@ -1,14 +1,15 @@
 //! What can only be judged over all tasks: ids, needs, circles, templates.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::model::diagnostic::nearest;
 use crate::model::spec::JobSpec;
-use crate::model::template::{Fault, Scope, check_shell, check_text};
+use crate::model::template::{Fault, Scope, check_shell, check_text, named_tasks};
 use crate::model::yaml::Node;
 
 use super::read::Reader;
 use super::task::Task;
+use super::upstream::Upstream;
 
 pub(super) fn all(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tasks: &[Task]) {
     let places = ids(reader, tasks);
@@ -34,9 +35,12 @@ fn ids<'t>(reader: &mut Reader<'_>, tasks: &'t [Task]) -> HashMap<&'t str, usize
 
 fn needs(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize>) {
     for task in tasks {
+        if reader.is_full() {
+            return;
+        }
         for (need, node) in task.spec.needs.iter().zip(&task.needs) {
             if !places.contains_key(need.as_str()) {
-                let hint = match nearest(need, places.keys().copied()) {
+                let hint = match nearest(need, tasks.iter().map(|task| task.spec.id.as_str())) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "name the id of a task of this job".to_owned(),
                 };
@@ -89,20 +93,28 @@ fn circles(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize
 }
 
 fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tasks: &[Task], places: &HashMap<&str, usize>) {
-    let params: BTreeSet<String> = job.params.keys().cloned().collect();
     let has_template = |node: &Node| node.text().is_some_and(|text| text.contains("{{"));
-    let all: BTreeSet<String> = if tasks.iter().any(|task| task.texts.iter().chain(&task.shells).any(has_template)) {
-        tasks.iter().map(|task| task.spec.id.clone()).collect()
-    } else {
-        BTreeSet::new()
-    };
-    // The job's environment is seen by every task, so it can name no task's result.
-    let scope = Scope { params: params.clone(), upstream: BTreeMap::new(), tasks: all.clone() };
+    let mut scope = Scope { params: job.params.keys().cloned().collect(), ..Scope::default() };
     for (_, node) in env.iter().filter(|(_, node)| has_template(node)) {
-        tell(reader, node, check_text(node.text().unwrap_or_default(), &scope));
+        let text = node.text().unwrap_or_default();
+        if named_tasks(text).is_empty() {
+            tell(reader, node, check_text(text, &scope));
+        } else {
+            let hint = "put it into the `env` of the tasks that need it";
+            reader.fault(node, "the job's `env` is there before any task, so it can hold no result".to_owned(), hint);
+        }
     }
-    for task in tasks.iter().filter(|task| task.texts.iter().chain(&task.shells).any(has_template)) {
-        let scope = Scope { params: params.clone(), upstream: upstream(task, tasks, places), tasks: all.clone() };
+    let with_templates = || tasks.iter().filter(|task| task.texts.iter().chain(&task.shells).any(has_template));
+    if with_templates().next().is_some() {
+        scope.tasks = tasks.iter().map(|task| task.spec.id.clone()).collect();
+    }
+    let mut upstream = Upstream::new(tasks, places);
+    for task in with_templates() {
+        if reader.is_full() {
+            return;
+        }
+        let named = task.texts.iter().chain(&task.shells).filter_map(Node::text).flat_map(named_tasks);
+        scope.upstream = upstream.among(task, named.collect());
         for node in task.texts.iter().filter(|node| has_template(node)) {
             tell(reader, node, check_text(node.text().unwrap_or_default(), &scope));
         }
@@ -117,18 +129,4 @@ fn tell(reader: &mut Reader<'_>, node: &Node, faults: Vec<Fault>) {
         let (line, column) = reader.place_in(node, fault.offset);
         reader.fault_at(line, column, fault.message, &fault.hint);
     }
-}
-
-/// The tasks that a task waits for, directly or not, and whether they have a result.
-fn upstream(task: &Task, tasks: &[Task], places: &HashMap<&str, usize>) -> BTreeMap<String, bool> {
-    let mut found = BTreeMap::new();
-    let mut work: Vec<&str> = task.spec.needs.iter().map(String::as_str).collect();
-    while let Some(id) = work.pop() {
-        let Some(needed) = places.get(id).map(|place| &tasks[*place]) else { continue };
-        // Any task can set its result by `airx result`, but only one that declares it promises to.
-        if found.insert(id.to_owned(), needed.spec.result.is_some()).is_none() {
-            work.extend(needed.spec.needs.iter().map(String::as_str));
-        }
-    }
-    found
 }

@@ -20,6 +20,9 @@ const MODES: [(&str, &str); 6] = [
 pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec, Option<Node>)> {
     // `claude: PROMPT` is the short form.
     if let (Value::Scalar { .. }, Some(text)) = (&node.value, node.text()) {
+        if text.trim().is_empty() {
+            reader.fault(node, "the prompt is empty".to_owned(), "write what Claude should do");
+        }
         let spec = ClaudeSpec { prompt: text.to_owned(), ..ClaudeSpec::default() };
         return Some((spec, Some(node.clone())));
     }
@@ -43,6 +46,11 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
             return None;
         }
     };
+    for key in ["model", "append_system_prompt"] {
+        if let Some(node) = fields.get(key) {
+            reader.literal(node, key);
+        }
+    }
     let spec = ClaudeSpec {
         prompt,
         literal,

@@ -10,6 +10,7 @@ mod schema;
 mod task;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -170,6 +171,7 @@ fn workspace(reader: &mut Reader<'_>, node: &Node) -> PathBuf {
     if text.is_empty() || text.contains('\0') {
         reader.fault(node, "the workspace is no directory".to_owned(), "name a directory, relative to this file");
     }
+    reader.literal(node, "workspace");
     let mut path = PathBuf::new();
     for part in reader.options.base.join(text).components() {
         match part {

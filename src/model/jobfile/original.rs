@@ -64,7 +64,11 @@ fn task(reader: &mut Reader<'_>, node: &Node) -> Option<Task> {
         reader.fault(node, "the task has no command".to_owned(), "add \"command\": \"PROGRAM\"");
         return None;
     };
-    let program = escape(&reader.text(command)?);
+    let program = reader.text(command)?;
+    if program.trim().is_empty() || program.contains('\0') {
+        reader.fault(command, "the command is empty".to_owned(), "name a program");
+    }
+    let program = escape(&program);
     let args = fields.get("args").and_then(|node| reader.list(node, "args")).unwrap_or_default();
     let args = args.iter().filter_map(|arg| reader.text(arg)).map(|arg| escape(&arg)).collect();
     let needs = fields.get("dependencies").and_then(|node| reader.list(node, "dependencies")).unwrap_or_default();

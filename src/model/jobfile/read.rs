@@ -49,8 +49,18 @@ impl<'a> Reader<'a> {
         Diagnostic { file: self.options.file.to_owned(), line, column, message, hint: hint.to_owned() }
     }
 
+    /// Whether so many faults are known that further ones would not be kept.
+    pub fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_FAULTS
+    }
+
     pub fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
-        if self.faults.len() < MAX_FAULTS {
+        if !self.is_full() {
+            // A parser may place the end of the text behind its last line.
+            let last = u32::try_from(self.lines.len()).unwrap_or(u32::MAX).max(1);
+            let end = self.lines.last().map_or(0, |line| line.chars().count());
+            let (line, column) =
+                if line <= last { (line, column) } else { (last, u32::try_from(end).unwrap_or(u32::MAX - 1) + 1) };
             let fault = self.diagnostic(line, column, message, hint);
             self.faults.push(fault);
         }
@@ -63,6 +73,14 @@ impl<'a> Reader<'a> {
     pub fn warn(&mut self, node: &Node, message: String, hint: &str) {
         let warning = self.diagnostic(node.line, node.column, message, hint);
         self.warnings.push(warning);
+    }
+
+    /// Tells that the expressions in this text, one that is no template, stay as they are.
+    pub fn literal(&mut self, node: &Node, what: &str) {
+        if node.text().is_some_and(|text| text.contains("{{")) {
+            let hint = "expressions work in run, command, args, prompt, accept and env";
+            self.warn(node, format!("`{{{{` means nothing in {what}: it is taken as it stands"), hint);
+        }
     }
 
     pub fn later(&mut self, node: &Node, what: &str) {
@@ -229,10 +247,12 @@ impl<'a> Reader<'a> {
         let before = text.get(..offset).unwrap_or(text);
         let columns = |line: &str| u32::try_from(line.chars().count()).unwrap_or(0);
         match style {
-            // The lines of a literal block are the file's lines without their indentation; its place is its first line's.
+            // The lines of a literal block are the file's lines without their indentation; its place is that of
+            // its first line that is not empty.
             Style::Literal => {
                 let number = before.matches('\n').count();
-                let line = node.line + u32::try_from(number).unwrap_or(0);
+                let empty = text.len() - text.trim_start_matches('\n').len();
+                let line = node.line + u32::try_from(number.saturating_sub(empty)).unwrap_or(0);
                 let source = self.lines.get(line as usize - 1).copied().unwrap_or_default();
                 let content = text.lines().nth(number).unwrap_or_default();
                 let indent = columns(source).saturating_sub(columns(content));

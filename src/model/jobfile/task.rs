@@ -114,9 +114,10 @@ fn needs(reader: &mut Reader<'_>, fields: &Fields<'_>, task: &mut Task) {
         Value::Scalar { .. } => vec![node],
         _ => reader.list(node, "needs").unwrap_or_default().iter().collect(),
     };
+    let mut seen = std::collections::HashSet::with_capacity(items.len());
     for item in items {
         let Some(need) = reader.text(item) else { continue };
-        if task.spec.needs.contains(&need) {
+        if !seen.insert(need.clone()) {
             reader.fault(item, format!("`{need}` stands twice in needs"), "keep one of them");
             continue;
         }

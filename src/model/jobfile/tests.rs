@@ -180,6 +180,93 @@ fn a_hundred_thousand_tasks_in_a_chain_are_read() {
     assert_eq!(good(&text).tasks.len(), 100_000);
 }
 
+/// Tasks in number; large enough that work for each task times each other task would take many minutes.
+const MANY: usize = 20_000;
+
+/// A job of many tasks, each written by `task` on a line of its own.
+fn many(task: impl Fn(usize) -> String) -> String {
+    let lines: String = (1..MANY).map(|n| format!("- {}\n", task(n))).collect();
+    format!("name: a\nparams: {{ p: 1 }}\ntasks:\n- {{ id: t0, run: x, result: text }}\n{lines}")
+}
+
+#[test]
+fn many_tasks_with_templates_are_read_in_reasonable_time() {
+    let started = std::time::Instant::now();
+    let read = |task: &dyn Fn(usize) -> String| assert_eq!(good(&many(task)).tasks.len(), MANY);
+    read(&|n| format!("{{ id: t{n}, run: 'echo {{{{ params.p }}}}' }}"));
+    // Each reads the one before it, the one before that, and the very first.
+    for back in [1, 2, usize::MAX] {
+        read(&|n| {
+            let (before, read) = (n - 1, n.saturating_sub(back));
+            format!("{{ id: t{n}, needs: [t{before}], result: text, run: 'echo {{{{ tasks.t{read}.result }}}}' }}")
+        });
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn many_needs_and_many_wrong_ones_are_read_in_reasonable_time() {
+    let started = std::time::Instant::now();
+    let all: Vec<String> = (0..MANY).map(|n| format!("t{n}")).collect();
+    let join = format!("{}- {{ id: join, needs: [{}], run: x }}\n", many(|n| format!("{{ id: t{n}, run: x }}")), all.join(", "));
+    assert_eq!(good(&join).tasks[MANY].needs.len(), MANY);
+    assert_eq!(faults(&many(|n| format!("{{ id: t{n}, needs: [u{n}], run: x }}"))).len(), 1_000);
+    assert_eq!(faults(&many(|n| format!("{{ id: t{n}, run: 'echo {{{{ tasks.u{n}.result }}}}' }}"))).len(), 1_000);
+    let line: Vec<String> = (0..MANY).map(|n| format!(r#"{{"id":"t{n}","command":"é","args":["a","b"]}}"#)).collect();
+    assert_eq!(good(&format!(r#"{{"name":"a","tasks":[{}]}}"#, line.join(","))).tasks.len(), MANY);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_far_result_may_be_used_and_one_of_an_unrelated_task_may_not() {
+    let chain = many(|n| format!("{{ id: t{n}, needs: [t{}], run: x, result: text }}", n - 1));
+    let last = MANY - 1;
+    let end =
+        |read: &str, need: &str| format!("{chain}- {{ id: end, needs: [{need}], run: 'echo {{{{ tasks.{read}.result }}}}' }}\n");
+    assert_eq!(good(&end("t0", &format!("t{last}"))).tasks.len(), MANY + 1);
+    assert!(faults(&end(&format!("t{last}"), "t2000"))[0].hint.contains("needs: ["));
+}
+
+#[test]
+fn places_in_one_line_of_json_are_exact() {
+    let fault = &faults(r#"{"name": "é", "tasks": [{"id": "a", "run": "x", "é": 1, "rum": "y"}]}"#);
+    let columns: Vec<u32> = fault.iter().map(|fault| fault.column).collect();
+    assert_eq!(columns, [10, 49, 57]);
+}
+
+#[test]
+fn no_place_lies_outside_of_the_file() {
+    for text in
+        ["name: a\ntasks:\n- id: x\n  run: |\n\n\n    echo one\n    echo {{ nope }}\n", "[\t\t", "[\r\r\r\r", "name: [a", "a: {"]
+    {
+        let count = text.lines().count() as u32;
+        for fault in faults(text) {
+            assert!((1..=count).contains(&fault.line), "{text:?}: {fault}");
+        }
+    }
+    let fault = &faults("name: a\ntasks:\n- id: x\n  run: |\n\n\n    echo one\n    echo {{ nope }}\n")[0];
+    assert_eq!((fault.line, fault.column), (8, 10), "empty lines at the beginning of a block count");
+}
+
+#[test]
+fn empty_commands_and_prompts_are_faults_in_every_form() {
+    assert!(seen("name: a\ntasks: [{ id: x, claude: '' }]\n").contains("the prompt is empty"));
+    assert!(seen(r#"{"job": {"name": "o"}, "tasks": [{"id": "a", "command": " "}]}"#).contains("the command is empty"));
+}
+
+#[test]
+fn a_result_in_the_jobs_environment_is_a_fault_with_the_way_out() {
+    let said = seen("name: a\nenv: { A: '{{ tasks.x.result }}' }\ntasks: [{ id: x, run: x, result: text }]\n");
+    assert!(said.contains("it can hold no result") && said.contains("`env` of the tasks"), "{said}");
+}
+
+#[test]
+fn expressions_where_nothing_is_replaced_are_told() {
+    let text = "name: a\nworkspace: '{{ params.x }}'\ntasks: [{ id: x, claude: { prompt: p, model: '{{ m }}' } }]\n";
+    let warnings = with(text, &[], parse).unwrap().warnings;
+    assert_eq!(warnings.iter().map(|warning| warning.line).collect::<Vec<_>>(), [2, 3], "{warnings:?}");
+}
+
 #[test]
 fn a_fault_in_a_block_points_into_it() {
     let fault = &faults("name: a\ntasks:\n  - id: a\n    run: |\n      echo one\n        echo {{ nope }}\n")[0];

@@ -42,6 +42,21 @@ pub fn check_shell(text: &str, scope: &Scope) -> Vec<Fault> {
     check(text, scope, Some(Lexer::default()))
 }
 
+/// The tasks that a template's expressions name, existing or not.
+pub fn named_tasks(text: &str) -> BTreeSet<&str> {
+    let expressions = split(text).into_iter().filter_map(|part| match part {
+        Part::Expression { source, .. } => Some(source),
+        _ => None,
+    });
+    expressions
+        .flat_map(paths)
+        .filter_map(|path| match path.parts.as_slice() {
+            ["tasks", id, ..] => Some(*id),
+            _ => None,
+        })
+        .collect()
+}
+
 fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for part in split(text) {
@@ -80,7 +95,7 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
             format!("names are params.NAME, tasks.ID.result and job.name; a literal `{{{{` is written {}", super::parts::LITERAL),
         ));
     }
-    let mut before = "";
+    let (mut before, mut negated_test) = ("", false);
     let mut from = 0;
     for path in paths(source) {
         let between = source[from..path.range.start].trim_end();
@@ -88,10 +103,12 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
         // After `|` stands a filter, after `is` a test, before `=` an argument's name.
         let after = source[path.range.end..].trim_start();
         let is_filter = between.ends_with('|') || between.ends_with('.');
-        let is_test = before == "is" || (before == "not" && between.is_empty());
+        let is_test = before == "is" || (negated_test && between.is_empty());
         let is_argument = after.starts_with('=') && !after.starts_with("==");
         let is_name = !is_filter && !is_test && !is_argument;
-        before = path.parts.first().copied().unwrap_or_default();
+        let word = path.parts.first().copied().unwrap_or_default();
+        negated_test = before == "is" && word == "not";
+        before = word;
         if is_name
             && !WORDS.contains(&before)
             && let Some(fault) = name(&path.parts, scope)

@@ -15,12 +15,15 @@ use std::collections::BTreeMap;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-pub use check::{Fault, Scope, check_shell, check_text};
+pub use check::{Fault, Scope, check_shell, check_text, named_tasks};
 use parts::{Part, split};
 use shell::{Lexer, Place};
 
 /// Longest value in the environment: Linux takes 128 KiB for name, `=`, value and NUL together (`MAX_ARG_STRLEN`).
 const MAX_VALUE: usize = 128 * 1024 - 64;
+
+/// What one expression may spend, in minijinja's units of work and memory; enough for results of many megabytes.
+const FUEL: u64 = 1_000_000;
 
 /// What expressions can see.
 #[derive(Debug, Clone, Default)]
@@ -116,7 +119,14 @@ fn unclosed() -> RenderError {
 }
 
 fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
-    let wrong = |error: minijinja::Error| RenderError { message: format!("`{{{{ {source} }}}}`: {error}") };
+    let wrong = |error: minijinja::Error| RenderError {
+        message: match error.kind() {
+            minijinja::ErrorKind::OutOfFuel => {
+                format!("`{{{{ {source} }}}}` takes more work or memory than an expression may; let a command do it")
+            }
+            _ => format!("`{{{{ {source} }}}}`: {error}"),
+        },
+    };
     let environment = environment();
     let rewritten = parts::with_brackets(source);
     let expression = environment.compile_expression(&rewritten).map_err(wrong)?;
@@ -144,6 +154,8 @@ fn environment<'a>() -> Environment<'a> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // A template is a name or two; what takes longer is a mistake, or mischief.
     environment.set_recursion_limit(50);
+    // Fuel also pays for memory: a filter such as `indent(3000000000)` must not end the manager.
+    environment.set_fuel(Some(FUEL));
     environment
 }
 

@@ -120,6 +120,40 @@ fn a_value_that_the_environment_cannot_carry_is_refused() {
 }
 
 #[test]
+fn an_expression_that_would_take_all_memory_is_an_error() {
+    for text in [
+        "{{ params.x | indent(3000000000) }}",
+        "{{ [1] | batch(3000000000, 0) }}",
+        "{{ [1] | slice(300000000) }}",
+        "{{ '%3000000000d' | format(1) }}",
+        "{{ ('x' * 900000) | replace('x', 'x' * 900000) }}",
+    ] {
+        let error = render_text(text, &context("v")).unwrap_err();
+        assert!(error.message.contains("more work or memory"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn large_results_are_no_fault() {
+    let lines: Vec<String> = (0..50_000).map(|n| format!("src/some/file_{n}.rs")).collect();
+    let long = "x".repeat(8 << 20);
+    let mut context = context(&long);
+    context.results.insert("list".to_owned(), serde_json::json!(lines));
+    assert_eq!(render_text("{{ params.x }}", &context).unwrap().len(), long.len());
+    assert_eq!(render_text("{{ tasks.list.result | length }}", &context).unwrap(), "50000");
+    assert_eq!(render_text("{{ tasks.list.result }}", &context).unwrap(), lines.join("\n"));
+    assert_eq!(render_text("{{ tasks.list.result | join(',') }}", &context).unwrap(), lines.join(","));
+}
+
+#[test]
+fn a_name_after_not_is_checked_and_a_test_after_is_not_is_none() {
+    assert!(!check_text("{{ not nope }}", &Scope::default()).is_empty());
+    let scope = Scope { params: ["x".to_owned()].into(), ..Scope::default() };
+    assert_eq!(check_text("{{ params.x is not defined }} {{ not params.x }} {{ params.x is odd }}", &scope), []);
+    assert!(!check_text("{{ params.x is not odd and nope }}", &scope).is_empty());
+}
+
+#[test]
 fn each_wrong_name_is_told_with_its_remedy() {
     let scope = Scope {
         params: ["crate".to_owned()].into(),

@@ -9,7 +9,7 @@ pub(super) struct NotJson;
 pub(super) fn parse(text: &str) -> Result<Parsed, NotJson> {
     // serde_json decides what is valid; what follows only finds the places.
     serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| NotJson)?;
-    let mut reader = Reader { text, at: 0, line: 1, line_start: 0 };
+    let mut reader = Reader { text, at: 0, line: 1, column: 1, counted: 0 };
     let root = reader.value(0)?;
     Ok(Parsed { root: Some(root), faults: Vec::new() })
 }
@@ -18,7 +18,9 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     line: u32,
-    line_start: usize,
+    /// The column of the byte `counted`: counting goes on from there, since a whole file may be one line.
+    column: u32,
+    counted: usize,
 }
 
 impl Reader<'_> {
@@ -107,14 +109,16 @@ impl Reader<'_> {
             self.at += 1;
             if byte == b'\n' {
                 self.line += 1;
-                self.line_start = self.at;
+                (self.column, self.counted) = (1, self.at);
             }
         }
     }
 
-    fn column(&self) -> u32 {
-        let before = self.text.get(self.line_start..self.at).unwrap_or_default();
-        u32::try_from(before.chars().count()).unwrap_or(u32::MAX - 1) + 1
+    fn column(&mut self) -> u32 {
+        let before = self.text.get(self.counted..self.at).unwrap_or_default();
+        self.column = self.column.saturating_add(u32::try_from(before.chars().count()).unwrap_or(u32::MAX));
+        self.counted = self.at;
+        self.column
     }
 
     fn peek(&self) -> Option<u8> {
