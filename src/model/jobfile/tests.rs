@@ -5,7 +5,11 @@ use crate::model::diagnostic::render;
 use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, SecretRef};
 
 fn read(path: &Path) -> Result<String, String> {
-    if path.ends_with("prompt.md") { Ok("literal {{ prompt }}".to_owned()) } else { Err(format!("{} is not there", path.display())) }
+    if path.ends_with("prompt.md") {
+        Ok("literal {{ prompt }}".to_owned())
+    } else {
+        Err(format!("{} is not there", path.display()))
+    }
 }
 
 fn with<T>(text: &str, params: &[(&str, &str)], then: impl Fn(&str, &ParseOptions<'_>) -> T) -> T {
@@ -152,7 +156,9 @@ tasks:
 
 #[test]
 fn a_circle_is_printed() {
-    let said = seen("name: a\ntasks:\n  - { id: a, needs: [c], run: x }\n  - { id: b, needs: [a], run: x }\n  - { id: c, needs: [b], run: x }\n  - { id: s, needs: [s], run: x }\n");
+    let said = seen(
+        "name: a\ntasks:\n  - { id: a, needs: [c], run: x }\n  - { id: b, needs: [a], run: x }\n  - { id: c, needs: [b], run: x }\n  - { id: s, needs: [s], run: x }\n",
+    );
     assert!(said.contains("a -> c -> b -> a") && said.contains("s -> s"), "{said}");
 }
 
