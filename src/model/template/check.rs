@@ -74,8 +74,9 @@ fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
             Part::Expression { source, offset } => {
                 faults.extend(expression(source, scope).map(|(message, hint)| Fault { offset, message, hint }));
                 if let Some(lexer) = &mut lexer {
-                    if let Place::Refuse { why, hint } = lexer.place() {
-                        faults.push(Fault { offset, message: format!("`{{{{ {source} }}}}` {why}"), hint: hint.to_owned() });
+                    if let Place::Refuse(doubt) = lexer.place() {
+                        let message = format!("`{{{{ {source} }}}}` {}", doubt.why);
+                        faults.push(Fault { offset, message, hint: doubt.hint.to_owned() });
                     }
                     lexer.value();
                 }

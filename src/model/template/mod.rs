@@ -6,6 +6,8 @@
 
 mod check;
 mod parts;
+#[cfg(test)]
+mod scripts;
 mod shell;
 #[cfg(test)]
 mod tests;
@@ -89,7 +91,7 @@ pub fn render_shell(text: &str, context: &Context, first: usize) -> Result<Rende
                 let reference = match lexer.place() {
                     Place::Quote => format!("\"${{{name}}}\""),
                     Place::Bare => format!("${{{name}}}"),
-                    Place::Refuse { why, .. } => return Err(RenderError { message: format!("`{{{{ {source} }}}}` {why}") }),
+                    Place::Refuse(doubt) => return Err(RenderError { message: format!("`{{{{ {source} }}}}` {}", doubt.why) }),
                 };
                 lexer.value();
                 if value.contains('\0') || value.len() > MAX_VALUE {
