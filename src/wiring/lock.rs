@@ -4,8 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+
+/// Longest wait for the lock of a dead manager.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// The lock of a home, held until dropped (or the process ends, however that happens).
 pub struct HomeLock {
@@ -35,13 +39,21 @@ impl HomeLock {
     /// Takes the lock and writes this process's id into it.
     ///
     /// # Errors
-    /// [`LockError`]; never waits.
+    /// [`LockError`]; waits only for the lock of a manager that is dead, at most five seconds.
     pub fn take(path: &Path) -> Result<HomeLock, LockError> {
         let unusable = |cause: std::io::Error| LockError::Unusable { path: path.display().to_string(), cause };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(unusable)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(LockError::Held { pid: holder(&mut file) });
+        let deadline = Instant::now() + LET_GO;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let pid = holder(&mut file);
+            // A manager that was killed in the middle of starting a runner: the runner lets go of the lock when it is
+            // executed, a moment later.
+            let is_dead = pid.is_some_and(|pid| airx::os::proc::process(pid).is_none_or(|found| found.is_zombie()));
+            if !is_dead || Instant::now() > deadline {
+                return Err(LockError::Held { pid });
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         file.set_len(0).map_err(unusable)?;
         file.seek(SeekFrom::Start(0)).map_err(unusable)?;

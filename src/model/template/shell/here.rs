@@ -111,7 +111,7 @@ impl Body {
     /// A doubt: an expansion that is more than a name, or than a command without quotes. Shells do not agree whether
     /// such a one can hold the line that ends the body.
     pub fn take(&mut self, c: char) -> Result<bool, Doubt> {
-        if c == '\n' && !(self.escaped && !self.here.quoted) {
+        if c == '\n' && (self.here.quoted || !self.escaped) {
             if self.closing.is_some() {
                 return Err(super::IN_HERE);
             }
