@@ -122,6 +122,43 @@ fn a_command_is_queued_without_a_file_and_its_words_are_literal() {
 }
 
 #[test]
+fn ctrl_c_on_a_pipe_cancels_the_job_and_exits_130() {
+    let mut home = TestHome::new();
+    home.start();
+    let path = home.job_file(
+        "job.yaml",
+        "name: long\ntasks:\n  - { id: a, run: 'touch begun; sleep 300' }\n  - { id: b, needs: [a], run: echo b }\n",
+    );
+    let child = home.command(["run", path.to_str().unwrap()]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    home.until("the task runs", || home.work().join("begun").exists());
+    home::signal(child.id(), rustix::process::Signal::INT);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(home.until_over("long"), "cancelled");
+    assert_eq!(home.strays(), Vec::<u32>::new());
+}
+
+#[test]
+fn run_goes_on_over_a_restart_of_the_manager() {
+    let mut home = TestHome::new();
+    home.start();
+    let path = home
+        .job_file("job.yaml", "name: over\ntasks:\n  - { id: a, run: 'touch begun; while [ ! -e go ]; do sleep 0.05; done' }\n");
+    let child = home
+        .command(["run", path.to_str().unwrap()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    home.until("the task runs", || home.work().join("begun").exists());
+    home.kill_manager();
+    home.start();
+    std::fs::write(home.work().join("go"), "").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("the manager is back"), "{}", text(&output));
+}
+
+#[test]
 fn the_originals_json_is_accepted_unchanged() {
     let mut home = TestHome::new();
     home.start();

@@ -69,6 +69,14 @@ impl SqliteStore {
         &self.identity
     }
 
+    /// Bounds the database's size, in pages of 4 KiB; at the bound a commit fails as on a full disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the bound cannot be set.
+    pub fn limit_pages(&mut self, pages: u32) -> Result<(), StoreError> {
+        self.connection.pragma_update(None, "max_page_count", pages).map_err(during("bounding the database"))
+    }
+
     /// The connection, for checks.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection

@@ -1,0 +1,157 @@
+//! The database over versions and days: released schemas open, backups are made and kept in number.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test says so by a panic")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use airx::manager::ports::{Reader, Store, StoreErrorKind};
+use airx::model::change::{AttemptFacts, Change, Event, TaskResult};
+use airx::model::ids::{AttemptId, JobId, JobName, TaskIdx};
+use airx::model::jobfile::{ParseOptions, parse};
+use airx::model::message::{Answer, Query};
+use airx::model::state::{FailCause, JobState, Outcome, TaskState};
+use airx::model::time::Utc;
+use airx::store::{SqliteStore, StoreReader, backup, verify};
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1.db")
+}
+
+/// A small history: a task that completed with a result, one that failed and is held for its retry.
+fn history() -> Vec<Event> {
+    let none = BTreeMap::new();
+    let options = ParseOptions {
+        file: "job.yaml",
+        base: Path::new("/work"),
+        params: &[],
+        environment: &none,
+        pools: None,
+        claude_passed: &none,
+        read_file: &|_| Err(String::new()),
+    };
+    let text = "name: kept\ntasks:\n  - { id: a, run: echo a, result: text }\n  - { id: b, needs: [a], command: b, retry: 3 }\n";
+    let submission = parse(text, &options).unwrap().submission;
+    let job = JobId(1);
+    let name = JobName { name: "kept".to_owned(), number: 1 };
+    let mut changes =
+        vec![Change::JobSubmitted { job, name, spec: Arc::new(submission.job), key: Some("0123456789abcdef".to_owned()) }];
+    for (task, spec) in (0..).map(TaskIdx).zip(submission.tasks) {
+        let state = if task.0 == 0 { TaskState::Queued } else { TaskState::Pending };
+        changes.push(Change::TaskAdded { job, task, spec: Arc::new(spec), origin: None, state });
+    }
+    let attempt = |task| AttemptId { job, task: TaskIdx(task), number: 1 };
+    let opened = |task| Change::AttemptOpened { attempt: attempt(task), pool: "local".to_owned(), session: None };
+    let closed = |task, outcome, state| Change::AttemptClosed {
+        attempt: attempt(task),
+        outcome,
+        facts: Box::new(AttemptFacts { elapsed_ms: 12, ..AttemptFacts::default() }),
+        state,
+    };
+    changes.extend([
+        opened(0),
+        Change::JobMoved { job, state: JobState::Working },
+        Change::AttemptStarted { attempt: attempt(0) },
+        Change::ResultSet { attempt: attempt(0), result: TaskResult::Inline(Arc::new("a".into())) },
+        closed(0, Outcome::Succeeded, TaskState::Completed),
+        Change::TaskMoved { job, task: TaskIdx(1), state: TaskState::Queued },
+        opened(1),
+        Change::AttemptStarted { attempt: attempt(1) },
+        closed(
+            1,
+            Outcome::Failed { cause: FailCause::Exit(3) },
+            TaskState::Held { hold: airx::model::state::Hold::Retry { at: Utc(1_700_000_010_000), delay_ms: 10_000 } },
+        ),
+        Change::JobMoved { job, state: JobState::Waiting },
+    ]);
+    changes.into_iter().map(|change| Event { at: Utc(1_700_000_000_000), change }).collect()
+}
+
+/// AIRX_WRITE_FIXTURE=1 writes the fixture anew, which only a schema that was never released may need.
+#[test]
+fn a_database_of_the_first_schema_opens_and_says_what_it_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("airx.db");
+    if std::env::var_os("AIRX_WRITE_FIXTURE").is_some() {
+        let _ = std::fs::remove_file(fixture());
+        SqliteStore::open(&fixture(), [5; 36]).unwrap().commit(&history()).unwrap();
+    }
+    std::fs::copy(fixture(), &copy).unwrap();
+    let mut store = SqliteStore::open(&copy, [0; 36]).unwrap();
+    assert_eq!(store.identity().home, "05050505", "a home keeps its identity");
+    let loaded = store.load().unwrap();
+    assert_eq!(loaded.jobs.len(), 1);
+    assert_eq!(loaded.jobs[0].tasks[1].spent_retry, 1);
+    assert_eq!(verify::replay(&copy), Vec::<String>::new());
+    let reader = StoreReader::new(directory.path(), &copy);
+    let Answer::Status(status) = reader.query(&Query::Status).unwrap().body else { panic!("no status") };
+    assert_eq!(status.tasks.total(), 2);
+}
+
+#[test]
+fn a_database_of_a_newer_airx_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    drop(SqliteStore::open(&path, [1; 36]).unwrap());
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let Err(error) = SqliteStore::open(&path, [1; 36]) else { panic!("it was opened") };
+    assert!(error.cause.contains("newer airx"), "{error}");
+    assert!(error.hint.contains("--home"), "{error}");
+}
+
+#[test]
+fn a_batch_is_written_whole_or_not_at_all_also_when_the_disk_is_full() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    let mut store = SqliteStore::open(&path, [1; 36]).unwrap();
+    store.limit_pages(16).unwrap();
+    let mut failed = None;
+    for number in 1..200 {
+        let mut batch = history();
+        for event in &mut batch {
+            renumber(&mut event.change, number);
+        }
+        if let Err(error) = store.commit(&batch) {
+            failed = Some((number, error));
+            break;
+        }
+    }
+    let (number, error) = failed.expect("sixteen pages are not enough");
+    assert_eq!(error.kind, StoreErrorKind::Full, "{error}");
+    assert_eq!(store.load().unwrap().last_job, number - 1);
+    assert_eq!(verify::replay(&path), Vec::<String>::new());
+}
+
+fn renumber(change: &mut Change, number: u32) {
+    let id = JobId(number);
+    match change {
+        Change::JobSubmitted { job, name, key, .. } => {
+            *job = id;
+            name.number = number;
+            *key = None;
+        }
+        Change::TaskAdded { job, .. } | Change::TaskMoved { job, .. } | Change::JobMoved { job, .. } => *job = id,
+        Change::AttemptOpened { attempt, .. }
+        | Change::AttemptStarted { attempt }
+        | Change::AttemptClosed { attempt, .. }
+        | Change::ResultSet { attempt, .. } => attempt.job = id,
+        _ => {}
+    }
+}
+
+#[test]
+fn one_backup_a_day_is_made_and_seven_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    let backups = directory.path().join("backup");
+    SqliteStore::open(&path, [1; 36]).unwrap().commit(&history()).unwrap();
+    for day in 1..=9 {
+        assert!(backup(&path, &backups, &format!("2026010{day}")).unwrap());
+        assert!(!backup(&path, &backups, &format!("2026010{day}")).unwrap(), "once a day");
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!((names.len(), names[0].as_str()), (7, "airx-20260103.db"));
+    assert_eq!(verify::replay(&backups.join("airx-20260109.db")), Vec::<String>::new());
+}
