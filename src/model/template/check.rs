@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use minijinja::{Environment, ErrorKind};
+
 use crate::model::diagnostic::nearest;
 
 use super::parts::{Part, paths, split, with_brackets};
@@ -87,12 +89,17 @@ fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
 }
 
 fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
+    if source.len() > super::MAX_EXPRESSION {
+        return Some((
+            format!("the expression has more than {} bytes", super::MAX_EXPRESSION),
+            "compute it in a task, and use that task's result".to_owned(),
+        ));
+    }
     let rewritten = with_brackets(source);
     let environment = super::environment();
     if let Err(error) = environment.compile_expression(&rewritten) {
-        let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         return Some((
-            format!("`{{{{ {source} }}}}` is no expression: {why}"),
+            format!("`{{{{ {source} }}}}` is no expression: {}", super::reason(&error)),
             format!("names are params.NAME, tasks.ID.result and job.name; a literal `{{{{` is written {}", super::parts::LITERAL),
         ));
     }
@@ -100,24 +107,49 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
     let mut from = 0;
     for path in paths(source) {
         let between = source[from..path.range.start].trim_end();
-        from = path.range.end;
-        // After `|` stands a filter, after `is` a test, before `=` an argument's name.
         let after = source[path.range.end..].trim_start();
-        let is_filter = between.ends_with('|') || between.ends_with('.');
+        from = path.range.end;
         let is_test = before == "is" || (negated_test && between.is_empty());
         let is_argument = after.starts_with('=') && !after.starts_with("==");
-        let is_name = !is_filter && !is_test && !is_argument;
         let word = path.parts.first().copied().unwrap_or_default();
         negated_test = before == "is" && word == "not";
         before = word;
-        if is_name
-            && !WORDS.contains(&before)
-            && let Some(fault) = name(&path.parts, scope)
-        {
-            return Some(fault);
+        let fault = match () {
+            () if between.ends_with('|') => unknown(&environment, before, ErrorKind::UnknownFilter),
+            () if WORDS.contains(&before) || is_argument || between.ends_with('.') => None,
+            () if is_test => unknown(&environment, before, ErrorKind::UnknownTest),
+            () if path.parts.len() > 1 && after.starts_with('(') => Some((
+                format!("`{}` is called, but values have no methods", path.parts.join(".")),
+                "use a filter: {{ params.x | upper }}".to_owned(),
+            )),
+            () => name(&path.parts, scope),
+        };
+        if fault.is_some() {
+            return fault;
         }
     }
     None
+}
+
+/// Tells a filter or test that there is not, by trying it on a number: there is no other way to ask.
+fn unknown(environment: &Environment<'_>, name: &str, kind: ErrorKind) -> Option<(String, String)> {
+    let (what, probe) = match kind {
+        ErrorKind::UnknownFilter => ("filter", format!("0 | {name}")),
+        _ => ("test", format!("0 is {name}")),
+    };
+    let error = environment.compile_expression(&probe).and_then(|expression| expression.eval(())).err()?;
+    if error.kind() != kind {
+        return None;
+    }
+    let hint = match nearest(
+        name,
+        ["default", "first", "int", "join", "last", "length", "lines", "lower", "replace", "trim", "upper"],
+    ) {
+        Some(near) if what == "filter" => format!("did you mean `{near}`?"),
+        _ => "the filters and tests are minijinja's: default, first, int, join, last, length, lines, replace, trim, upper, …"
+            .to_owned(),
+    };
+    Some((format!("there is no {what} `{name}`"), hint))
 }
 
 fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {

@@ -24,8 +24,13 @@ use shell::{Lexer, Place};
 /// Longest value in the environment: Linux takes 128 KiB for name, `=`, value and NUL together (`MAX_ARG_STRLEN`).
 const MAX_VALUE: usize = 128 * 1024 - 64;
 
-/// What one expression may spend, in minijinja's units of work and memory; enough for results of many megabytes.
+/// Longest expression, in bytes: what is parsed recursively must not exhaust the stack.
+const MAX_EXPRESSION: usize = 500;
+/// Most that evaluating one expression may cost: instructions, and 64 bytes of data each.
 const FUEL: u64 = 1_000_000;
+
+/// Longest value as JSON, in bytes.
+const MAX_RENDERED: usize = 16 << 20;
 
 /// What expressions can see.
 #[derive(Debug, Clone, Default)]
@@ -126,9 +131,12 @@ fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
             minijinja::ErrorKind::OutOfFuel => {
                 format!("`{{{{ {source} }}}}` takes more work or memory than an expression may; let a command do it")
             }
-            _ => format!("`{{{{ {source} }}}}`: {error}"),
+            _ => format!("`{{{{ {source} }}}}`: {}", reason(&error)),
         },
     };
+    if source.len() > MAX_EXPRESSION {
+        return Err(RenderError { message: format!("an expression has more than {MAX_EXPRESSION} bytes") });
+    }
     let environment = environment();
     let rewritten = parts::with_brackets(source);
     let expression = environment.compile_expression(&rewritten).map_err(wrong)?;
@@ -136,7 +144,35 @@ fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
     if value.is_undefined() {
         return Err(RenderError { message: format!("`{{{{ {source} }}}}` is not defined") });
     }
-    Ok(text_of(&serde_json::to_value(&value).unwrap_or_default()))
+    // Values may be lazy, so their size shows only when they are written.
+    let mut json = Bounded(Vec::new());
+    let is_written = serde_json::to_writer(&mut json, &value).is_ok();
+    let value = serde_json::from_slice(&json.0).ok().filter(|_| is_written);
+    value.map(|value| text_of(&value)).ok_or_else(|| RenderError {
+        message: format!("the value of `{{{{ {source} }}}}` is longer than {} MiB, or cannot be written", MAX_RENDERED >> 20),
+    })
+}
+
+/// Takes up to [`MAX_RENDERED`] bytes.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_RENDERED {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What an error says, without its place in an expression of one line.
+fn reason(error: &minijinja::Error) -> String {
+    error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)
 }
 
 /// All names, as minijinja's values.

@@ -212,14 +212,38 @@ fn each_wrong_name_is_told_with_its_remedy() {
         ("{{ params.crate + }}", "names are"),
         ("{{ {{ }}", "names are"),
         ("{{ params.crate", "close it"),
+        ("{{ params.crate | uper }}", "`upper`"),
+        ("{{ params.crate | zzzz }}", "minijinja's"),
+        ("{{ params.crate is nope }}", "minijinja's"),
+        ("{{ params.crate.upper() }}", "| upper"),
     ] {
         let faults = check_text(text, &scope);
         assert!(faults.iter().any(|fault| fault.hint.contains(part)), "{text}: {faults:?}");
     }
     assert_eq!(
-        check_text("{{ params.crate | default('x', true) }} {{ tasks.make.result[0] }} {{ 'item' }} {{ 1 is odd }}", &scope),
+        check_text(
+            "{{ params.crate | default('x', true) | replace('a', 'b') }} {{ tasks.make.result[0] }} {{ 'item' }} {{ 1 is not odd }} \
+             {{ 3 is divisibleby(3) }} {{ tasks.make.result | sort(reverse=true) | join(',') }}",
+            &scope
+        ),
         []
     );
+}
+
+#[test]
+fn an_expression_cannot_exhaust_stack_or_memory() {
+    for part in ["-", "not ", "1+", "(", "[", "1 if 1 else "] {
+        let most = format!("{{{{ {}1 }}}}", part.repeat((MAX_EXPRESSION - 1) / part.len()));
+        let _ = (check_text(&most, &Scope::default()), render_text(&most, &Context::default()));
+        let more = format!("{{{{ {}1 }}}}", part.repeat(100_000));
+        assert!(check_text(&more, &Scope::default())[0].message.contains("more than 500 bytes"));
+        assert!(render_text(&more, &Context::default()).is_err());
+    }
+    assert!(
+        render_text("{{ ('x' * 60000 ~ 'x' * 60000) | list | map('upper') | join('y') | list | length * 1 }}", &context("v"))
+            .is_ok()
+    );
+    assert!(render_text("{{ [[0] * 9000] * 9000 }}", &context("v")).is_err());
 }
 
 proptest! {
