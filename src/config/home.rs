@@ -133,18 +133,34 @@ impl Home {
 
 /// `f_type` of network file systems, from statfs(2).
 fn is_network(path: &Path) -> bool {
-    const NETWORK: [u64; 9] = [
+    const NETWORK: [u64; 8] = [
         0x6969,      // NFS
         0x517b,      // SMB
         0xff53_4d42, // CIFS
         0xfe53_4d42, // SMB2
-        0x6573_5546, // FUSE: sshfs and its like
         0x0102_1997, // 9P
         0x5346_414f, // AFS
         0x00c3_6400, // Ceph
         0x7461_636f, // OCFS2
     ];
-    rustix::fs::statfs(path).is_ok_and(|found| NETWORK.contains(&((found.f_type as u64) & 0xffff_ffff)))
+    const FUSE: u64 = 0x6573_5546;
+    match rustix::fs::statfs(path).map(|found| (found.f_type as u64) & 0xffff_ffff) {
+        Ok(FUSE) => is_network_fuse(path),
+        Ok(kind) => NETWORK.contains(&kind),
+        Err(_) => false,
+    }
+}
+
+/// FUSE carries local file systems too (encrypted ones, say): the mount's own type tells.
+fn is_network_fuse(path: &Path) -> bool {
+    const NETWORK: [&str; 8] = ["sshfs", "rclone", "s3fs", "gcsfuse", "glusterfs", "ceph", "davfs", "curlftpfs"];
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let fields = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let around = fields.filter(|(at, _)| path.starts_with(at)).max_by_key(|(at, _)| at.len());
+    around.is_none_or(|(_, kind)| NETWORK.iter().any(|name| kind.contains(name)))
 }
 
 fn data_directory(env: &BTreeMap<String, String>) -> Option<PathBuf> {

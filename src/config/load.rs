@@ -19,14 +19,18 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is wrong.
     pub faults: Vec<Diagnostic>,
+    /// What a later version will know; nothing is wrong with it.
+    pub notes: Vec<Diagnostic>,
 }
 
 /// Reads the configuration. No file is no fault: then the defaults hold.
 pub fn load(path: &Path) -> Loaded {
-    let mut reader = Reader { file: path.display().to_string(), faults: Vec::new() };
+    let mut reader = Reader { file: path.display().to_string(), faults: Vec::new(), notes: Vec::new() };
     let mut settings = Settings::default();
     let text = match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Loaded { settings, faults: Vec::new() },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Loaded { settings, faults: Vec::new(), notes: Vec::new() };
+        }
         Ok(data) if data.len() > MAX_FILE => Err(format!("the configuration has {} bytes, more than 1 MiB", data.len())),
         _ => std::fs::read_to_string(path).map_err(|error| format!("the configuration cannot be read: {error}")),
     };
@@ -35,12 +39,13 @@ pub fn load(path: &Path) -> Loaded {
         Err(why) => reader.fault_at(1, 1, why, "`airx init` writes a new one where none is"),
     }
     reader.faults.sort_by_key(|fault| (fault.line, fault.column));
-    Loaded { settings, faults: reader.faults }
+    Loaded { settings, faults: reader.faults, notes: reader.notes }
 }
 
 struct Reader {
     file: String,
     faults: Vec<Diagnostic>,
+    notes: Vec<Diagnostic>,
 }
 
 impl Reader {
@@ -94,7 +99,8 @@ impl Reader {
                     "slots" => pool.slots = self.whole(value, 10_000).unwrap_or(pool.slots),
                     "memory" => pool.resources.memory = self.parsed(value, parse_size),
                     "cpus" => {
-                        pool.resources.cpus = value.plain().and_then(|text| text.parse().ok()).filter(|cpus| *cpus > 0.0);
+                        pool.resources.cpus =
+                            value.plain().and_then(|text| text.parse().ok()).filter(|cpus: &f64| cpus.is_finite() && *cpus > 0.0);
                         if pool.resources.cpus.is_none() {
                             self.fault(value, "cpus is no number above 0".to_owned(), "write a number of cores, such as 0.5");
                         }
@@ -175,7 +181,9 @@ impl Reader {
                     found.push((name, value));
                 }
             } else if later.contains(&text) {
-                self.fault(key, format!("`{text}` is known, but not in this version"), "leave it out for now; the rest holds");
+                let message = format!("`{text}` is known, but not in this version");
+                let hint = "it changes nothing yet".to_owned();
+                self.notes.push(Diagnostic { file: self.file.clone(), line: key.line, column: key.column, message, hint });
             } else {
                 let hint = match nearest(text, known.iter().chain(later).copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -231,18 +239,22 @@ mod tests {
 
     #[test]
     fn no_file_and_an_empty_one_mean_the_defaults() {
-        assert_eq!(load(Path::new("/nowhere/config.yaml")), Loaded { settings: Settings::default(), faults: Vec::new() });
+        assert_eq!(
+            load(Path::new("/nowhere/config.yaml")),
+            Loaded { settings: Settings::default(), faults: Vec::new(), notes: Vec::new() }
+        );
         assert_eq!(loaded("# nothing\n").settings, Settings::default());
     }
 
     #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
-        let Loaded { settings, faults } = loaded(
+        let Loaded { settings, faults, notes } = loaded(
             "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6]);
+        assert_eq!(notes[0].line, 7, "the theme belongs to a later version");
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);
         assert!(!settings.pools.contains_key("box"));

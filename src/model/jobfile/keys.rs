@@ -21,7 +21,7 @@ pub(super) const JOB: Keys = Keys {
         "defaults",
         "tasks",
     ],
-    later: &["budget", "priority", "schedule", "finally", "repeat"],
+    later: &["budget", "priority", "schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {

@@ -115,7 +115,15 @@ pub(super) fn parse(text: &str) -> Parsed {
             }
             Err(error) => {
                 let marker = error.marker();
-                builder.fault(marker.line(), marker.col() + 1, error.info().to_owned(), "this is no YAML from here on");
+                let has_tab = |line: &str| line.trim_start_matches(' ').starts_with('\t');
+                // The parser notices a tab a line late at times.
+                let near = text.lines().skip(marker.line().saturating_sub(2)).take(2).any(has_tab);
+                let hint = if near {
+                    "a tab stands where blanks belong: YAML is indented by blanks"
+                } else {
+                    "this is no YAML from here on"
+                };
+                builder.fault(marker.line(), marker.col() + 1, error.info().to_owned(), hint);
                 builder.root = None;
                 break;
             }
