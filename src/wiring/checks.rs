@@ -57,11 +57,16 @@ fn disk(context: &Context) -> Check {
 /// Whether what a dead runner left is found for certain.
 fn sweep() -> Check {
     match airx::os::cgroup::Cgroup::make("doctor", &airx::model::spec::Resources::default()) {
-        Ok(_) => Check::ok("sweep", "certain: cgroups can be made here"),
+        Ok(_) => Check::ok(
+            "sweep",
+            "certain for runners that the present manager started and for tasks with resources (cgroup v2), best effort for others",
+        ),
         Err(why) => Check::warn(
             "sweep",
-            format!("best effort, by descent and environment: no writable cgroup v2 ({why})"),
-            "run airx where a cgroup v2 is delegated (a systemd user service with Delegate=yes) to make it certain",
+            format!(
+                "certain for runners that the present manager started, best effort for those it took over: no cgroup v2 ({why})"
+            ),
+            "run airx where a cgroup v2 is delegated (a systemd user service with Delegate=yes)",
         ),
     }
 }
