@@ -144,7 +144,8 @@ impl<S: Store> Turn<S> {
         match self.store.load() {
             Ok(mut loaded) => {
                 self.set_aside = std::mem::take(&mut loaded.quarantined);
-                self.core = Core::load(self.limits.clone(), self.seed, loaded, now);
+                let old = std::mem::replace(&mut self.core, Core::load(self.limits.clone(), self.seed, loaded, now));
+                self.core.inherit(&old);
                 self.core.handle(Input::Reconcile, now);
                 self.failing = None;
                 Ok(())

@@ -208,6 +208,17 @@ impl Core {
         core
     }
 
+    /// Takes over from the core that this one replaces within the same manager what is still under way at the backends:
+    /// answers to inspections that the old one asked for may be older than launches that it asked for after them.
+    pub fn inherit(&mut self, old: &Core) {
+        for (attempt, live) in &mut self.live {
+            if let Some(before) = old.live.get(attempt) {
+                live.inspected = before.inspected;
+                live.stale = before.inspected;
+            }
+        }
+    }
+
     /// Brings a stored job into memory; one that is there already is left alone.
     pub fn insert(&mut self, stored: StoredJob, now: Now) {
         if self.jobs.contains_key(&stored.id) {
