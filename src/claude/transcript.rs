@@ -4,7 +4,6 @@
 //! bounded whatever the file holds: a line over 8 MiB is passed over too, unless it is a result, which is then read as a
 //! stream.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use memchr::memchr;
 use super::collect::{Collector, Kind};
 use super::json::BoundedTokens;
 use crate::model::report::ClaudeReport;
+use crate::os::open_regular;
 
 /// Longest line held in memory.
 pub const MAX_LINE: usize = 8 << 20;
@@ -23,8 +23,9 @@ const BUFFER: usize = 256 * 1024;
 /// Reads the transcript to its end. A file that cannot be opened is an empty transcript; one that cannot be read to its end
 /// has no final result.
 pub fn read(path: &Path) -> ClaudeReport {
-    match File::open(path) {
-        Ok(file) => read_from(file, || File::open(path).ok()),
+    // The file is the task's own: a fifo in its place must not make us wait.
+    match open_regular(path) {
+        Ok(file) => read_from(file, || open_regular(path).ok()),
         Err(_) => ClaudeReport::default(),
     }
 }

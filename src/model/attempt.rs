@@ -250,5 +250,7 @@ pub struct Progress {
 
 /// Largest outbox file, in bytes: a definition or a result.
 pub const MAX_OUTBOX_BYTES: u64 = 1 << 20;
+/// Most bytes of all files of one attempt's outbox together: the manager holds them at once when the attempt is over.
+pub const MAX_OUTBOX_TOTAL: u64 = 32 << 20;
 /// Largest result kept in the row; a larger one becomes a file named by its hash.
 pub const MAX_INLINE_RESULT: usize = 256 * 1024;

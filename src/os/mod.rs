@@ -43,7 +43,25 @@ pub fn try_lock(file: impl AsFd) -> io::Result<bool> {
 /// # Errors
 /// When the file cannot be opened or asked.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
-    Ok(!try_lock(File::open(path)?)?)
+    Ok(!try_lock(open_regular(path)?)?)
+}
+
+/// Opens a file that somebody else may have put there, for reading: never through a link, and never waiting, as a fifo
+/// without a writer would make us.
+///
+/// # Errors
+/// When it cannot be opened, or is something else than a regular file (`InvalidInput`).
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let other = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        // A link, or a socket: neither can be opened like this.
+        Err(rustix::io::Errno::LOOP | rustix::io::Errno::NXIO) => return Err(other()),
+        Err(e) => return Err(e.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
 }
 
 /// Closes every descriptor above standard error: what a careless ancestor left open must not live on in a runner (a
@@ -208,5 +226,23 @@ pub fn trim_memory() {
     #[expect(unsafe_code, reason = "a call into the C library's allocator")]
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_and_a_link_are_no_files() {
+        let dir = tempfile::tempdir().unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), rustix::fs::Mode::RWXU).unwrap();
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        std::os::unix::fs::symlink("file", dir.path().join("link")).unwrap();
+        for name in ["fifo", "link", "."] {
+            assert_eq!(open_regular(&dir.path().join(name)).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+        assert_eq!(open_regular(&dir.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(open_regular(&dir.path().join("file")).is_ok());
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The variable by which a sweep finds processes that escaped their tree.
 pub const MARK: &str = "AIRX_ATTEMPT";
@@ -70,6 +72,22 @@ pub fn has_mark(pid: u32, mark: &str) -> bool {
     environ
         .split(|b| *b == 0)
         .any(|v| v.strip_prefix(MARK.as_bytes()).and_then(|v| v.strip_prefix(b"=")) == Some(mark.as_bytes()))
+}
+
+/// The mark of a process whose environment names `dir` as its attempt's directory.
+pub fn mark_in(pid: u32, dir: &Path) -> Option<String> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value =
+        |name: &str| environ.split(|b| *b == 0).find_map(|v| v.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")));
+    (value("AIRX_DIR")? == dir.as_os_str().as_bytes()).then_some(())?;
+    Some(String::from_utf8_lossy(value(MARK)?).into_owned())
+}
+
+/// Whether the process was started as `airx run-task dir`.
+pub fn is_runner_of(pid: u32, dir: &Path) -> bool {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut words = words.split(|b| *b == 0).skip(1);
+    words.next() == Some(b"run-task") && words.next() == Some(dir.as_os_str().as_bytes())
 }
 
 /// The members of `start` and all their descendants among `all`, and everybody in the sessions that members of that

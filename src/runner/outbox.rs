@@ -1,8 +1,8 @@
 //! The writing side of `outbox/`: what a task asks of the manager, as files renamed into place. Works without a
 //! manager; used by `airx add`, `airx result` and `airx progress`.
 //!
-//! `.seq` holds three numbers under a lock: files so far, tasks added without an id among them, and those without the
-//! last file. A writer that dies between taking a number and the rename leaves `.NUMBER.new`; the next one takes the
+//! `.seq` holds four numbers under a lock: files so far, tasks added without an id among them, those without the last
+//! file, and bytes so far. A writer that dies between taking a number and the rename leaves `.NUMBER.new`; the next one takes the
 //! same number again, so ordinals have no gaps and a parent that is run again derives the same keys.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::model::attempt::{MAX_OUTBOX_BYTES, OutboxBody, OutboxItem};
+use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxBody, OutboxItem};
 use crate::os;
 
 /// Most files in one attempt's outbox.
@@ -50,7 +50,7 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
     let counter = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(outbox.join(".seq"));
     let mut counter = counter.map_err(fail(RIGHTS))?;
     lock(&counter).map_err(fail("Another writer of this attempt holds it; try again."))?;
-    let [last, with_last, without_last] = read_counter(&mut counter).map_err(fail(RIGHTS))?;
+    let [last, with_last, without_last, written] = read_counter(&mut counter).map_err(fail(RIGHTS))?;
 
     // The last number was taken but its file never appeared: it is ours.
     let unfinished = last > 0 && outbox.join(temporary(last)).exists();
@@ -74,11 +74,16 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
         let cause = io::Error::other(format!("{} bytes are more than {MAX_OUTBOX_BYTES}", text.len()));
         return Err(fail("Put large data into a file and pass its name.")(cause));
     }
+    let written = u64::from(written) + text.len() as u64;
+    if written > MAX_OUTBOX_TOTAL {
+        let cause = io::Error::other(format!("it would hold more than {MAX_OUTBOX_TOTAL} bytes"));
+        return Err(fail("Put large data into files and pass their names.")(cause));
+    }
     let new = outbox.join(temporary(seq));
     let store = || -> io::Result<()> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all_at(&text, 0)?;
-        counter.write_all_at(format!("{seq:>10} {ordinal:>10} {unnamed:>10}").as_bytes(), 0)?;
+        counter.write_all_at(format!("{seq:>10} {ordinal:>10} {unnamed:>10} {written:>10}").as_bytes(), 0)?;
         fs::rename(&new, outbox.join(format!("{seq:06}-{}.json", file_name(&key))))
     };
     store().map_err(fail("Is the disk full?"))?;
@@ -94,12 +99,12 @@ fn file_name(key: &str) -> String {
     key.chars().take(100).map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '#') { c } else { '_' }).collect()
 }
 
-fn read_counter(file: &mut File) -> io::Result<[u32; 3]> {
+fn read_counter(file: &mut File) -> io::Result<[u32; 4]> {
     let mut text = String::new();
     file.take(64).read_to_string(&mut text)?;
     let mut numbers = text.split_ascii_whitespace().map(|n| n.parse::<u32>().map_err(io::Error::other));
     let mut next = || io::Result::Ok(numbers.next().transpose()?.unwrap_or(0));
-    Ok([next()?, next()?, next()?])
+    Ok([next()?, next()?, next()?, next()?])
 }
 
 fn lock(file: &File) -> io::Result<()> {
@@ -162,5 +167,15 @@ mod tests {
         let big = serde_json::Value::String("x".repeat(MAX_OUTBOX_BYTES as usize));
         let error = put(dir.path(), OutboxBody::Result(big), None).unwrap_err().to_string();
         assert!(error.contains("Put large data into a file"), "{error}");
+    }
+
+    #[test]
+    fn all_files_together_are_bounded_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let body = || OutboxBody::Result(serde_json::Value::String("x".repeat(1 << 19)));
+        let refused = (1..100).find_map(|_| put(dir.path(), body(), None).err()).expect("a bound on all of them");
+        assert!(refused.to_string().contains("more than 33554432 bytes"), "{refused}");
+        let written: u64 = fs::read_dir(dir.path().join("outbox")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(written <= MAX_OUTBOX_TOTAL + 64, "{written}");
     }
 }

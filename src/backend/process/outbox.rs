@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use super::directory::read;
-use crate::model::attempt::{MAX_OUTBOX_BYTES, OutboxItem};
+use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxItem};
 
 /// Most files that are looked at; the writing side stops there as well.
 const MAX_FILES: usize = 10_000;
+/// Most names that are looked at, whatever they are: a task may put anything into its outbox.
+const MAX_NAMES: usize = 50_000;
 
 /// Items numbered above `after`, in order, and remarks about files that could not be used (set aside as `*.bad`).
 pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
@@ -15,6 +17,7 @@ pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
     // Most attempts have none.
     let Ok(entries) = fs::read_dir(&outbox) else { return (Vec::new(), Vec::new()) };
     let mut names: Vec<(u32, String)> = entries
+        .take(MAX_NAMES)
         .flatten()
         .filter_map(|e| e.file_name().into_string().ok())
         .filter(|name| name.ends_with(".json"))
@@ -28,9 +31,16 @@ pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
         names.truncate(MAX_FILES);
     }
     let mut items = Vec::with_capacity(names.len());
+    let mut total = 0;
     for (seq, name) in names {
         let path = outbox.join(&name);
-        match read(&path, MAX_OUTBOX_BYTES).and_then(|bytes| Ok(serde_json::from_slice::<OutboxItem>(&bytes)?)) {
+        let text = read(&path, MAX_OUTBOX_BYTES);
+        total += text.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        if total > MAX_OUTBOX_TOTAL {
+            notes.push(format!("the outbox holds more than {MAX_OUTBOX_TOTAL} bytes; {name} and what follows it were not read"));
+            break;
+        }
+        match text.and_then(|bytes| Ok(serde_json::from_slice::<OutboxItem>(&bytes)?)) {
             Ok(item) if item.seq == seq => items.push(item),
             other => {
                 let why = other.map_or_else(|e| e.to_string(), |item| format!("its number is {} inside", item.seq));
@@ -65,5 +75,34 @@ mod tests {
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(outbox.join("000003-torn.json.bad").exists());
         assert_eq!(take(dir.path(), 0), (vec![item(1), item(2), item(10)], vec![]));
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = dir.path().join("outbox");
+        fs::create_dir_all(outbox.join("000003-dir.json")).unwrap();
+        // Opened like a file, a fifo without a writer would stop the thread that watches all runners.
+        rustix::fs::mkfifoat(rustix::fs::CWD, outbox.join("000001-fifo.json"), rustix::fs::Mode::RWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", outbox.join("000002-link.json")).unwrap();
+        let (items, notes) = take(dir.path(), 0);
+        assert_eq!((items, notes.len()), (vec![], 3));
+        assert_eq!(take(dir.path(), 0), (vec![], vec![]), "set aside, they are not looked at again");
+    }
+
+    #[test]
+    fn an_outbox_larger_than_its_bound_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = dir.path().join("outbox");
+        fs::create_dir(&outbox).unwrap();
+        let text = "x".repeat(1 << 19);
+        for seq in 1..=70 {
+            let body = OutboxBody::Result(serde_json::Value::String(text.clone()));
+            let item = OutboxItem { seq, key: format!("#{seq}"), body };
+            fs::write(outbox.join(format!("{seq:06}-x.json")), serde_json::to_vec(&item).unwrap()).unwrap();
+        }
+        let (items, notes) = take(dir.path(), 0);
+        assert!(items.len() < 64 && items.len() > 60, "{}", items.len());
+        assert!(notes[0].contains("holds more than"), "{notes:?}");
     }
 }

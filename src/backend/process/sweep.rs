@@ -87,6 +87,27 @@ fn strays(vanished: &Vanished<'_>) -> std::io::Result<Vec<Process>> {
     Ok(all.into_iter().filter(|p| p.pid != me && members.contains(&p.pid) && (!p.is_zombie() || p.parent == me)).collect())
 }
 
+/// What lives of an attempt whose directory is gone.
+pub struct Stray {
+    /// `AIRX_ATTEMPT`, as it was told.
+    pub mark: String,
+    /// The runner, if it is among them.
+    pub runner: Option<u32>,
+}
+
+/// Living processes that were told that `dir` is their attempt's directory.
+pub fn of_directory(dir: &Path) -> Option<Stray> {
+    let mut stray: Option<Stray> = None;
+    for process in processes().ok()?.into_iter().filter(|p| !p.is_zombie()) {
+        let Some(mark) = os::proc::mark_in(process.pid, dir) else { continue };
+        let stray = stray.get_or_insert(Stray { mark, runner: None });
+        if os::proc::is_runner_of(process.pid, dir) {
+            stray.runner = Some(process.pid);
+        }
+    }
+    stray
+}
+
 /// Whether a process runs one of our binaries. A zombie runs nothing any more; should it have been a runner, reaping it
 /// here takes nothing from its watcher, who looks at the lock and the record.
 fn runs(process: &Process, ours: &[Option<(u64, u64)>]) -> bool {

@@ -255,7 +255,7 @@ impl Worker {
             return;
         }
         match directory::lock(&dir) {
-            Ok(Lock::Missing) => (self.sink)(Report::NeverStarted { attempt }),
+            Ok(Lock::Missing) => self.without_lock(attempt, dir),
             Ok(found) => {
                 let mut notes = Vec::new();
                 let facts = directory::spec(&dir).map_or_else(
@@ -277,6 +277,23 @@ impl Worker {
             }
             // Unreadable just now (no descriptors, a file system that hangs): the next inspection asks again.
             Err(_) => {}
+        }
+    }
+
+    /// No lock: it was never started; unless something lives that was told of this very directory, which was removed
+    /// since. That goes on under our eyes, or is swept.
+    fn without_lock(&mut self, attempt: AttemptId, dir: PathBuf) {
+        let Some(stray) = sweep::of_directory(&dir) else { return (self.sink)(Report::NeverStarted { attempt }) };
+        let facts = Facts { mark: stray.mark, result: None, claude: false };
+        let mut live = Live::new(dir, facts, Watch::Sweeping, None);
+        live.note(["its directory was removed while it ran".to_owned()]);
+        match stray.runner.and_then(|pid| self.watch(attempt, pid)) {
+            Some(watch) => {
+                live.watch = watch;
+                self.live.insert(attempt, live);
+                (self.sink)(Report::Live { attempt });
+            }
+            None => self.over(attempt, live),
         }
     }
 
