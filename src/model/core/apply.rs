@@ -124,9 +124,12 @@ impl Core {
                 let live = self.live.entry(AttemptId { job: id, task: idx, number }).or_default();
                 live.kill_at = match state {
                     TaskState::Running { .. } => limits.timeout_ms.map(|timeout| {
-                        after(now, timeout + limits.grace_ms + gate_ms.map_or(0, |ms| ms + limits.grace_ms) + BACKSTOP_MS)
+                        let gate = gate_ms.map_or(0, |ms| ms.saturating_add(limits.grace_ms));
+                        [timeout, limits.grace_ms, gate, BACKSTOP_MS].into_iter().fold(now.mono, after)
                     }),
-                    TaskState::Cancelling { kill, .. } => Some(after(now, if *kill { 0 } else { limits.grace_ms } + BACKSTOP_MS)),
+                    TaskState::Cancelling { kill, .. } => {
+                        Some(after(after(now.mono, BACKSTOP_MS), if *kill { 0 } else { limits.grace_ms }))
+                    }
                     _ => None,
                 };
             }
@@ -158,8 +161,9 @@ impl Core {
     }
 }
 
-fn after(now: Now, millis: u64) -> Mono {
-    Mono(now.mono.0.saturating_add(millis))
+/// Never past the end of time: whoever submits may write any number.
+fn after(at: Mono, millis: u64) -> Mono {
+    Mono(at.0.saturating_add(millis))
 }
 
 /// When a held task has to be looked at again by itself.
