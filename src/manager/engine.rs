@@ -26,6 +26,8 @@ const QUEUE: usize = 4_096;
 /// Most messages taken into one turn, so that one commit stays short.
 const BATCH: usize = 512;
 
+/// From the end of a job until memory lets go of it (and of all that ended meanwhile), in milliseconds.
+const TIDY_MS: u64 = 1_000;
 /// Held tasks whose secrets are looked for at once; the others have their turn at a later poll.
 const MAX_CHECKS: usize = 16;
 
@@ -80,6 +82,8 @@ pub struct Parts<S> {
     pub on_trouble: Box<dyn FnMut(Trouble) + Send>,
     /// Called at each poll, for housekeeping that must not delay a turn for long.
     pub on_poll: Box<dyn FnMut() + Send>,
+    /// Called when memory has let go of jobs.
+    pub on_freed: Box<dyn FnMut() + Send>,
 }
 
 /// What a person should look at.
@@ -104,6 +108,7 @@ pub struct Engine<S> {
     on_trouble: Box<dyn FnMut(Trouble) + Send>,
     told: Trouble,
     on_poll: Box<dyn FnMut() + Send>,
+    on_freed: Box<dyn FnMut() + Send>,
     mailbox: Mailbox,
     replies: HashMap<RequestId, Reply<Done>>,
     intakes: HashMap<RequestId, Reply<Vec<Taken>>>,
@@ -118,6 +123,8 @@ pub struct Engine<S> {
     pending: Vec<Input>,
     disk_low: bool,
     next_poll: Mono,
+    /// When jobs that are over leave memory.
+    tidy_at: Option<Mono>,
     leaving: bool,
 }
 
@@ -127,7 +134,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn begin(parts: Parts<S>, mailbox: Mailbox) -> Result<Engine<S>, StoreError> {
-        let Parts { store, backend, composer, clock, settings, free_bytes, on_trouble, on_poll } = parts;
+        let Parts { store, backend, composer, clock, settings, free_bytes, on_trouble, on_poll, on_freed } = parts;
         let turn = Turn::begin(store, limits(&settings), composer.identity().seed(), clock.now())?;
         Ok(Engine {
             turn,
@@ -139,6 +146,7 @@ impl<S: Store> Engine<S> {
             on_trouble,
             told: Trouble::default(),
             on_poll,
+            on_freed,
             mailbox,
             replies: HashMap::new(),
             intakes: HashMap::new(),
@@ -149,6 +157,7 @@ impl<S: Store> Engine<S> {
             pending: Vec::new(),
             disk_low: false,
             next_poll: Mono(0),
+            tidy_at: None,
             leaving: false,
         })
     }
@@ -165,8 +174,15 @@ impl<S: Store> Engine<S> {
     pub fn run(mut self) -> Result<(), StoreError> {
         while !self.leaving {
             let inputs = self.gather();
+            let tidies = inputs.contains(&Input::Evict);
             let now = self.clock.now();
             let outcome = self.turn.run(inputs, now);
+            if tidies {
+                (self.on_freed)();
+            }
+            if outcome.freed && self.tidy_at.is_none() {
+                self.tidy_at = Some(Mono(now.mono.0.saturating_add(TIDY_MS)));
+            }
             if let Some(error) = outcome.error {
                 tracing::error!(kind = ?error.kind, "{error}");
                 if error.kind == StoreErrorKind::Corrupt {
@@ -202,8 +218,9 @@ impl<S: Store> Engine<S> {
     /// Waits for something to happen, then takes all that has.
     fn gather(&mut self) -> Vec<Input> {
         let now = self.clock.now();
-        let until_poll = self.next_poll.0.saturating_sub(now.mono.0);
-        let wait = self.turn.next_wake(now).map_or(until_poll, |wake| wake.min(until_poll));
+        let next = self.tidy_at.map_or(self.next_poll, |at| at.min(self.next_poll));
+        let until_next = next.0.saturating_sub(now.mono.0);
+        let wait = self.turn.next_wake(now).map_or(until_next, |wake| wake.min(until_next));
         let mut inputs = std::mem::take(&mut self.pending);
         if wait > 0 && inputs.is_empty() {
             match self.mailbox.receiver.recv_timeout(Duration::from_millis(wait)) {
@@ -218,6 +235,10 @@ impl<S: Store> Engine<S> {
         }
         self.look_at_disk(&mut inputs);
         let now = self.clock.now();
+        if self.tidy_at.is_some_and(|at| now.mono >= at) {
+            self.tidy_at = None;
+            inputs.push(Input::Evict);
+        }
         if now.mono >= self.next_poll {
             self.next_poll = Mono(now.mono.0 + self.settings.poll_interval_ms);
             (self.on_poll)();

@@ -1,6 +1,7 @@
 //! One turn of the manager: inputs in, one commit, effects out. The order is the point: effects only after the commit,
 //! and a failed commit leaves nothing behind in memory. The simulator runs this very code.
 
+use crate::model::change::{Change, Seq};
 use crate::model::core::{Core, Effect, Input, Limits, RequestId, Step};
 use crate::model::ids::{Address, JobName, JobRef};
 use crate::model::message::{Command, Refusal, RefusalCode};
@@ -36,7 +37,9 @@ pub struct Outcome {
     /// To be performed, in order.
     pub effects: Vec<Effect>,
     /// The newest committed event, when this turn committed any.
-    pub seq: Option<crate::model::change::Seq>,
+    pub seq: Option<Seq>,
+    /// Whether a job is over since this turn: memory can let go of it.
+    pub freed: bool,
     /// The store's refusal, when there is one.
     pub error: Option<StoreError>,
 }
@@ -119,6 +122,8 @@ impl<S: Store> Turn<S> {
             Ok(seq) => {
                 self.strikes = 0;
                 outcome.seq = Some(seq);
+                outcome.freed =
+                    events.iter().any(|event| matches!(event.change, Change::JobMoved { state, .. } if state.is_terminal()));
                 outcome.effects.extend(effects);
             }
             Err(error) => {

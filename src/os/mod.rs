@@ -219,7 +219,8 @@ pub fn uid() -> u32 {
     rustix::process::getuid().as_raw()
 }
 
-/// Gives memory that was freed back to the system, after much of it was.
+/// Gives memory that was freed back to the system, after much of it was, and lets go of the pages of the program itself:
+/// those that are still needed are there at once, those of the start (and of what was done last) are not.
 pub fn trim_memory() {
     // SAFETY: malloc_trim(3) takes no pointer and may be called at any time, by any thread.
     #[cfg(target_env = "gnu")]
@@ -227,11 +228,43 @@ pub fn trim_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+    for (start, length) in code(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()) {
+        // SAFETY: these pages are executable and not writable, so they are what the file holds: dropped, they are
+        // mapped from it again when they are needed.
+        #[expect(unsafe_code, reason = "rustix has no safe way to drop pages")]
+        unsafe {
+            libc::madvise(start as *mut libc::c_void, length, libc::MADV_DONTNEED);
+        }
+    }
+}
+
+/// Where the program's code lies, by `/proc/PID/maps`: start and length of each mapping of a file that is executable and
+/// was never writable. Read-only data is left alone: part of it was changed when the program was loaded.
+fn code(maps: &str) -> Vec<(usize, usize)> {
+    let mapping = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        let mut fields = rest.split_ascii_whitespace();
+        let (rights, path) = (fields.next()?, fields.nth(3)?);
+        let (start, end) = range.split_once('-')?;
+        let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+        (rights == "r-xp" && path.starts_with('/')).then(|| Some((start, end.checked_sub(start)?))).flatten()
+    };
+    maps.lines().filter_map(mapping).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_code_from_a_file_is_let_go_of() {
+        let maps = "00400000-00500000 r--p 00000000 fe:00 9   /bin/airx\n00500000-00900000 r-xp 00100000 fe:00 9   /bin/airx\n\
+                    00900000-00910000 r--p 00500000 fe:00 9   /bin/airx\n00910000-00920000 rw-p 00510000 fe:00 9   /bin/airx\n\
+                    7f0000000000-7f0000001000 r-xp 00000000 00:00 0   [vdso]\n7f0000001000-7f0000002000 r-xp 00000000 00:00 0\n";
+        assert_eq!(code(maps), [(0x0050_0000, 0x0040_0000)]);
+        trim_memory();
+        assert!(now().mono.0 > 0, "the program goes on");
+    }
 
     #[test]
     fn a_fifo_and_a_link_are_no_files() {

@@ -140,6 +140,7 @@ fn engine(
         free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
         on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low)),
         on_poll: Box::new(upkeep.into_poll()),
+        on_freed: Box::new(airx::os::trim_memory),
     };
     Engine::begin(parts, mailbox).map_err(store_failure)
 }

@@ -1,6 +1,7 @@
 //! `make bench`: the built release program, measured as its user would, in one run with the floor.
 //!
-//! Prints a table and writes the same figures as JSON lines to `target/bench/core.jsonl`. `--check` exits 1 on a miss.
+//! Prints a table and writes the same figures as JSON lines to `target/bench/core.jsonl`. `--check` exits 1 on a miss; words
+//! choose figures: `make bench BENCH=memory`.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod floor;
@@ -11,17 +12,25 @@ mod runs;
 use report::Report;
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let is_check = std::env::args().any(|arg| arg == "--check");
     let mut report = Report::default();
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    runs::throughput(&mut report, floor);
-    runs::chain(&mut report);
-    runs::submit_to_start(&mut report);
-    runs::status(&mut report);
-    runs::memory(&mut report);
-    runs::runner_memory(&mut report);
+    let figures: [(&str, &dyn Fn(&mut Report)); 6] = [
+        ("throughput", &|report| runs::throughput(report, floor)),
+        ("chain", &runs::chain),
+        ("submit", &runs::submit_to_start),
+        ("status", &runs::status),
+        ("memory", &runs::memory),
+        ("runner", &runs::runner_memory),
+    ];
+    for (name, measure) in figures {
+        if words.is_empty() || words.iter().any(|word| word == name) {
+            measure(&mut report);
+        }
+    }
     let misses = report.finish();
     if is_check && misses > 0 {
         std::process::exit(1);

@@ -189,7 +189,7 @@ impl Sim {
             }
             94..96 => self.secrets_missing = self.dice.chance(400),
             96..98 => self.utc_offset += self.dice.below(7_200_000) as i64 - 3_600_000,
-            _ => self.inputs.push(Input::Reconcile),
+            _ => self.inputs.push(if self.dice.chance(500) { Input::Reconcile } else { Input::Evict }),
         }
         self.deliver(false)
     }
@@ -524,7 +524,7 @@ impl Sim {
 
     fn is_over(&self) -> bool {
         let journal = self.journal.lock().expect("one thread");
-        let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Tick));
+        let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Evict | Input::Tick));
         quiet
             && self.reports.is_empty()
             && journal.rows.jobs.values().all(|job| job.state.is_terminal())

@@ -71,6 +71,8 @@ pub enum Input {
     Tick,
     /// Compare everything with reality (at the start, and at every poll interval).
     Reconcile,
+    /// Let go of jobs that are over.
+    Evict,
     /// Whether there is too little room on the disk to launch anything.
     DiskLow(bool),
     /// The configuration changed.
@@ -255,6 +257,7 @@ impl Core {
                 self.check_held_secrets();
                 self.evict();
             }
+            Input::Evict => self.evict(),
             Input::DiskLow(low) => self.disk_low = low,
             Input::Limits(limits) => self.limits = limits,
         }
