@@ -155,3 +155,71 @@ fn one_backup_a_day_is_made_and_seven_are_kept() {
     assert_eq!((names.len(), names[0].as_str()), (7, "airx-20260103.db"));
     assert_eq!(verify::replay(&backups.join("airx-20260109.db")), Vec::<String>::new());
 }
+
+/// Whatever is wrong with the rows of one job: it alone is set aside, and the check that the manager points at sees it.
+#[test]
+fn damaged_rows_set_their_job_aside_and_no_other() {
+    let damages = [
+        "UPDATE job SET name = x'ff00' WHERE id = 1",
+        "UPDATE job SET name = 'no name' WHERE id = 1",
+        "UPDATE job SET number = 'x' WHERE id = 1",
+        "UPDATE job SET paused = 'maybe' WHERE id = 1",
+        "UPDATE job SET spec = '{}' WHERE id = 1",
+        "UPDATE job SET counts = 'x' WHERE id = 1",
+        "UPDATE job SET counts = '[9]' WHERE id = 1",
+        "UPDATE job SET cost = 'x' WHERE id = 1",
+        "UPDATE task SET state = x'00' WHERE job = 1",
+        "UPDATE task SET kind = 77 WHERE job = 1",
+        "UPDATE task SET id = x'00ff' WHERE job = 1 AND idx = 1",
+        "UPDATE task SET attempts = 'x' WHERE job = 1",
+        "DELETE FROM task WHERE job = 1 AND idx = 1",
+        "DELETE FROM definition WHERE job = 1",
+    ];
+    for damage in damages {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("airx.db");
+        let mut store = SqliteStore::open(&path, [3; 36]).unwrap();
+        store.commit(&history()).unwrap();
+        store.commit(&second()).unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded.quarantined.len(), 1, "{damage}");
+        assert_eq!(loaded.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [JobId(2)], "{damage}");
+        assert!(!verify::replay(&path).is_empty(), "{damage}: no repair would be made");
+        // What can still be read is shown.
+        let reader = StoreReader::new(directory.path(), &path);
+        for query in [Query::Status, Query::Jobs { before: None, limit: 10 }] {
+            assert!(reader.query(&query).is_ok(), "{damage}: {query:?}");
+        }
+    }
+}
+
+#[test]
+fn a_change_that_contradicts_the_rows_names_its_job() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = SqliteStore::open(&directory.path().join("airx.db"), [3; 36]).unwrap();
+    store.commit(&history()).unwrap();
+    store.commit(&second()).unwrap();
+    let before = store.load().unwrap();
+    // Attempt 1 is there already.
+    let attempt = AttemptId { job: JobId(1), task: TaskIdx(1), number: 1 };
+    let opened = Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None };
+    let error = store.commit(&[Event { at: Utc(9), change: opened }]).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Row(Some(JobId(1))), "{error}");
+    assert_eq!(store.load().unwrap(), before);
+}
+
+/// Another job, queued.
+fn second() -> Vec<Event> {
+    let first = history();
+    let job = JobId(2);
+    let changes = first.into_iter().filter_map(|event| match event.change {
+        Change::JobSubmitted { spec, .. } => {
+            let name = JobName { name: "kept".to_owned(), number: 2 };
+            Some(Change::JobSubmitted { job, name, spec, key: None })
+        }
+        Change::TaskAdded { task, spec, state, .. } => Some(Change::TaskAdded { job, task, spec, origin: None, state }),
+        _ => None,
+    });
+    changes.map(|change| Event { at: Utc(5), change }).collect()
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::attempt::RunnerSpec;
 use crate::model::change::{Event, Seq};
-use crate::model::ids::{AttemptId, JobName, JobRef};
+use crate::model::ids::{AttemptId, JobId, JobName, JobRef};
 use crate::model::message::{Answer, Page, Query, Refusal};
 use crate::model::report::{ClaudeReport, Report};
 use crate::model::spec::ClaudeSpec;
@@ -24,8 +24,9 @@ pub trait Backend: Send {
     /// known (after a restart) is adopted: its end will be reported.
     /// Each comes with its directory, since a backend that was started anew knows none.
     fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>);
-    /// Looks into the attempt's outbox now; answers `Outbox`, also when nothing is new.
-    fn intake(&mut self, attempt: AttemptId);
+    /// Looks into the attempt's outbox now, for what is numbered above `after` (the last that the manager has taken in);
+    /// answers `Outbox`, also when nothing is new.
+    fn intake(&mut self, attempt: AttemptId, after: u32);
     /// The outcome is committed: nothing more will be asked about the attempt.
     fn forget(&mut self, attempt: AttemptId);
 }
@@ -130,6 +131,9 @@ pub enum StoreErrorKind {
     Busy,
     /// The database is damaged: stop, and name the command that repairs it.
     Corrupt,
+    /// Rows of one job (when it is known which) cannot be decoded, or contradict what was to be written: that job must be
+    /// left alone, the others go on.
+    Row(Option<JobId>),
     /// Anything else.
     Other,
 }

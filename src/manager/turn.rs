@@ -1,9 +1,11 @@
 //! One turn of the manager: inputs in, one commit, effects out. The order is the point: effects only after the commit,
 //! and a failed commit leaves nothing behind in memory. The simulator runs this very code.
 
+use std::collections::BTreeMap;
+
 use crate::model::change::{Change, Seq};
 use crate::model::core::{Core, Effect, Input, Limits, RequestId, Step};
-use crate::model::ids::{Address, JobName, JobRef};
+use crate::model::ids::{Address, JobId, JobName, JobRef};
 use crate::model::message::{Command, Refusal, RefusalCode};
 use crate::model::time::{Mono, Now};
 
@@ -19,8 +21,10 @@ pub struct Turn<S> {
     limits: Limits,
     seed: u64,
     failing: Option<Failing>,
-    /// Jobs that the store could not decode.
+    /// Jobs that the store could not decode, or whose rows contradict what was to be written.
     set_aside: Vec<(JobName, String)>,
+    /// Of these, the ones that it did load.
+    shunned: BTreeMap<JobId, String>,
     /// Commits that failed since the last one that did not.
     strikes: u32,
 }
@@ -53,7 +57,7 @@ impl<S: Store> Turn<S> {
         let mut loaded = store.load()?;
         let set_aside = std::mem::take(&mut loaded.quarantined);
         let core = Core::load(limits.clone(), seed, loaded, now);
-        Ok(Turn { core, store, limits, seed, failing: None, set_aside, strikes: 0 })
+        Ok(Turn { core, store, limits, seed, failing: None, set_aside, shunned: BTreeMap::new(), strikes: 0 })
     }
 
     /// The state of the core, for looking at.
@@ -127,10 +131,15 @@ impl<S: Store> Turn<S> {
                 outcome.effects.extend(effects);
             }
             Err(error) => {
-                // A manager that is told to leave leaves; everything else waits for the store.
-                outcome.effects = effects.into_iter().filter(|effect| *effect == Effect::Leave).collect();
+                // A manager that is told to leave leaves, and who waits since an earlier turn is answered; everything
+                // else waits for the store.
+                outcome.effects = effects.into_iter().filter_map(|effect| instead(effect, &requests, &error)).collect();
                 for (id, intake) in requests {
                     outcome.effects.push(refused(id, intake, &error));
+                }
+                if let StoreErrorKind::Row(Some(job)) = error.kind {
+                    // The same would fail for ever, and keep all others waiting: that job is left alone.
+                    self.shunned.insert(job, error.cause.clone());
                 }
                 self.fail(error.clone(), now);
                 outcome.error = Some(error);
@@ -149,6 +158,13 @@ impl<S: Store> Turn<S> {
         match self.store.load() {
             Ok(mut loaded) => {
                 self.set_aside = std::mem::take(&mut loaded.quarantined);
+                loaded.jobs.retain(|job| match self.shunned.get(&job.id) {
+                    Some(why) => {
+                        self.set_aside.push((job.name.clone(), why.clone()));
+                        false
+                    }
+                    None => true,
+                });
                 let old = std::mem::replace(&mut self.core, Core::load(self.limits.clone(), self.seed, loaded, now));
                 self.core.inherit(&old);
                 self.core.handle(Input::Reconcile, now);
@@ -203,12 +219,35 @@ impl<S: Store> Turn<S> {
             job.number = Some(self.core.number(&job.name)).filter(|number| *number > 0);
         }
         let Some(number) = job.number else { return Ok(()) };
+        if let Some((name, why)) = self.set_aside.iter().find(|(name, _)| name.name == job.name && name.number == number) {
+            return Err(aside(name, why));
+        }
         if self.core.job(&JobName { name: job.name.clone(), number }).is_none()
             && let Some(stored) = self.store.load_job(job).map_err(|e| unavailable(&e))?
         {
+            if let Some(why) = self.shunned.get(&stored.id) {
+                return Err(aside(&stored.name, why));
+            }
             self.core.insert(stored, now);
         }
         Ok(())
+    }
+}
+
+fn aside(job: &JobName, why: &str) -> Refusal {
+    Refusal {
+        code: RefusalCode::Unavailable,
+        message: format!("{job} is set aside, since the database holds something undecodable ({why})"),
+        hint: "`airx stop`, then `airx doctor --repair` mends it".to_owned(),
+    }
+}
+
+/// What is done of an effect whose commit failed.
+fn instead(effect: Effect, requests: &[(RequestId, bool)], error: &StoreError) -> Option<Effect> {
+    match effect {
+        Effect::Leave => Some(Effect::Leave),
+        Effect::Took(id, _) if !requests.contains(&(id, true)) => Some(refused(id, true, error)),
+        _ => None,
     }
 }
 

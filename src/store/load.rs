@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::manager::ports::{Loaded, StoreError, StoredJob, StoredTask};
 use crate::model::change::Seq;
-use crate::model::ids::{JobId, JobName, JobRef, TaskIdx};
+use crate::model::ids::{JobId, JobName, JobRef, TaskIdx, is_name};
+use crate::model::spec::TaskSpec;
+use crate::model::state::{Counts, TaskState};
 
 use super::error::during;
 
@@ -24,11 +26,17 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
         .map_err(&error)?
         .unwrap_or(false);
     let mut statement = connection
-        .prepare("SELECT id, name, number, paused, stopped, spec FROM job WHERE over = 0 ORDER BY id")
+        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE over = 0 ORDER BY id")
         .map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
-        let head = Head::read(row).map_err(&error)?;
+        let head = match Head::read(row) {
+            Ok(head) => head,
+            Err(why) => {
+                loaded.quarantined.push((name_of(row), why));
+                continue;
+            }
+        };
         let name = head.name.clone();
         match with_tasks(connection, head)? {
             Ok(job) => loaded.jobs.push(job),
@@ -45,14 +53,23 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
     };
     let head = connection
         .query_row(
-            "SELECT id, name, number, paused, stopped, spec FROM job WHERE name = ?1 AND number = ?2",
+            "SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE name = ?1 AND number = ?2",
             params![job.name, number],
-            Head::read,
+            |row| Ok(Head::read(row)),
         )
         .optional()
         .map_err(during("reading a job"))?;
-    let Some(head) = head else { return Ok(None) };
+    let Some(Ok(head)) = head else { return Ok(None) };
     Ok(with_tasks(connection, head)?.ok())
+}
+
+/// Whether everything that is stored of a job can be read, over or not.
+pub(super) fn decodes(connection: &Connection, id: u32) -> Result<(), Undecodable> {
+    let unread = |error: rusqlite::Error| error.to_string();
+    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE id = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(unread)?;
+    let head = statement.query_row([id], |row| Ok(Head::read(row))).map_err(unread)??;
+    with_tasks(connection, head).map_err(|error| error.to_string())?.map(drop)
 }
 
 pub(super) fn submitted_as(connection: &Connection, key: &str) -> Result<Option<JobName>, StoreError> {
@@ -81,16 +98,32 @@ struct Head {
     paused: bool,
     stopped: bool,
     spec: Vec<u8>,
+    counts: Counts,
+}
+
+/// A name for a job whose row cannot be decoded: its own as far as that goes, else one made of its row.
+fn name_of(row: &Row<'_>) -> JobName {
+    let id = row.get::<_, u32>(0).unwrap_or(0);
+    let name = row.get::<_, String>(1).ok().filter(|name| is_name(name)).unwrap_or_else(|| format!("unreadable-{id}"));
+    JobName { name, number: row.get(2).unwrap_or(id).max(1) }
 }
 
 impl Head {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Head> {
+    fn read(row: &Row<'_>) -> Result<Head, Undecodable> {
+        let bad = |error: rusqlite::Error| format!("the job's row cannot be decoded: {error}");
+        let name: String = row.get(1).map_err(bad)?;
+        if !is_name(&name) {
+            return Err(format!("`{name}` is no job name"));
+        }
+        // Read so that it is known now, and not at the first commit, that it can be.
+        row.get::<_, i64>(7).map_err(bad)?;
         Ok(Head {
-            id: JobId(row.get(0)?),
-            name: JobName { name: row.get(1)?, number: row.get(2)? },
-            paused: row.get(3)?,
-            stopped: row.get(4)?,
-            spec: bytes(row, 5)?,
+            id: JobId(row.get(0).map_err(bad)?),
+            name: JobName { name, number: row.get(2).map_err(bad)? },
+            paused: row.get(3).map_err(bad)?,
+            stopped: row.get(4).map_err(bad)?,
+            spec: bytes(row, 5).map_err(bad)?,
+            counts: decode("the job's counts", &bytes(row, 6).map_err(bad)?)?,
         })
     }
 }
@@ -116,7 +149,7 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let error = during("reading a job's tasks");
     let mut statement = connection
         .prepare_cached(
-            "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress
+            "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id
              FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
         .map_err(&error)?;
@@ -132,6 +165,11 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
         Ok(spec) => spec,
         Err(why) => return Ok(Err(why)),
     };
+    let mut counts = Counts::default();
+    tasks.iter().for_each(|task: &StoredTask| counts.add(task.state.kind()));
+    if counts != head.counts {
+        return Ok(Err("the job's counts contradict its tasks".to_owned()));
+    }
     Ok(Ok(StoredJob { id: head.id, name: head.name, spec: Arc::new(spec), paused: head.paused, stopped: head.stopped, tasks }))
 }
 
@@ -143,11 +181,16 @@ fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
         return Err(format!("task {place} is missing"));
     }
     let what = |part: &str| format!("{part} of task {place}");
+    let state: TaskState = decode(&what("the state"), &text(3)?)?;
+    let spec: TaskSpec = decode(&what("the definition"), &text(1)?)?;
+    if number(9)? != state.kind() as u32 || text(10)? != spec.id.as_bytes() {
+        return Err(format!("the columns of task {place} contradict each other"));
+    }
     Ok(StoredTask {
         idx: TaskIdx(idx),
-        spec: Arc::new(decode(&what("the definition"), &text(1)?)?),
+        spec: Arc::new(spec),
         origin: decode_some(&what("the origin"), &text(2)?)?,
-        state: decode(&what("the state"), &text(3)?)?,
+        state,
         attempts: number(4)?,
         spent_retry: number(5)?,
         spent_infra: number(6)?,

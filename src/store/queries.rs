@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::manager::launch::attempt_directory;
 use crate::model::change::{Event, Origin, Seq};
-use crate::model::ids::{Address, JobName, JobRef};
+use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, PoolView, Query, Refusal,
     RefusalCode, StatusView, TaskDetail, TaskView,
@@ -63,7 +63,7 @@ impl Queries<'_> {
         let mut statement = self.db.prepare_cached("SELECT state, counts, cost FROM job").map_err(|e| unreadable(&e))?;
         let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let (state, counts): (String, String) = get2(row)?;
+            let Ok((state, counts)) = get2::<String, String>(row) else { continue };
             jobs[job_state(&state) as usize] += 1;
             let counts: Counts = serde_json::from_str(&counts).unwrap_or_default();
             for kind in TaskKind::ALL {
@@ -131,7 +131,9 @@ impl Queries<'_> {
     fn job_views(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<JobView>, Refusal> {
         let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
         let rows = statement.query_map(values, job_view).map_err(|e| unreadable(&e))?;
-        rows.collect::<rusqlite::Result<_>>().map_err(|e| unreadable(&e))
+        // A row that cannot be decoded keeps no other from being shown; the manager says that its job is set aside.
+        let decoded = rows.filter(|row| row.as_ref().err().is_none_or(|e| e.sqlite_error_code().is_some()));
+        decoded.collect::<rusqlite::Result<_>>().map_err(|e| unreadable(&e))
     }
 
     /// The job that a reference means.
@@ -404,7 +406,7 @@ impl Queries<'_> {
 fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
     Ok(JobView {
         id: row.get(0)?,
-        name: JobName { name: row.get(1)?, number: row.get(2)? },
+        name: job_name(row.get(1)?, row.get(2)?)?,
         state: job_state(&row.get::<_, String>(3)?),
         paused: row.get(4)?,
         stopped: row.get(5)?,
@@ -413,6 +415,11 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         updated: Utc(row.get(8)?),
         cost_microusd: row.get(9)?,
     })
+}
+
+/// A name that clients can read back.
+fn job_name(name: String, number: u32) -> rusqlite::Result<JobName> {
+    if is_name(&name) { Ok(JobName { name, number }) } else { Err(rusqlite::Error::InvalidQuery) }
 }
 
 fn attempt_view(row: &Row<'_>, home: &Path, job: &JobName, task: &str) -> Result<AttemptView, Refusal> {
@@ -433,12 +440,12 @@ fn attempt_view(row: &Row<'_>, home: &Path, job: &JobName, task: &str) -> Result
 
 fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
     let seq: u64 = row.get(0).map_err(|e| unreadable(&e))?;
-    let name: Option<String> = row.get(3).map_err(|e| unreadable(&e))?;
-    let number: Option<u32> = row.get(4).map_err(|e| unreadable(&e))?;
+    // An event is shown without the names of a job whose row cannot be decoded.
+    let (name, number): (Option<String>, Option<u32>) = (row.get(3).unwrap_or(None), row.get(4).unwrap_or(None));
     Ok(EventView {
         seq: Seq(seq),
-        job: name.zip(number).map(|(name, number)| JobName { name, number }),
-        task: row.get(5).map_err(|e| unreadable(&e))?,
+        job: name.zip(number).and_then(|(name, number)| job_name(name, number).ok()),
+        task: row.get(5).unwrap_or(None),
         event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change: decode(body, || format!("event {seq}"))? },
     })
 }

@@ -58,6 +58,9 @@ fn compare(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             differences.push(format!("{name}: the tables count {counts:?}, the journal {:?}", job.counts()));
         }
         compare_tasks(connection, id, &name, job, &mut differences)?;
+        if let Err(why) = super::load::decodes(connection, id) {
+            differences.push(format!("{name}: {why}"));
+        }
         if differences.len() > MAX_TOLD {
             break;
         }

@@ -12,7 +12,7 @@ use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
 use crate::model::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
 use crate::model::time::Utc;
 
-use super::error::{contradiction, during};
+use super::error::{about, contradiction, during};
 use super::{load, schema};
 
 /// Page cache of the writer, in KiB: rows are small and the operating system caches the file.
@@ -112,7 +112,9 @@ impl Store for SqliteStore {
         let mut touched = Touched::new();
         for event in events {
             seq += 1;
-            Writer { transaction: &transaction, touched: &mut touched, at: event.at }.write(seq, event)?;
+            Writer { transaction: &transaction, touched: &mut touched, at: event.at }
+                .write(seq, event)
+                .map_err(about(event.change.job()))?;
         }
         for (job, totals) in &touched {
             transaction

@@ -119,7 +119,8 @@ impl Sim {
             if attempt.starts > 1 {
                 return Err(format!("at most one runner for an attempt: {} was started {} times", attempt.id, attempt.starts));
             }
-            if attempt.runner.is_none() || attempt.abandoned {
+            // What is set aside takes no room: the others go on without it.
+            if attempt.runner.is_none() || attempt.abandoned || journal.damaged.contains(&attempt.id.job.0) {
                 continue;
             }
             let Some(job) = journal.jobs.get(&attempt.id.job.0) else { continue };

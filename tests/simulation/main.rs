@@ -135,6 +135,7 @@ fn planted_faults_are_caught() {
         (Plant::RetryBeforeSweep, "at most one|comes to an end"),
         (Plant::AttemptsForgotten, ""),
         (Plant::KeysForgotten, "submitted once"),
+        (Plant::DamageUnnamed, "comes to an end"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

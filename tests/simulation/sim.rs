@@ -40,6 +40,8 @@ pub enum Plant {
     AttemptsForgotten,
     /// The store forgets submission keys.
     KeysForgotten,
+    /// The store does not say whose rows are damaged.
+    DamageUnnamed,
 }
 
 /// Slots of the two pools.
@@ -131,9 +133,16 @@ impl Sim {
     fn storm(&mut self) -> Result<(), String> {
         self.storm_only()?;
         self.calm()?;
+        self.until_over()?;
+        self.repair()?;
+        self.until_over()?;
+        self.check_end()
+    }
+
+    fn until_over(&mut self) -> Result<(), String> {
         for _ in 0..CALM {
             if self.is_over() {
-                return self.check_end();
+                return Ok(());
             }
             self.pass_time();
             self.deliver(true)?;
@@ -156,6 +165,14 @@ impl Sim {
         self.inputs.push(Input::DiskLow(false));
         self.deliver(true)?;
         self.turn_on();
+        // Refused together with what touches damaged rows, it is asked for again.
+        self.resume_all()?;
+        self.mono += 10_000;
+        self.deliver(true)?;
+        self.resume_all()
+    }
+
+    fn resume_all(&mut self) -> Result<(), String> {
         self.ask(Command::Resume { job: None });
         let jobs: Vec<JobRef> = self.known_jobs().into_iter().map(|(job, _)| job).collect();
         for job in jobs {
@@ -188,6 +205,7 @@ impl Sim {
                 self.inputs.push(Input::DiskLow(low));
             }
             94..96 => self.secrets_missing = self.dice.chance(400),
+            96 if self.dice.chance(100) => self.damage(),
             96..98 => self.utc_offset += self.dice.below(7_200_000) as i64 - 3_600_000,
             _ => self.inputs.push(if self.dice.chance(500) { Input::Reconcile } else { Input::Evict }),
         }
@@ -330,6 +348,26 @@ impl Sim {
             }
             _ => {}
         }
+    }
+
+    /// The rows of a job are damaged: it is left alone, and the others go on.
+    fn damage(&mut self) {
+        let mut journal = self.journal.lock().expect("one thread");
+        let jobs: Vec<u32> = journal.jobs.keys().copied().collect();
+        if let Some(job) = self.dice.pick(&jobs) {
+            journal.damaged.insert(*job);
+        }
+    }
+
+    /// The others went on although rows are damaged; then a person repairs them.
+    fn repair(&mut self) -> Result<(), String> {
+        if std::mem::take(&mut self.journal.lock().expect("one thread").damaged).is_empty() {
+            return Ok(());
+        }
+        self.crash("for the repair");
+        self.turn_on();
+        self.deliver(true)?;
+        self.resume_all()
     }
 
     /// The manager is killed: everything that it knew and had not committed is gone.
@@ -527,14 +565,17 @@ impl Sim {
         let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Evict | Input::Tick));
         quiet
             && self.reports.is_empty()
-            && journal.rows.jobs.values().all(|job| job.state.is_terminal())
-            && self.attempts.values().all(|attempt| !attempt.is_alive() || attempt.abandoned)
+            && journal.rows.jobs.iter().all(|(id, job)| job.state.is_terminal() || journal.damaged.contains(id))
+            && self
+                .attempts
+                .values()
+                .all(|attempt| !attempt.is_alive() || attempt.abandoned || journal.damaged.contains(&attempt.id.job.0))
     }
 
     fn left(&self) -> String {
         let journal = self.journal.lock().expect("one thread");
         let mut left = Vec::new();
-        for (id, job) in &journal.rows.jobs {
+        for (id, job) in journal.rows.jobs.iter().filter(|(id, _)| !journal.damaged.contains(id)) {
             for (task, row) in job.tasks.iter().enumerate().filter(|(_, task)| !task.state.is_terminal()) {
                 left.push(format!("{id}-{task} is {:?}", row.state));
             }

@@ -1,6 +1,6 @@
 //! A store that keeps what was committed over every crash, fails when told to, and can be made to lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob, StoredTask};
@@ -18,6 +18,8 @@ pub struct Journal {
     pub rows: Replayed,
     pub jobs: BTreeMap<u32, StoredJob>,
     pub keys: BTreeMap<String, JobName>,
+    /// Jobs whose rows are damaged: commits that touch them fail.
+    pub damaged: BTreeSet<u32>,
     /// Commits fail.
     pub full: bool,
     /// A rule that a committed event broke.
@@ -98,6 +100,14 @@ impl Store for SimStore {
                 kind: StoreErrorKind::Full,
                 what: "writing".to_owned(),
                 cause: "no room".to_owned(),
+                hint: String::new(),
+            });
+        }
+        if let Some(job) = events.iter().filter_map(|event| event.change.job()).find(|job| journal.damaged.contains(&job.0)) {
+            return Err(StoreError {
+                kind: StoreErrorKind::Row((journal.plant != Plant::DamageUnnamed).then_some(job)),
+                what: "writing".to_owned(),
+                cause: "damaged".to_owned(),
                 hint: String::new(),
             });
         }
