@@ -310,13 +310,37 @@ fn the_outbox_is_told_while_live_and_whole_at_the_end() {
     assert_eq!(home.next(), Report::Started { attempt: order.attempt });
     for seq in [1, 2] {
         put(seq.into());
-        home.backend().intake(order.attempt);
+        home.backend().intake(order.attempt, seq - 1);
         let Report::Outbox { items, .. } = home.next() else { panic!("no outbox") };
         assert_eq!(items.iter().map(|i| i.seq).collect::<Vec<_>>(), [seq]);
     }
+    // A manager that lost a report with a failed commit asks for it again.
+    home.backend().intake(order.attempt, 0);
+    let Report::Outbox { items, .. } = home.next() else { panic!("no outbox") };
+    assert_eq!(items.len(), 2);
     home.backend().stop(order.attempt, true);
     let Report::Over { outbox, .. } = home.next() else { panic!("not over") };
     assert_eq!(outbox.len(), 2);
+}
+
+#[test]
+fn a_live_attempt_whose_directory_was_removed_is_not_started_again() {
+    let mut home = Home::new();
+    let mut spec = shell("echo up; sleep 1000");
+    spec.cwd = "/".into();
+    let mut order = home.order(1, spec);
+    order.env.push(("AIRX_DIR".into(), order.dir.display().to_string()));
+    home.backend().launch(order.clone());
+    home.wait_for_output(order.attempt, "up");
+    let runner = home.info(order.attempt).pid;
+    std::fs::remove_dir_all(&order.dir).unwrap();
+    home.restart();
+    home.backend().inspect(vec![(order.attempt, order.dir.clone())]);
+    assert_eq!(home.next(), Report::Live { attempt: order.attempt });
+    os::signal_pid(runner, Signal::KILL);
+    let end = home.over(order.attempt);
+    assert_eq!(end.exit, ExitFinding::Missing { rebooted: false });
+    assert_eq!(survivors(&order.spec.mark), Vec::<u32>::new());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::api::socket::intake;
 use crate::model::attempt::{AddedTask, MAX_OUTBOX_BYTES, OutboxBody, Progress};
 use crate::model::core::Taken;
 use crate::model::ids::{AddressError, is_name};
-use crate::model::message::{Command, Done};
+use crate::model::message::{Command, Done, RefusalCode};
 use crate::model::spec::{Action, ClaudeSpec};
 
 use super::args::AddArgs;
@@ -114,6 +114,8 @@ fn ask(context: &Context, directory: &Path, body: OutboxBody, id: Option<&str>, 
             Some(taken) => Ok(Some(taken)),
             None => later(),
         },
+        // Such as a full disk: what was asked for is in the outbox all the same, and must not be asked for again.
+        Err(error) if error.kind == ClientErrorKind::Refused(RefusalCode::Unavailable) => later(),
         Err(error) if matches!(error.kind, ClientErrorKind::Refused(_)) => Err(error.into()),
         Err(_) => later(),
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::model::change::Seq;
-use crate::model::core::{Effect, Input, Launch, Limits, RequestId};
+use crate::model::core::{Effect, Input, Launch, Limits, Live, RequestId};
 use crate::model::ids::{AttemptId, JobName};
 use crate::model::message::{Done, Refusal, RefusalCode};
 use crate::model::report::Report;
@@ -312,7 +312,10 @@ impl<S: Store> Engine<S> {
                 });
                 self.backend.inspect(places.collect());
             }
-            Effect::Intake(attempt) => self.backend.intake(attempt),
+            Effect::Intake(attempt) => {
+                let after = self.turn.core().live().get(&attempt).map_or(0, Live::taken_to);
+                self.backend.intake(attempt, after);
+            }
             Effect::Forget(attempt) => {
                 self.ordered.remove(&attempt);
                 self.backend.forget(attempt);

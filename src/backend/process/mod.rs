@@ -40,7 +40,7 @@ enum Command {
     Launch(Box<LaunchOrder>),
     Stop(AttemptId, bool),
     Inspect(Vec<(AttemptId, PathBuf)>),
-    Intake(AttemptId),
+    Intake(AttemptId, u32),
     Forget(AttemptId),
 }
 
@@ -100,8 +100,8 @@ impl Backend for ProcessBackend {
         self.send(Command::Inspect(attempts));
     }
 
-    fn intake(&mut self, attempt: AttemptId) {
-        self.send(Command::Intake(attempt));
+    fn intake(&mut self, attempt: AttemptId, after: u32) {
+        self.send(Command::Intake(attempt, after));
     }
 
     fn forget(&mut self, attempt: AttemptId) {

@@ -128,7 +128,7 @@ impl Worker {
                 Ok(Command::Launch(order)) => self.launch(*order),
                 Ok(Command::Stop(attempt, kill)) => self.stop(attempt, kill),
                 Ok(Command::Inspect(attempts)) => attempts.into_iter().for_each(|(attempt, dir)| self.inspect(attempt, dir)),
-                Ok(Command::Intake(attempt)) => self.intake(attempt, true),
+                Ok(Command::Intake(attempt, after)) => self.intake(attempt, Some(after)),
                 Ok(Command::Forget(attempt)) => self.forget(attempt),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
@@ -250,7 +250,7 @@ impl Worker {
         if let Some(live) = self.live.get(&attempt) {
             if !matches!(live.watch, Watch::Sweeping) {
                 (self.sink)(Report::Live { attempt });
-                self.intake(attempt, false);
+                self.intake(attempt, None);
             }
             return;
         }
@@ -268,7 +268,7 @@ impl Worker {
                 if found == Lock::Held {
                     self.adopt(attempt, dir, facts);
                     (self.sink)(Report::Live { attempt });
-                    self.intake(attempt, false);
+                    self.intake(attempt, None);
                 } else {
                     let mut live = Live::new(dir, facts, Watch::Lock, None);
                     live.notes = notes;
@@ -297,14 +297,15 @@ impl Worker {
         }
     }
 
-    /// Reports what is new in the outbox; `answer` also when nothing is, since somebody waits for it who may have been
-    /// answered for by an inspection.
-    fn intake(&mut self, attempt: AttemptId, answer: bool) {
+    /// Reports what is new in the outbox: since the last report, or since what the manager says it has (it may have lost
+    /// a report with a commit that failed). Asked so, it is answered also when nothing is new: somebody waits for it.
+    fn intake(&mut self, attempt: AttemptId, asked: Option<u32>) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
-        let (items, notes) = outbox::take(&live.dir, live.reported);
+        let after = asked.unwrap_or(live.reported);
+        let (items, notes) = outbox::take(&live.dir, after);
         live.note(notes);
-        live.reported = items.last().map_or(live.reported, |last| last.seq);
-        if answer || !items.is_empty() {
+        live.reported = items.last().map_or(after, |last| last.seq);
+        if asked.is_some() || !items.is_empty() {
             (self.sink)(Report::Outbox { attempt, items });
         }
     }

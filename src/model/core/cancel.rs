@@ -76,6 +76,8 @@ impl Core {
         };
         let outcome = Outcome::Lost { cause: LostCause::RunnerGone };
         self.effects.push(Effect::Stop { attempt, kill: true });
-        self.close(attempt, outcome, facts, state, now);
+        // Not forgotten: what it leaves is still to be ended, and its end, should it come, to be recorded.
+        self.unproven.insert(attempt);
+        self.record(attempt, outcome, facts, state, now);
     }
 }

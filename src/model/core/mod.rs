@@ -168,6 +168,8 @@ pub struct Core {
     disk_low: bool,
     leaving: bool,
     live: BTreeMap<AttemptId, Live>,
+    /// Attempts that a person gave up waiting for, until their end is told after all: their jobs stay in memory.
+    unproven: BTreeSet<AttemptId>,
     timers: BTreeSet<(Utc, JobId, TaskIdx)>,
     ready_jobs: BTreeSet<JobId>,
     touched: BTreeSet<JobId>,
@@ -191,6 +193,7 @@ impl Core {
             disk_low: false,
             leaving: false,
             live: BTreeMap::new(),
+            unproven: BTreeSet::new(),
             timers: BTreeSet::new(),
             ready_jobs: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -211,12 +214,16 @@ impl Core {
     }
 
     /// Takes over from the core that this one replaces within the same manager what is still under way at the backends:
-    /// answers to inspections that the old one asked for may be older than launches that it asked for after them.
+    /// answers to inspections that the old one asked for may be older than launches that it asked for after them, and tasks
+    /// may wait for a look into their outbox. What the old one had taken from there is taken again.
     pub fn inherit(&mut self, old: &Core) {
+        self.unproven.clone_from(&old.unproven);
         for (attempt, live) in &mut self.live {
             if let Some(before) = old.live.get(attempt) {
                 live.inspected = before.inspected;
                 live.stale = before.inspected;
+                live.waiting.clone_from(&before.waiting);
+                self.effects.push(Effect::Intake(*attempt));
             }
         }
     }
@@ -346,10 +353,12 @@ impl Core {
 
     /// Jobs that are over leave memory; commands that name them bring them back.
     fn evict(&mut self) {
+        let unproven: BTreeSet<JobId> = self.unproven.iter().map(|attempt| attempt.job).collect();
         let over: Vec<JobId> = self
             .jobs
             .values()
             .filter(|job| job.state.is_terminal() && job.counts.job_state() == job.state && !self.touched.contains(&job.id))
+            .filter(|job| !unproven.contains(&job.id))
             .map(|job| job.id)
             .collect();
         if over.is_empty() {

@@ -142,6 +142,11 @@ impl Live {
         std::mem::take(&mut self.waiting)
     }
 
+    /// Number of the last outbox file that was taken in.
+    pub fn taken_to(&self) -> u32 {
+        self.taken.keys().next_back().copied().unwrap_or(0)
+    }
+
     /// Whether the task has set its result by itself.
     pub(super) fn has_result(&self) -> bool {
         self.taken.values().any(|taken| taken.result)

@@ -53,8 +53,16 @@ impl Core {
     /// A report about an attempt that is closed: recorded when it tells of an end, and changes nothing.
     fn late(&mut self, report: Report, now: Now) {
         let attempt = report.attempt();
+        if !self.jobs.contains_key(&attempt.job) {
+            // Its job is set aside: nothing is decided about it, so nothing of it is ended either.
+            if let Report::Over { .. } = report {
+                self.effects.push(Effect::Forget(attempt));
+            }
+            return;
+        }
         match report {
             Report::Over { end, .. } => {
+                self.unproven.remove(&attempt);
                 let known = self.task(attempt.job, attempt.task).is_some_and(|task| task.attempts >= attempt.number);
                 if known {
                     let what = match end.exit {
@@ -131,11 +139,16 @@ impl Core {
 
     /// Closes an attempt; what waits for its task is looked at.
     pub(super) fn close(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, state: TaskState, now: Now) {
+        self.record(attempt, outcome, facts, state, now);
+        self.effects.push(Effect::Forget(attempt));
+    }
+
+    /// As [`Core::close`], for an attempt that the backend shall go on to watch.
+    pub(super) fn record(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, state: TaskState, now: Now) {
         for request in self.live.get_mut(&attempt).map(super::Live::take_waiting).unwrap_or_default() {
             self.effects.push(Effect::Took(request, Ok(Vec::new())));
         }
         self.emit(Change::AttemptClosed { attempt, outcome, facts: Box::new(facts), state }, now);
-        self.effects.push(Effect::Forget(attempt));
         self.after_terminal(attempt.job, attempt.task, now);
     }
 

@@ -268,6 +268,57 @@ fn what_many_need_is_counted_once_each() {
 }
 
 #[test]
+fn any_timeout_can_be_submitted_and_none_ends_the_manager() {
+    let mut bench = Bench::new(1);
+    let mut endless = task("a", &[]);
+    endless.limits.timeout_ms = Some(u64::MAX);
+    endless.limits.grace_ms = u64::MAX;
+    endless.accept = Some(crate::model::spec::Gate { run: "true".to_owned(), timeout_ms: u64::MAX });
+    bench.submit(job(1, vec![endless]));
+    bench.start(0);
+    assert_eq!(bench.core.next_wake().1, Some(Mono(u64::MAX)));
+    bench.ask(Command::Cancel { targets: bench.of(Some("a")), all: false, how: CancelHow::Ask }).unwrap();
+    assert_eq!(bench.core.next_wake().1, Some(Mono(u64::MAX)));
+}
+
+#[test]
+fn an_abandoned_attempt_is_watched_on_and_its_late_end_recorded() {
+    let mut bench = Bench::new(1);
+    bench.submit(job(1, vec![task("a", &[])]));
+    bench.start(0);
+    let attempt = bench.attempt(0);
+    let cancel = Command::Cancel { targets: bench.of(Some("a")), all: false, how: CancelHow::Abandon };
+    let effects = bench.step(vec![Input::Command(99, cancel)]);
+    assert!(effects.contains(&Effect::Stop { attempt, kill: true }));
+    assert!(!effects.contains(&Effect::Forget(attempt)), "what it leaves could not be ended: {effects:?}");
+    bench.step(vec![Input::Evict]);
+    let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: None, notes: Vec::new() };
+    bench.core.handle(Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) }), bench.now);
+    let Step { events, effects } = bench.core.finish(bench.now);
+    assert!(matches!(events[..], [Event { change: Change::AttemptStale { .. }, .. }]), "{events:?}");
+    assert_eq!(effects, [Effect::Forget(attempt)]);
+    bench.step(vec![Input::Evict]);
+    assert_eq!(bench.core.jobs().count(), 0);
+}
+
+#[test]
+fn who_waits_for_a_look_into_an_outbox_is_answered_also_over_a_reload() {
+    let mut bench = Bench::new(1);
+    bench.submit(job(1, vec![task("a", &[])]));
+    bench.start(0);
+    let attempt = bench.attempt(0);
+    bench.step(vec![Input::Intake(7, attempt)]);
+    // As the store would give it back.
+    let mut reloaded = bench.core.clone();
+    reloaded.live.insert(attempt, Live::default());
+    reloaded.inherit(&bench.core);
+    bench.core = reloaded;
+    let effects = bench.step(vec![Input::Report(Report::Outbox { attempt, items: Vec::new() })]);
+    assert!(effects.contains(&Effect::Intake(attempt)), "what was taken before is lost and asked for again: {effects:?}");
+    assert!(effects.contains(&Effect::Took(7, Ok(Vec::new()))), "{effects:?}");
+}
+
+#[test]
 fn a_finished_job_leaves_memory_at_the_next_comparison() {
     let mut bench = Bench::new(9);
     bench.submit(job(1, vec![task("a", &[])]));
