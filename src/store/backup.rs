@@ -82,12 +82,14 @@ pub struct Repaired {
 pub fn repair(database: &Path, backups: &Path, suffix: &str, entropy: [u8; 36]) -> Result<Repaired, StoreError> {
     let mut repaired = Repaired { kept: aside(database, suffix), ..Repaired::default() };
     let mut salvage = Salvage::default();
-    salvage.read(database);
+    let gives = salvage.read(database);
     let own = salvage.events.len();
-    for copy in copies(backups).iter().rev() {
-        if salvage.read(copy) {
-            break;
-        }
+    let newest = copies(backups).into_iter().rev().find(|copy| salvage.read(copy));
+    if !gives {
+        repaired.lost.push(match &newest {
+            Some(copy) => format!("all that the damaged database held since the backup {}", copy.display()),
+            None => "all that the damaged database held: nothing in it can be read, and there is no backup".to_owned(),
+        });
     }
     repaired.from_backup = salvage.events.len() - own;
     for end in ["", "-wal", "-shm"] {
