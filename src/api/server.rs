@@ -27,6 +27,8 @@ use super::wire::{Assembler, Hello, Intake, Request, Response, frames};
 
 /// Connections at once; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 512;
+/// Of tasks at once, beside those: a task that opens connections without end keeps nobody else out.
+const MAX_TASK_CONNECTIONS: usize = 256;
 /// Longest time that a message may be on its way in, or an answer on its way out.
 const STUCK: Duration = Duration::from_secs(30);
 /// Bytes read at a time.
@@ -108,12 +110,21 @@ struct Shared {
     home: PathBuf,
     uid: u32,
     connections: AtomicUsize,
+    task_connections: AtomicUsize,
+}
+
+impl Shared {
+    /// Connections of a socket, and how many there may be.
+    fn room(&self, is_task: bool) -> (&AtomicUsize, usize) {
+        if is_task { (&self.task_connections, MAX_TASK_CONNECTIONS) } else { (&self.connections, MAX_CONNECTIONS) }
+    }
 }
 
 async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>) {
     let ServerParts { control, task, handle, reader, home, uid } = parts;
     let (Ok(control), Ok(task)) = (UnixListener::from_std(control), UnixListener::from_std(task)) else { return };
-    let shared = Arc::new(Shared { handle, reader, home, uid, connections: AtomicUsize::new(0) });
+    let shared =
+        Arc::new(Shared { handle, reader, home, uid, connections: AtomicUsize::new(0), task_connections: AtomicUsize::new(0) });
     loop {
         let (accepted, is_task) = tokio::select! {
             accepted = control.accept() => (accepted, false),
@@ -130,7 +141,8 @@ async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>) {
         }
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-    while shared.connections.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < deadline {
+    let open = || [false, true].iter().any(|is_task| shared.room(*is_task).0.load(Ordering::Relaxed) > 0);
+    while open() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -138,10 +150,11 @@ async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>) {
 fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
     let peer = stream.peer_cred().ok();
     let is_ours = peer.as_ref().is_some_and(|peer| peer.uid() == shared.uid || peer.uid() == 0);
-    if !is_ours || shared.connections.load(Ordering::Relaxed) >= MAX_CONNECTIONS {
+    let (open, most) = shared.room(is_task);
+    if !is_ours || open.load(Ordering::Relaxed) >= most {
         return;
     }
-    shared.connections.fetch_add(1, Ordering::Relaxed);
+    open.fetch_add(1, Ordering::Relaxed);
     let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     let (shared, mut stopped) = (shared.clone(), stopped.clone());
     tokio::spawn(async move {
@@ -156,7 +169,7 @@ fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watc
             subscribed: false,
         };
         connection.run(reading, &mut stopped).await;
-        shared.connections.fetch_sub(1, Ordering::Relaxed);
+        shared.room(is_task).0.fetch_sub(1, Ordering::Relaxed);
     });
 }
 
@@ -175,9 +188,12 @@ impl Connection {
     /// Request after request until the peer leaves, breaks the protocol, or is stuck.
     async fn run(&mut self, mut reading: tokio::net::unix::OwnedReadHalf, stopped: &mut watch::Receiver<bool>) {
         let mut assembler = Assembler::default();
+        // When the message that is on its way began: a peer that sends it byte by byte gets no more time for that.
+        let mut begun: Option<tokio::time::Instant> = None;
         loop {
             match assembler.message() {
                 Ok(Some(message)) => {
+                    begun = None;
                     if !self.answer(&message).await {
                         return;
                     }
@@ -190,7 +206,10 @@ impl Connection {
                     return;
                 }
             }
-            let idle = assembler.buffer().is_empty();
+            let late = match assembler.is_partial() {
+                true => *begun.get_or_insert_with(tokio::time::Instant::now) + STUCK,
+                false => tokio::time::Instant::now(),
+            };
             assembler.buffer().reserve(READ);
             tokio::select! {
                 read = reading.read_buf(assembler.buffer()) => match read {
@@ -202,7 +221,7 @@ impl Connection {
                         return;
                     }
                 }
-                () = tokio::time::sleep(STUCK), if !idle => return,
+                () = tokio::time::sleep_until(late), if begun.is_some() => return,
                 () = told(stopped) => return,
             }
         }

@@ -201,6 +201,11 @@ impl Assembler {
         &mut self.buffer
     }
 
+    /// Whether a message has begun and is not whole yet.
+    pub fn is_partial(&self) -> bool {
+        !self.buffer.is_empty() || !self.parts.is_empty()
+    }
+
     /// The next whole message; none when more bytes are needed.
     ///
     /// # Errors
