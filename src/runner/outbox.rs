@@ -43,6 +43,10 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
         move |cause| OutboxError { dir, cause, hint }
     };
     const RIGHTS: &str = "Is AIRX_DIR the directory of a live attempt, and writable from here?";
+    // A free lock: its runner is gone, and nobody takes in what is written here from now on.
+    if os::is_locked(&dir.join("lock")).is_ok_and(|held| !held) {
+        return Err(fail("Only a running task can ask.")(io::Error::other("this attempt is over")));
+    }
     match DirBuilder::new().mode(0o700).create(&outbox) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail(RIGHTS)(e)),
         _ => {}
@@ -167,6 +171,17 @@ mod tests {
         let big = serde_json::Value::String("x".repeat(MAX_OUTBOX_BYTES as usize));
         let error = put(dir.path(), OutboxBody::Result(big), None).unwrap_err().to_string();
         assert!(error.contains("Put large data into a file"), "{error}");
+    }
+
+    #[test]
+    fn nothing_is_asked_for_an_attempt_that_is_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = File::create(dir.path().join("lock")).unwrap();
+        assert!(os::try_lock(&lock).unwrap());
+        put(dir.path(), add(), None).unwrap();
+        drop(lock);
+        let refused = put(dir.path(), add(), None).unwrap_err().to_string();
+        assert!(refused.contains("this attempt is over"), "{refused}");
     }
 
     #[test]
