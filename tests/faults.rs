@@ -232,3 +232,120 @@ fn too_little_room_starts_nothing_new_and_says_so() {
     std::fs::write(home.path().join("config.yaml"), "min_free_disk: 0\npoll_interval: 1s\n").unwrap();
     assert_eq!(home.until_over(&job), "completed");
 }
+
+/// Many open connections, and messages that come byte by byte, on the socket that tasks see.
+#[test]
+fn connections_that_tasks_leave_open_keep_nobody_else_out() {
+    let mut home = TestHome::new();
+    home.start();
+    let directory = std::fs::read_to_string(home.path().join("sockets")).unwrap();
+    let task = Path::new(directory.trim()).join("task/task.sock");
+    let open: Vec<UnixStream> = (0..600).map(|_| UnixStream::connect(&task).unwrap()).collect();
+    // The manager has looked at the last of them once a further one is closed at once.
+    let mut refused = UnixStream::connect(&task).unwrap();
+    refused.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(refused.read(&mut [0; 16]).unwrap_or(0), 0);
+    for (name, args) in [("ping", ["ping"].as_slice()), ("status", &["status"]), ("pause", &["pause"])] {
+        let output = home.run(args);
+        assert!(output.status.success(), "{name}: {}", text(&output));
+    }
+    drop(open);
+}
+
+#[test]
+fn rubbish_on_the_socket_of_tasks_gets_one_clear_error_and_no_rights() {
+    let mut home = TestHome::new();
+    home.start();
+    let directory = std::fs::read_to_string(home.path().join("sockets")).unwrap();
+    let oversized = vec![b'x'; (1 << 20) + 4096];
+    for (rubbish, said) in [
+        (b"hello\n".as_slice(), "no JSON-RPC request"),
+        (b"\xff\xfe\n".as_slice(), "not UTF-8"),
+        (oversized.as_slice(), "longer than"),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"cancel\",\"params\":{\"targets\":[],\"all\":true,\"how\":\"ask\"}}\n",
+            "not for tasks",
+        ),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"stop\"}\n", "not for tasks"),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"intake\",\"params\":{\"mark\":\"a\",\"token\":\"b\"}}\n",
+            "does not belong",
+        ),
+    ] {
+        let mut stream = UnixStream::connect(Path::new(directory.trim()).join("task/task.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // The manager may close before it has read everything.
+        let _ = stream.write_all(rubbish);
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).unwrap_or(0);
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.contains(said) && answer.contains("error"), "{said}: {answer}");
+    }
+    assert!(home.run(["ping"]).status.success());
+}
+
+/// All of it but the header, so that nothing can be read any more.
+#[test]
+fn a_database_beyond_reading_stops_the_manager_and_a_repair_does_not_call_that_nothing_lost() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit("name: gone\ntasks:\n  - { id: a, run: echo a }\n");
+    home.until_over(&job);
+    home.ok(["stop"]);
+    home.await_manager();
+    let database = home.path().join("airx.db");
+    let length = usize::try_from(database.metadata().unwrap().len()).unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).open(&database).unwrap();
+    file.seek(SeekFrom::Start(8192)).unwrap();
+    file.write_all(&vec![0xa5; length - 8192]).unwrap();
+    drop(file);
+    // In front of the person as in the background: it does not start, and names the command.
+    for args in [["--daemon", "--foreground"].as_slice(), &["--daemon"]] {
+        let output = home.run(args);
+        assert!(!output.status.success(), "{}", text(&output));
+        assert!(text(&output).contains("airx doctor --repair"), "{}", text(&output));
+    }
+    let repaired = home.ok(["doctor", "--repair"]);
+    assert!(repaired.contains("lost: ") && !repaired.contains("nothing was lost"), "{repaired}");
+    home.start();
+    assert!(home.run(["jobs"]).status.success());
+}
+
+/// A page is damaged under a manager that runs: it stops by itself, its runner goes on, and after the repair the next
+/// manager takes that in.
+#[test]
+fn a_page_that_is_damaged_under_a_manager_stops_it_and_harms_no_runner() {
+    let mut home = TestHome::new();
+    home.start();
+    for _ in 0..20 {
+        let job = home.submit("name: filler\ntasks:\n  - { id: a, run: echo a }\n");
+        home.until_over(&job);
+    }
+    let job = home.submit("name: on\ntasks:\n  - { id: a, run: 'while [ ! -e go ]; do sleep 0.05; done; echo done' }\n");
+    home.until("the task runs", || matches!(home.tasks(&job)[0].state, TaskState::Running { .. }));
+    home.kill_manager();
+    let database = home.path().join("airx.db");
+    // The journal of the last writes becomes part of the file, as at the end of a manager that left in order.
+    rusqlite::Connection::open(&database).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    std::fs::create_dir_all(home.path().join("backup")).unwrap();
+    std::fs::copy(&database, home.path().join("backup/airx-20260101.db")).unwrap();
+    let root: u64 = rusqlite::Connection::open(&database)
+        .unwrap()
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'attempt'", [], |row| row.get(0))
+        .unwrap();
+    let mut file = std::fs::OpenOptions::new().write(true).open(&database).unwrap();
+    file.seek(SeekFrom::Start((root - 1) * 4096)).unwrap();
+    file.write_all(&[0xa5; 4096]).unwrap();
+    drop(file);
+    // Starting reads no attempt, so it starts; the end of the task cannot be written.
+    home.start();
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert!(!home.await_manager().success());
+    assert!(home.manager_log().contains("airx doctor --repair"), "{}", home.manager_log());
+    home.ok(["doctor", "--repair"]);
+    home.start();
+    assert_eq!(home.until_over(&job), "completed");
+    assert_eq!(home.task(&format!("{job}/a")).attempts.len(), 1, "it ran once");
+    assert_eq!(home.ok(["logs", &format!("{job}/a"), "--raw"]), "done\n");
+    assert!(airx::store::verify::replay(&database).is_empty());
+}

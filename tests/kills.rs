@@ -39,6 +39,11 @@ fn sixty_tasks(log: &str) -> String {
     job
 }
 
+/// How many tasks are completed.
+fn done(home: &TestHome, job: &str) -> usize {
+    home.tasks(job).iter().filter(|task| task.state == TaskState::Completed).count()
+}
+
 #[test]
 fn sixty_tasks_survive_twenty_kills_of_the_manager() {
     let mut home = TestHome::new();
@@ -47,7 +52,9 @@ fn sixty_tasks_survive_twenty_kills_of_the_manager() {
     let job = home.submit(&sixty_tasks(&log.display().to_string()));
     let mut moments = Moments(42);
     for _ in 0..20 {
-        // A kill at a random moment: after a random number of further looks at the job, or at its end.
+        // A kill at a random moment, all over the job's life: after a random number of further ends and looks.
+        let target = done(&home, &job) + moments.below(6) as usize;
+        home.until("some more are done", || done(&home, &job) >= target.min(75));
         for _ in 0..moments.below(6) {
             let _ = home.job(&job);
         }
@@ -119,6 +126,57 @@ fn a_stopped_runner_can_still_be_killed() {
     assert_eq!(home.until_over(&job), "cancelled");
     assert!(!is_alive(runner));
     assert_eq!(home.strays(), Vec::<u32>::new());
+}
+
+/// Its runner is stopped and given up: nothing of it may live on unseen.
+#[test]
+fn what_an_abandoned_runner_started_is_ended_and_its_late_end_recorded() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit("name: given-up\ntasks:\n  - { id: a, run: 'setsid sleep 300 & sleep 300' }\n");
+    home.until("the task runs", || matches!(home.tasks(&job)[0].state, TaskState::Running { .. }));
+    signal(runner_pid(&home, &job), rustix::process::Signal::STOP);
+    home.ok(["cancel", &format!("{job}/a"), "--abandon"]);
+    home.until("nothing of it is left", || home.strays().is_empty());
+    home.until("its end is in the journal", || home.ok(["events", "--job", &job]).contains("late news of attempt 1"));
+    assert_eq!(home.until_over(&job), "cancelled");
+    assert_replay(&home);
+}
+
+/// A task can do anything to its runner and its directory: it is lost, swept and retried.
+#[test]
+fn a_task_that_kills_its_own_runner_is_swept_and_retried() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: own\nmax_parallel: 2\ntasks:\n  - { id: a, run: 'if [ -e a ]; then exit 0; fi; touch a; setsid sleep 300 & kill -9 $PPID; sleep 300' }\n  \
+         - { id: b, run: 'if [ -e b ]; then exit 0; fi; touch b; rm -r $AIRX_DIR; kill -9 $PPID; sleep 300' }\n",
+    );
+    assert_eq!(home.until_over(&job), "completed");
+    for task in ["a", "b"] {
+        let attempts = home.task(&format!("{job}/{task}")).attempts;
+        assert_eq!(attempts[0].outcome, Some(Outcome::Lost { cause: LostCause::RunnerGone }), "{task}");
+        assert_eq!(attempts.len(), 2, "{task}");
+    }
+    assert_eq!(home.strays(), Vec::<u32>::new());
+    assert_replay(&home);
+}
+
+/// A fifo, a link and rubbish in an outbox delay nobody.
+#[test]
+fn a_hostile_outbox_stops_no_other_task() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: hostile\nmax_parallel: 2\ntasks:\n  - id: a\n    run: |\n      mkdir -p $AIRX_DIR/outbox; cd $AIRX_DIR/outbox; mkfifo 000001-a.json; \
+         ln -s /dev/zero 000002-b.json; head -c 3000000 /dev/zero > 000003-c.json\n      airx progress 1/2 there; rm $AIRX_DIR/out; mkfifo $AIRX_DIR/out\n    \
+         result: text\n  - { id: b, run: 'airx progress 1/1' }\n",
+    );
+    home.until_over(&job);
+    let tasks = home.tasks(&job);
+    assert_eq!(tasks[1].state, TaskState::Completed);
+    let notes = format!("{:?}", home.task(&format!("{job}/a")).attempts[0].facts);
+    assert_eq!(notes.matches("cannot be used").count(), 3, "{notes}");
 }
 
 /// The process id in the first attempt's `runner.json`.
