@@ -157,7 +157,9 @@ fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watc
     open.fetch_add(1, Ordering::Relaxed);
     let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     let (shared, mut stopped) = (shared.clone(), stopped.clone());
+    let place = Place { shared: shared.clone(), is_task };
     tokio::spawn(async move {
+        let _place = place;
         let (reading, writer) = stream.into_split();
         let mut connection = Connection {
             shared: shared.clone(),
@@ -169,8 +171,19 @@ fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watc
             subscribed: false,
         };
         connection.run(reading, &mut stopped).await;
-        shared.room(is_task).0.fetch_sub(1, Ordering::Relaxed);
     });
+}
+
+/// A connection's place among those there may be, free again however its task ends.
+struct Place {
+    shared: Arc<Shared>,
+    is_task: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.room(self.is_task).0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Connection {

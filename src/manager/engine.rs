@@ -342,11 +342,19 @@ impl<S: Store> Engine<S> {
             if !self.composing.insert(launch.attempt) {
                 return;
             }
-            let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
-            std::thread::spawn(move || {
+            let (composer, sender, attempt) = (self.composer.clone(), self.mailbox.sender(), launch.attempt);
+            let started = aside(move || {
                 let composed = composer.compose(&launch);
                 drop(sender.send(Message::Composed(Box::new(launch), Box::new(composed))));
             });
+            if let Err(error) = started {
+                self.composing.remove(&attempt);
+                // An order that the backend has is not taken back: what came of it is seen at the next comparison.
+                if !self.ordered.contains(&attempt) {
+                    let why = format!("no thread can be started for the command that prints a secret: {error}");
+                    self.pending.push(Input::Report(Report::LaunchFailed { attempt, why, transient: true }));
+                }
+            }
             return;
         }
         let composed = self.composer.compose(&launch);
@@ -379,14 +387,18 @@ impl<S: Store> Engine<S> {
         if self.checking.len() >= MAX_CHECKS || !self.checking.insert(launch.attempt) {
             return;
         }
-        let (composer, sender) = (self.composer.clone(), self.mailbox.sender());
-        std::thread::spawn(move || {
+        let (composer, sender, attempt) = (self.composer.clone(), self.mailbox.sender(), launch.attempt);
+        let started = aside(move || {
             let found = match composer.compose(&launch) {
                 Composed::Secret { .. } => Composed::StillMissing,
                 _ => Composed::Ready,
             };
             drop(sender.send(Message::Composed(Box::new(launch), Box::new(found))));
         });
+        if started.is_err() {
+            // Looked for again at the next poll.
+            self.checking.remove(&attempt);
+        }
     }
 
     /// Whoever still waits for an answer gets one.
@@ -406,6 +418,12 @@ impl<S: Store> Engine<S> {
             }
         }
     }
+}
+
+/// Does something on a thread of its own. A task that forks without end may leave no room for one, which must not end the
+/// manager.
+fn aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("aside".to_owned()).spawn(work).map(drop)
 }
 
 /// What the core has to know of the configuration.

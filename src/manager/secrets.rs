@@ -46,10 +46,16 @@ fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, Str
         .spawn()
         .map_err(|error| failed(format!("could not be started: {error}")))?;
     let stdout = child.stdout.take();
-    let reader = std::thread::spawn(move || {
+    let reader = std::thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
         stdout.map(|out| out.take(MAX_SECRET + 1).read_to_end(&mut text)).transpose().map(|_| text)
     });
+    let reader = reader.map_err(|error| {
+        // Already gone is as good as killed.
+        let _ = child.kill();
+        let _ = child.wait();
+        failed(format!("could not be read, no thread can be started: {error}"))
+    })?;
     let deadline = Instant::now() + COMMAND_TIMEOUT;
     let status = loop {
         match child.try_wait() {

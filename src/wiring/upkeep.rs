@@ -78,13 +78,17 @@ impl Upkeep {
         let date = jiff::Timestamp::from_millisecond(now.0).map(|at| at.strftime("%Y%m%d").to_string());
         let (Ok(date), false) = (date, self.backing_up.swap(true, Ordering::AcqRel)) else { return };
         let (database, directory, busy) = (self.home.database(), self.home.backups(), self.backing_up.clone());
-        std::thread::spawn(move || {
+        let work = move || {
             match airx::store::backup(&database, &directory, &date) {
                 Ok(true) => tracing::info!(date, "the database was backed up"),
                 Ok(false) => {}
                 Err(error) => tracing::warn!("no backup: {error}"),
             }
             busy.store(false, Ordering::Release);
-        });
+        };
+        if let Err(error) = std::thread::Builder::new().name("backup".to_owned()).spawn(work) {
+            tracing::warn!("no backup now, no thread can be started: {error}");
+            self.backing_up.store(false, Ordering::Release);
+        }
     }
 }
