@@ -128,6 +128,24 @@ fn a_stopped_runner_can_still_be_killed() {
     assert_eq!(home.strays(), Vec::<u32>::new());
 }
 
+/// A stopped runner enforces no timeout: half a minute after the task's own end would have been, the manager does.
+#[test]
+fn a_task_whose_runner_is_stopped_is_ended_after_its_timeout_and_retried() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: stopped\ntasks:\n  - { id: a, timeout: 1s, grace: 0s, run: 'if [ -e a ]; then exit 0; fi; touch a; sleep 300' }\n",
+    );
+    home.until("the task runs", || home.work().join("a").exists());
+    signal(runner_pid(&home, &job), rustix::process::Signal::STOP);
+    assert_eq!(home.until_over(&job), "completed");
+    let attempts = home.task(&format!("{job}/a")).attempts;
+    assert_eq!(attempts[0].outcome, Some(Outcome::Lost { cause: LostCause::RunnerGone }));
+    assert_eq!(attempts.len(), 2);
+    assert_eq!(home.strays(), Vec::<u32>::new());
+    assert_replay(&home);
+}
+
 /// Its runner is stopped and given up: nothing of it may live on unseen.
 #[test]
 fn what_an_abandoned_runner_started_is_ended_and_its_late_end_recorded() {
@@ -217,4 +235,28 @@ fn a_task_cannot_cancel_requeue_or_stop_anything() {
         assert!(!output.contains(line), "a task may not do this: {output}");
     }
     assert!(home.run(["ping"]).status.success(), "the manager is still there");
+}
+
+/// Neither an empty environment nor a long line of ancestors hides that a process descends from a runner.
+#[test]
+fn a_task_cannot_hide_behind_its_ancestors() {
+    let mut home = TestHome::new();
+    home.start();
+    let script = home.work().join("deep.sh");
+    let run = home.path().parent().unwrap().join("run");
+    std::fs::write(
+        &script,
+        format!(
+            "if [ $1 -gt 0 ]; then sh deep.sh $(($1 - 1)); exit $?; fi\n\
+             env -i PATH=$PATH HOME=$HOME AIRX_HOME={} XDG_RUNTIME_DIR={} airx cancel --all\necho deep $?\n",
+            home.path().display(),
+            run.display()
+        ),
+    )
+    .unwrap();
+    // `env -i` first, since the environment that each process began with can be read as well.
+    let job = home.submit("name: deep\ntasks:\n  - { id: a, run: 'env -i PATH=$PATH HOME=$HOME sh deep.sh 150' }\n");
+    assert_eq!(home.until_over(&job), "completed");
+    let output = home.ok(["logs", &format!("{job}/a"), "--raw"]);
+    assert!(output.contains("deep 1"), "{output}");
 }
