@@ -15,8 +15,11 @@ use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
 use crate::model::report::ResultFinding;
 use crate::model::spec::ResultKind;
 
-/// Most bytes of output that can become a result.
+/// Most bytes of output that can become a result as text.
 const MAX_RESULT: u64 = 64 << 20;
+/// Most bytes that can become one as JSON, and most lines: in memory each number or line takes many times its text.
+const MAX_JSON: u64 = 8 << 20;
+const MAX_LINES: usize = 500_000;
 
 /// The exit record.
 pub fn exit(dir: &Path) -> ExitFile {
@@ -41,14 +44,13 @@ pub fn result(dir: &Path, kind: ResultKind, record: &ExitRecord, results: &Path)
 }
 
 fn value(dir: &Path, kind: ResultKind) -> Result<Value, String> {
-    let bytes = match read(&dir.join("out"), MAX_RESULT) {
+    let most = if kind == ResultKind::Json { MAX_JSON } else { MAX_RESULT };
+    let bytes = match read(&dir.join("out"), most) {
         Ok(bytes) => bytes,
         // Nothing was written.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            return Err(format!(
-                "the output is larger than a result may be ({MAX_RESULT} bytes); write a file and print its name"
-            ));
+            return Err(format!("the output is larger than a result may be ({most} bytes); write a file and print its name"));
         }
         Err(e) => return Err(format!("the output cannot be read: {e}")),
     };
@@ -56,6 +58,9 @@ fn value(dir: &Path, kind: ResultKind) -> Result<Value, String> {
         String::from_utf8(bytes).map_err(|e| format!("the output is not UTF-8 (byte {})", e.utf8_error().valid_up_to()))?;
     match kind {
         ResultKind::Text => Ok(Value::String(text.strip_suffix('\n').unwrap_or(&text).to_owned())),
+        ResultKind::Lines if memchr::memchr_iter(b'\n', text.as_bytes()).count() > MAX_LINES => {
+            Err(format!("the output has more lines than a result may have ({MAX_LINES}); write a file and print its name"))
+        }
         ResultKind::Lines => Ok(text.lines().map(|l| Value::String(l.to_owned())).collect()),
         ResultKind::Json => serde_json::from_str(&text).map_err(|e| format!("the output is not one JSON value: {e}")),
     }
