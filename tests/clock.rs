@@ -84,7 +84,9 @@ impl Manager {
             free_bytes: Box::new(|| None),
             on_trouble: Box::new(|_| {}),
             on_poll: Box::new(|| {}),
-            on_freed: Box::new(move || drop(counted.fetch_add(1, Ordering::SeqCst))),
+            on_freed: Box::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }),
         };
         let engine = Engine::begin(parts, mailbox).unwrap();
         let handle = engine.handle();

@@ -457,7 +457,10 @@ impl Sim {
             Effect::Stop { attempt, kill } => self.stop(attempt, kill),
             Effect::Inspect(ids) => ids.into_iter().for_each(|id| self.inspect(id)),
             Effect::Intake(id) => {
-                let items = self.attempts.get(&id).map(|attempt| attempt.outbox.clone()).unwrap_or_default();
+                let live = self.turn.as_ref().and_then(|turn| turn.core().live().get(&id));
+                let after = live.map_or(0, airx::model::core::Live::taken_to);
+                let outbox = self.attempts.get(&id).map(|attempt| attempt.outbox.clone()).unwrap_or_default();
+                let items = outbox.into_iter().filter(|item| item.seq > after).collect();
                 self.send(id, Report::Outbox { attempt: id, items });
             }
             Effect::CheckSecrets(launch) => {
