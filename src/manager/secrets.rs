@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::model::spec::SecretRef;
@@ -23,18 +25,23 @@ pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Re
             format!("the manager's environment has no {name} (set it and restart the manager: `airx stop`, then start again)")
         }),
         SecretRef::File(path) => read(path),
-        SecretRef::Command(line) => run(line, environment),
+        SecretRef::Command(line) => run(line, environment, COMMAND_TIMEOUT),
     }
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    // This is the manager's own thread: a fifo without a writer must not make it wait.
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err(format!("{} is no regular file", path.display()));
+    }
     let mut text = String::new();
-    file.take(MAX_SECRET + 1).read_to_string(&mut text).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    file.take(MAX_SECRET + 1).read_to_string(&mut text).map_err(cannot)?;
     finish(text, &path.display().to_string())
 }
 
-fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, String> {
+fn run(line: &str, environment: &BTreeMap<String, String>, patience: Duration) -> Result<String, String> {
     let failed = |why: String| format!("the command `{line}` {why}");
     let mut child = Command::new("/bin/sh")
         .args(["-c", line])
@@ -46,17 +53,19 @@ fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, Str
         .spawn()
         .map_err(|error| failed(format!("could not be started: {error}")))?;
     let stdout = child.stdout.take();
+    let (sender, printed) = sync_channel(1);
     let reader = std::thread::Builder::new().spawn(move || {
         let mut text = Vec::new();
-        stdout.map(|out| out.take(MAX_SECRET + 1).read_to_end(&mut text)).transpose().map(|_| text)
+        let read = stdout.map(|out| out.take(MAX_SECRET + 1).read_to_end(&mut text)).transpose().map(|_| text);
+        drop(sender.send(read));
     });
-    let reader = reader.map_err(|error| {
+    reader.map_err(|error| {
         // Already gone is as good as killed.
         let _ = child.kill();
         let _ = child.wait();
         failed(format!("could not be read, no thread can be started: {error}"))
     })?;
-    let deadline = Instant::now() + COMMAND_TIMEOUT;
+    let deadline = Instant::now() + patience;
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
@@ -65,7 +74,7 @@ fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, Str
                 // Already gone is as good as killed.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(failed(format!("took longer than {} s", COMMAND_TIMEOUT.as_secs())));
+                return Err(failed(format!("took longer than {} s", patience.as_secs())));
             }
             Err(error) => return Err(failed(format!("was lost: {error}"))),
         }
@@ -73,7 +82,11 @@ fn run(line: &str, environment: &BTreeMap<String, String>) -> Result<String, Str
     if !status.success() {
         return Err(failed(format!("failed: {status}")));
     }
-    let text = reader.join().ok().and_then(Result::ok).and_then(|bytes| String::from_utf8(bytes).ok());
+    // What it left in the background may hold its output open for ever.
+    let read = printed
+        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        .map_err(|_| failed("ended, but something that it started holds its output open".to_owned()))?;
+    let text = read.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     finish(text.ok_or_else(|| failed("printed no UTF-8 text".to_owned()))?, line)
 }
 
@@ -94,4 +107,30 @@ fn finish(mut text: String, source: &str) -> Result<String, String> {
         return Err(format!("{source} gives a NUL byte, which no environment can carry"));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_comes_from_a_file_or_a_link_to_one_and_a_fifo_makes_nobody_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "s3cret\n").unwrap();
+        std::os::unix::fs::symlink("key", dir.path().join("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), rustix::fs::Mode::RWXU).unwrap();
+        let read = |name: &str| resolve(&SecretRef::File(dir.path().join(name)), &BTreeMap::new());
+        assert_eq!(read("link").as_deref(), Ok("s3cret"));
+        assert!(read("fifo").is_err_and(|why| why.contains("no regular file")));
+        assert!(read(".").is_err());
+    }
+
+    #[test]
+    fn a_command_that_leaves_its_output_open_is_not_waited_for_for_ever() {
+        let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let run = |line: &str, millis| run(line, &environment, Duration::from_millis(millis));
+        assert_eq!(run("echo s3cret", 15_000).as_deref(), Ok("s3cret"));
+        assert!(run("sleep 20 & echo s3cret", 500).is_err_and(|why| why.contains("holds its output open")));
+        assert!(run("sleep 20", 100).is_err_and(|why| why.contains("took longer")));
+    }
 }
