@@ -4,7 +4,9 @@
 //! bounded whatever the file holds: a line over 8 MiB is passed over too, unless it is a result, which is then read as a
 //! stream.
 
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use memchr::memchr;
@@ -12,7 +14,6 @@ use memchr::memchr;
 use super::collect::{Collector, Kind};
 use super::json::BoundedTokens;
 use crate::model::report::ClaudeReport;
-use crate::os::open_regular;
 
 /// Longest line held in memory.
 pub const MAX_LINE: usize = 8 << 20;
@@ -23,11 +24,16 @@ const BUFFER: usize = 256 * 1024;
 /// Reads the transcript to its end. A file that cannot be opened is an empty transcript; one that cannot be read to its end
 /// has no final result.
 pub fn read(path: &Path) -> ClaudeReport {
-    // The file is the task's own: a fifo in its place must not make us wait.
-    match open_regular(path) {
-        Ok(file) => read_from(file, || open_regular(path).ok()),
+    match open(path) {
+        Ok(file) => read_from(file, || open(path).ok()),
         Err(_) => ClaudeReport::default(),
     }
+}
+
+/// The file is the task's own: a link or a fifo in its place is neither followed nor waited for.
+fn open(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
 }
 
 /// As [`read`], from anything; `again` opens it a second time for a result line that does not fit in memory.

@@ -193,3 +193,11 @@ mod damage {
         }
     }
 }
+
+#[test]
+fn a_fifo_in_place_of_a_transcript_is_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+    assert_eq!(read(&path), ClaudeReport::default());
+}
