@@ -56,6 +56,7 @@ impl Core {
         if !self.jobs.contains_key(&attempt.job) {
             // Its job is set aside: nothing is decided about it, so nothing of it is ended either.
             if let Report::Over { .. } = report {
+                self.unproven.remove(&attempt);
                 self.effects.push(Effect::Forget(attempt));
             }
             return;
