@@ -1,5 +1,7 @@
 //! The manager's thread: drains messages into turns, performs their effects, keeps the poll interval.
 
+mod composing;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::model::change::Seq;
-use crate::model::core::{Effect, Input, Launch, Limits, Live, RequestId};
+use crate::model::core::{Effect, Input, Limits, Live, RequestId};
 use crate::model::ids::{AttemptId, JobName};
 use crate::model::message::{Done, Refusal, RefusalCode};
 use crate::model::report::Report;
@@ -17,7 +19,7 @@ use crate::model::time::Mono;
 
 use super::Message;
 use super::handle::{ClientMessage, Handle, Reply, Taken};
-use super::launch::{Composed, Composer};
+use super::launch::Composer;
 use super::ports::{Backend, Clock, Store, StoreError, StoreErrorKind};
 use super::turn::Turn;
 
@@ -28,9 +30,6 @@ const BATCH: usize = 512;
 
 /// From the end of a job until memory lets go of it (and of all that ended meanwhile), in milliseconds.
 const TIDY_MS: u64 = 1_000;
-/// Held tasks whose secrets are looked for at once; the others have their turn at a later poll.
-const MAX_CHECKS: usize = 16;
-
 /// The queue's two ends, made first since backends need the way in before the manager exists.
 pub struct Mailbox {
     sender: SyncSender<Message>,
@@ -335,72 +334,6 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Makes the launch order; off this thread when a command has to print a secret first.
-    fn compose(&mut self, launch: Launch) {
-        if launch.has_command_secret() {
-            // One at a time: of two answers, one could start what the other has given up.
-            if !self.composing.insert(launch.attempt) {
-                return;
-            }
-            let (composer, sender, attempt) = (self.composer.clone(), self.mailbox.sender(), launch.attempt);
-            let started = aside(move || {
-                let composed = composer.compose(&launch);
-                drop(sender.send(Message::Composed(Box::new(launch), Box::new(composed))));
-            });
-            if let Err(error) = started {
-                self.composing.remove(&attempt);
-                // An order that the backend has is not taken back: what came of it is seen at the next comparison.
-                if !self.ordered.contains(&attempt) {
-                    let why = format!("no thread can be started for the command that prints a secret: {error}");
-                    self.pending.push(Input::Report(Report::LaunchFailed { attempt, why, transient: true }));
-                }
-            }
-            return;
-        }
-        let composed = self.composer.compose(&launch);
-        let refused = self.launch(&launch, composed);
-        self.pending.extend(refused);
-    }
-
-    /// Hands a composed launch to the backend, or tells the core why there is none.
-    fn launch(&mut self, launch: &Launch, composed: Composed) -> Option<Input> {
-        match composed {
-            // It was closed while it was being composed.
-            Composed::Order(order) if !self.turn.core().live().contains_key(&order.attempt) => None,
-            Composed::Order(order) => {
-                self.ordered.insert(order.attempt);
-                self.backend.launch(*order);
-                None
-            }
-            Composed::Ready => Some(Input::SecretsReady(launch.attempt.job, launch.attempt.task)),
-            Composed::StillMissing => None,
-            Composed::Secret { attempt, .. } if self.ordered.contains(&attempt) => None,
-            Composed::Secret { attempt, what } => Some(Input::SecretMissing { attempt, what }),
-            Composed::Never { why } => {
-                Some(Input::Report(Report::LaunchFailed { attempt: launch.attempt, why, transient: false }))
-            }
-        }
-    }
-
-    /// Sees whether a held task's secrets can be resolved now; never on this thread, since it happens at every poll.
-    fn check_secrets(&mut self, launch: Launch) {
-        if self.checking.len() >= MAX_CHECKS || !self.checking.insert(launch.attempt) {
-            return;
-        }
-        let (composer, sender, attempt) = (self.composer.clone(), self.mailbox.sender(), launch.attempt);
-        let started = aside(move || {
-            let found = match composer.compose(&launch) {
-                Composed::Secret { .. } => Composed::StillMissing,
-                _ => Composed::Ready,
-            };
-            drop(sender.send(Message::Composed(Box::new(launch), Box::new(found))));
-        });
-        if started.is_err() {
-            // Looked for again at the next poll.
-            self.checking.remove(&attempt);
-        }
-    }
-
     /// Whoever still waits for an answer gets one.
     fn refuse_rest(&mut self) {
         let refusal = || Refusal {
@@ -418,12 +351,6 @@ impl<S: Store> Engine<S> {
             }
         }
     }
-}
-
-/// Does something on a thread of its own. A task that forks without end may leave no room for one, which must not end the
-/// manager.
-fn aside(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    std::thread::Builder::new().name("aside".to_owned()).spawn(work).map(drop)
 }
 
 /// What the core has to know of the configuration.

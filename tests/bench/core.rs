@@ -11,6 +11,9 @@ mod runs;
 
 use report::Report;
 
+/// Measures something into a report.
+type Figure<'a> = &'a dyn Fn(&mut Report);
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let is_check = std::env::args().any(|arg| arg == "--check");
@@ -18,7 +21,7 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, &dyn Fn(&mut Report)); 6] = [
+    let figures: [(&str, Figure<'_>); 6] = [
         ("throughput", &|report| runs::throughput(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),

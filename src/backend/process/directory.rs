@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::manager::ports::LaunchOrder;
 use crate::model::attempt::{RunnerInfo, RunnerSpec};
 use crate::os;
@@ -65,6 +67,23 @@ pub fn prepare(order: &LaunchOrder, boot_id: &str) -> io::Result<File> {
 pub fn unprepare(dir: &Path) {
     // Left behind, it would say that the attempt is over without a record, which is safe as well.
     let _ = fs::remove_file(dir.join("lock"));
+}
+
+/// Why a runner could not be started in `dir`, with the remedy, and whether it may work later.
+pub fn why_not(dir: &Path, error: &io::Error) -> (String, bool) {
+    let errno = Errno::from_io_error(error);
+    let transient = matches!(
+        errno,
+        Some(Errno::NOSPC | Errno::DQUOT | Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::IO | Errno::TXTBSY)
+    );
+    let hint = match errno {
+        Some(Errno::TOOBIG) => "; the task's environment is too large: pass large values in files",
+        Some(Errno::NOSPC | Errno::DQUOT) => "; make room on the disk",
+        Some(Errno::AGAIN) => "; the limit of processes is reached (ulimit -u, or the container's)",
+        Some(Errno::MFILE | Errno::NFILE) => "; too many files are open (ulimit -n)",
+        _ => "",
+    };
+    (format!("the runner in {} could not be started: {error}{hint}", dir.display()), transient)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -184,28 +184,7 @@ impl Worker {
     }
 
     fn launch_failed(&self, attempt: AttemptId, dir: &Path, error: &io::Error) {
-        let errno = Errno::from_io_error(error);
-        let transient = matches!(
-            errno,
-            Some(
-                Errno::NOSPC
-                    | Errno::DQUOT
-                    | Errno::AGAIN
-                    | Errno::NOMEM
-                    | Errno::MFILE
-                    | Errno::NFILE
-                    | Errno::IO
-                    | Errno::TXTBSY
-            )
-        );
-        let hint = match errno {
-            Some(Errno::TOOBIG) => "; the task's environment is too large: pass large values in files",
-            Some(Errno::NOSPC | Errno::DQUOT) => "; make room on the disk",
-            Some(Errno::AGAIN) => "; the limit of processes is reached (ulimit -u, or the container's)",
-            Some(Errno::MFILE | Errno::NFILE) => "; too many files are open (ulimit -n)",
-            _ => "",
-        };
-        let why = format!("the runner in {} could not be started: {error}{hint}", dir.display());
+        let (why, transient) = directory::why_not(dir, error);
         (self.sink)(Report::LaunchFailed { attempt, why, transient });
     }
 
