@@ -165,10 +165,13 @@ impl Sim {
         self.inputs.push(Input::DiskLow(false));
         self.deliver(true)?;
         self.turn_on();
-        // Refused together with what touches damaged rows, it is asked for again.
-        self.resume_all()?;
-        self.mono += 10_000;
-        self.deliver(true)?;
+        // Refused together with what touches damaged rows, once for each such job, it is asked for again.
+        let damaged = self.journal.lock().expect("one thread").damaged.len();
+        for _ in 0..damaged {
+            self.resume_all()?;
+            self.mono += 10_000;
+            self.deliver(true)?;
+        }
         self.resume_all()
     }
 
