@@ -120,7 +120,7 @@ fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
     let before = peak();
-    let report = read_from(file, || None::<std::fs::File>);
+    let report = read_from(file, || None::<File>);
     assert!(report.result.is_some_and(|result| !result.is_error));
     // Other tests of this process may run beside it; holding the line would take 200 MiB at least.
     assert!(peak() - before < 160 * 1024, "KiB: {before} before, {} after", peak());
