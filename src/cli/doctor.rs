@@ -66,7 +66,7 @@ pub(super) fn doctor(context: &Context, repair: bool) -> Result<i32, Failure> {
     if context.printer.for_people() {
         print::out(&text(context, &checks));
     } else {
-        print::out(&print::json(&checks));
+        print::out(&print::value(context.global.output, &checks));
     }
     Ok(i32::from(checks.iter().any(|check| check.verdict == Verdict::Fail)))
 }

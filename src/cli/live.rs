@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::model::message::{JobView, TaskView};
 use crate::model::state::TaskKind;
 
-use super::print::{Ink, Printer, duration, harmless, money};
+use super::print::{Ink, Printer, duration, harmless, middle, money};
 use super::read::{now, reason};
 
 /// The picture that is on the terminal.
@@ -94,6 +94,10 @@ fn running_line(printer: &Printer, task: &TaskView, columns: usize) -> String {
     let (sign, ink) = printer.task_sign(task.state.kind());
     let time = task.started.map(|started| duration(now().since(started))).unwrap_or_default();
     let attempt = if task.attempts > 1 { format!(" (attempt {})", task.attempts) } else { String::new() };
-    let text = format!(" {}{attempt}  {time}  {}", task.id, reason(task));
-    format!("  {}{}", printer.ink(ink, sign), harmless(text.trim_end(), columns.saturating_sub(2 + sign.width())))
+    let rest = format!("{attempt}  {time}  {}", reason(task));
+    let columns = columns.saturating_sub(3 + sign.width());
+    // How far it is matters more than the end of a long name.
+    let name = middle(&task.id, columns.saturating_sub(rest.trim_end().width()).max(columns / 3));
+    let text = format!("{name}{}", rest.trim_end());
+    format!("  {} {}", printer.ink(ink, sign), harmless(&text, columns))
 }
