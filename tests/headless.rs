@@ -104,6 +104,7 @@ fn a_running_task_queues_further_tasks_sets_its_result_and_tells_its_progress() 
         "name: grow\nmax_parallel: 2\ntasks:\n  - id: seed\n    retry: { attempts: 2, delay: 10ms }\n    run: |\n      airx progress 1/2 halfway || exit 9\n      airx add --id leaf -- sh -c 'echo leaf' || exit 9\n      airx add -- sh -c 'echo unnamed' || exit 9\n      airx result '{\"n\": 3}' || exit 9\n      test -e again || { touch again; exit 1; }\n",
     );
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output), home.ok(["logs", "grow/seed", "--raw"]));
+    assert!(home.ok(["logs", "-f", "grow"]).contains("unnamed"), "what was queued at run time is followed too");
     let tasks = home.tasks("grow");
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids, ["seed", "leaf", "seed-1"], "the second attempt asked for the same, and nothing was doubled");
@@ -125,6 +126,29 @@ fn a_command_is_queued_without_a_file_and_its_words_are_literal() {
     home.ok(["add", "--job", "echo", "--id", "more", "--needs", "echo", "--", "sh", "-c", "echo more"]);
     home.until("the job has its new task", || home.tasks("echo").iter().all(|task| task.state == TaskState::Completed));
     assert_eq!(home.ok(["logs", "echo", "more", "--raw"]), "more\n");
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_that_cannot_draw_leaves_the_job_running() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    let mut home = TestHome::new();
+    home.env.push(("TERM".to_owned(), "dumb".to_owned()));
+    home.start();
+    home.job_file("job.yaml", "name: dumb\ntasks:\n  - { id: a, run: 'touch begun; while [ ! -e go ]; do sleep 0.05; done' }\n");
+    let mut script = std::process::Command::new("script");
+    let inside = home.command(["run", "job.yaml"]);
+    script.args(["-qec", &format!("echo $$ > pid; exec {} run job.yaml", home::AIRX), "/dev/null"]);
+    script.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.work());
+    let child = script.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    home.until("the task runs", || home.work().join("begun").exists());
+    let pid = std::fs::read_to_string(home.work().join("pid")).unwrap().trim().parse().unwrap();
+    home::signal(pid, rustix::process::Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output).contains("dumb.1 goes on") && !text(&output).contains("\u{1b}["), "{}", text(&output));
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert_eq!(home.until_over("dumb"), "completed");
 }
 
 #[test]
@@ -193,6 +217,16 @@ fn bad_files_name_every_fault_with_its_place_and_exit_2() {
     for part in ["bad.yaml:1:", "bad.yaml:3:", "bad.yaml:4:", "rum", "run"] {
         assert!(said.contains(part), "{part} is missing in\n{said}");
     }
+}
+
+#[test]
+fn logs_that_are_followed_tell_each_attempt_once() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: twice\ntasks:\n  - { id: a, retry: { attempts: 2, delay: 500ms, jitter: 0 }, run: 'printf once; exit 1' }\n",
+    );
+    assert_eq!(home.ok(["logs", "-f", &format!("{job}/a")]), "once\nonce");
 }
 
 #[test]

@@ -72,7 +72,8 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
     let mut cancelling = false;
     loop {
         if interrupted.swap(false, Ordering::Relaxed) {
-            if is_live {
+            // Whoever sits at a terminal leaves the job running, also where nothing can be drawn on it.
+            if context.printer.is_terminal {
                 if let Some(live) = &mut live {
                     live.clear();
                 }

@@ -52,14 +52,21 @@ fn job_logs(
     if address.task.is_some() {
         return task_logs(context, client, args, address, None, first);
     }
-    let tasks = all_tasks(client, &address.job)?;
-    let width = tasks.iter().map(|task| task.id.len()).max().unwrap_or(0);
-    for task in tasks.iter().filter(|task| task.attempts > 0 || args.follow) {
-        let address = Address { job: address.job.clone(), task: Some(task.id.clone()) };
-        let prefix = format!("{:width$} | ", task.id);
-        task_logs(context, client, args, &address, Some(prefix), first)?;
+    let mut shown = 0;
+    loop {
+        let tasks = all_tasks(client, &address.job)?;
+        let width = tasks.iter().map(|task| task.id.len()).max().unwrap_or(0);
+        for task in tasks.iter().skip(shown).filter(|task| task.attempts > 0 || args.follow) {
+            let address = Address { job: address.job.clone(), task: Some(task.id.clone()) };
+            let prefix = format!("{:width$} | ", task.id);
+            task_logs(context, client, args, &address, Some(prefix), first)?;
+        }
+        // What was queued while others were followed has its turn too.
+        if !args.follow || tasks.len() == shown {
+            return Ok(());
+        }
+        shown = tasks.len();
     }
-    Ok(())
 }
 
 fn task_logs(
@@ -77,8 +84,12 @@ fn task_logs(
     if context.is_json() && !args.raw {
         sink.json = address.task.clone();
     }
+    // While a task waits for its next attempt, the last one is not told again.
+    let mut told = 0;
     loop {
-        if attempt > 0 {
+        if attempt > told {
+            sink.end_line();
+            told = attempt;
             let mut source = Source::new(address, attempt);
             loop {
                 let over = source.copy(client, &mut sink)?;

@@ -34,7 +34,7 @@ pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Re
     }
 }
 
-/// The secrets that a new job refers to and that are not there: each once, at most [`MAX_TOLD`], with the reason. A command
+/// The secrets that a new job refers to and that are not there: each once, at most 20, with the reason. A command
 /// is not run for this.
 pub fn missing(submission: &Submission, environment: &BTreeMap<String, String>) -> Vec<String> {
     let of_job = submission.job.env.iter();
