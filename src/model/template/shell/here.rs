@@ -129,6 +129,10 @@ impl Body {
             if text == self.here.name {
                 return if std::mem::take(&mut self.joined) { Err(IN_HERE) } else { Ok(true) };
             }
+            // In `$(…)` bash also ends the body at a line that begins with the name and closes the parenthesis.
+            if text.strip_prefix(self.here.name.as_str()).is_some_and(|rest| rest.contains(')')) {
+                return Err(IN_HERE);
+            }
             self.joined = false;
             return Ok(false);
         }

@@ -326,8 +326,8 @@ impl Lexer {
     }
 
     fn redirect(&mut self) {
-        self.end_word();
-        self.words.redirect();
+        let is_case = self.words.redirect();
+        self.ended(is_case);
     }
 
     fn begin(&mut self, context: Context) {

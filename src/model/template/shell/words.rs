@@ -57,9 +57,15 @@ impl Words {
         self.quoted = true;
     }
 
-    /// A redirection begins: what follows is its target, and no script.
-    pub fn redirect(&mut self) {
+    /// A redirection begins: what follows is its target, and no script. A number right before it is a descriptor's.
+    /// True when the word that ends here is `case`.
+    pub fn redirect(&mut self) -> bool {
+        if !self.quoted && self.word.bytes().all(|byte| byte.is_ascii_digit()) {
+            self.word.clear();
+        }
+        let is_case = self.end_word();
         self.settled |= self.reads;
+        is_case
     }
 
     /// `<<<` was read.
@@ -83,12 +89,14 @@ impl Words {
         self.script = (self.script && is_option) || (self.shell && is_short(&word, 'c'));
         let name = word.rsplit('/').next().unwrap_or_default().trim_start_matches(['$', '{']);
         let is_value = std::mem::replace(&mut self.takes_next, is_option && word.ends_with('o'));
+        let is_device = word.starts_with("/dev/") || word.starts_with("/proc/");
         if self.sources {
-            self.reads |= word.starts_with("/dev/") || word.starts_with("/proc/");
+            self.reads |= is_device;
         } else if SHELLS.contains(&name) && !self.settled {
             (self.shell, self.reads) = (true, true);
         } else if self.reads && !self.settled && !is_value {
             match () {
+                () if is_device => self.settled = true,
                 () if self.script || !is_option => (self.reads, self.settled) = (false, true),
                 () if is_short(&word, 's') => self.settled = true,
                 () => {}
