@@ -101,3 +101,21 @@ fn running_line(printer: &Printer, task: &TaskView, columns: usize) -> String {
     let text = format!("{name}{}", rest.trim_end());
     format!("  {} {}", printer.ink(ink, sign), harmless(&text, columns))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Format, When};
+
+    #[test]
+    fn how_far_a_task_is_survives_a_long_name() {
+        let printer = Printer::new(Format::Table, When::Never, false, |name| (name == "LANG").then(|| "C.UTF-8".to_owned()));
+        let task: TaskView = serde_json::from_value(serde_json::json!({
+            "idx": 0, "id": "b".repeat(90), "state": { "state": "queued" }, "why": "3/4 step", "attempts": 2, "updated": 0,
+            "cost_microusd": 0,
+        }))
+        .unwrap();
+        let line = running_line(&printer, &task, 60);
+        assert!(line.ends_with("bb (attempt 2)    3/4 step") && line.contains('…') && line.width() <= 60, "{line}");
+    }
+}
