@@ -60,6 +60,15 @@ fn a_run_is_recorded_with_its_session_cost_tokens_turns_and_whole_transcript() {
 }
 
 #[test]
+fn a_later_task_can_use_the_answer() {
+    let Some((home, _api)) = home() else { return };
+    let use_it = "    result: text\n  - { id: b, needs: [a], run: 'echo \"<{{ tasks.a.result }}>\"' }\n";
+    let output = run(&home, &job("[[fake:text {\"text\": \"the answer\"}]]", use_it));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(home.ok(["logs", "c/b"]), "<the answer>\n");
+}
+
+#[test]
 fn a_denied_tool_is_recorded_and_the_gate_decides() {
     let Some((home, _api)) = home() else { return };
     let output = run(&home, &job("[[fake:tools {\"command\": \"touch x\"}]]", "    accept: test -e x\n"));

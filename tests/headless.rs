@@ -68,9 +68,15 @@ fn results_travel_to_later_tasks_and_never_become_shell_text() {
 fn a_gate_stands_between_a_tasks_end_and_its_success() {
     let mut home = TestHome::new();
     home.start();
-    let output = run(&home, "name: gated\ntasks:\n  - { id: a, run: echo done, accept: test -e proof }\n");
+    let output =
+        run(&home, "name: gated\ntasks:\n  - { id: a, run: echo done, accept: 'test -e proof || { echo no proof; exit 1; }' }\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(matches!(home.tasks("gated")[0].outcome, Some(Outcome::Failed { cause: FailCause::Gate(_) })));
+    let shown = home.ok(["logs", "gated/a"]);
+    assert_eq!(shown, "done\n-- accept --\nno proof\n", "why the gate refused is part of the log");
+    let lines = home.ok(["logs", "gated/a", "-o", "json"]);
+    let lines: serde_json::Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!(lines[1], serde_json::json!({ "task": "a", "stream": "accept", "text": "no proof" }), "{lines}");
     std::fs::write(home.work().join("proof"), "").unwrap();
     home.ok(["requeue", "gated"]);
     assert_eq!(home.until_over("gated"), "completed");
@@ -98,6 +104,7 @@ fn a_running_task_queues_further_tasks_sets_its_result_and_tells_its_progress() 
         "name: grow\nmax_parallel: 2\ntasks:\n  - id: seed\n    retry: { attempts: 2, delay: 10ms }\n    run: |\n      airx progress 1/2 halfway || exit 9\n      airx add --id leaf -- sh -c 'echo leaf' || exit 9\n      airx add -- sh -c 'echo unnamed' || exit 9\n      airx result '{\"n\": 3}' || exit 9\n      test -e again || { touch again; exit 1; }\n",
     );
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output), home.ok(["logs", "grow/seed", "--raw"]));
+    assert!(home.ok(["logs", "-f", "grow"]).contains("unnamed"), "what was queued at run time is followed too");
     let tasks = home.tasks("grow");
     let ids: Vec<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     assert_eq!(ids, ["seed", "leaf", "seed-1"], "the second attempt asked for the same, and nothing was doubled");
@@ -119,6 +126,29 @@ fn a_command_is_queued_without_a_file_and_its_words_are_literal() {
     home.ok(["add", "--job", "echo", "--id", "more", "--needs", "echo", "--", "sh", "-c", "echo more"]);
     home.until("the job has its new task", || home.tasks("echo").iter().all(|task| task.state == TaskState::Completed));
     assert_eq!(home.ok(["logs", "echo", "more", "--raw"]), "more\n");
+}
+
+#[test]
+fn ctrl_c_at_a_terminal_that_cannot_draw_leaves_the_job_running() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    let mut home = TestHome::new();
+    home.env.push(("TERM".to_owned(), "dumb".to_owned()));
+    home.start();
+    home.job_file("job.yaml", "name: dumb\ntasks:\n  - { id: a, run: 'touch begun; while [ ! -e go ]; do sleep 0.05; done' }\n");
+    let mut script = std::process::Command::new("script");
+    let inside = home.command(["run", "job.yaml"]);
+    script.args(["-qec", &format!("echo $$ > pid; exec {} run job.yaml", home::AIRX), "/dev/null"]);
+    script.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.work());
+    let child = script.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    home.until("the task runs", || home.work().join("begun").exists());
+    let pid = std::fs::read_to_string(home.work().join("pid")).unwrap().trim().parse().unwrap();
+    home::signal(pid, rustix::process::Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output).contains("dumb.1 goes on") && !text(&output).contains("\u{1b}["), "{}", text(&output));
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert_eq!(home.until_over("dumb"), "completed");
 }
 
 #[test]
@@ -190,6 +220,96 @@ fn bad_files_name_every_fault_with_its_place_and_exit_2() {
 }
 
 #[test]
+fn logs_that_are_followed_tell_each_attempt_once() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit(
+        "name: twice\ntasks:\n  - { id: a, retry: { attempts: 2, delay: 500ms, jitter: 0 }, run: 'printf once; exit 1' }\n",
+    );
+    assert_eq!(home.ok(["logs", "-f", &format!("{job}/a")]), "once\nonce");
+}
+
+#[test]
+fn what_is_no_job_file_is_told_with_its_place_or_the_right_command() {
+    let home = TestHome::new();
+    let latin = home.work().join("latin.yaml");
+    std::fs::write(&latin, b"name: a\ndescription: caf\xe9\n").unwrap();
+    let said = text(&home.run(["validate", latin.to_str().unwrap()]));
+    assert!(said.contains("latin.yaml:2:17: ") && said.contains("help: save the file as UTF-8"), "{said}");
+    let long = home.job_file("long.yaml", &" ".repeat((8 << 20) + 1));
+    let said = text(&home.run(["validate", long.to_str().unwrap()]));
+    assert!(said.contains("long.yaml:1:1: ") && said.contains("help: split the job"), "{said}");
+    for (words, part) in [
+        (vec!["run", "latin.yaml", "more"], "`more` does not belong here"),
+        (vec!["run", "nowhere.yaml"], "paths begin at"),
+        (vec!["run", "pytest", "-k", "x"], "airx add -- pytest -k x"),
+    ] {
+        let output = home.run(words);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output).contains(part), "{}", text(&output));
+    }
+}
+
+#[test]
+fn every_format_is_what_it_says() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit("name: forms\ntasks:\n  - { id: a, run: echo a }\n  - { id: b, run: exit 1 }\n");
+    home.until_over(&job);
+    for words in
+        [vec!["status"], vec!["show", "forms"], vec!["show", "forms/a"], vec!["ping"], vec!["doctor"], vec!["pause", "forms"]]
+    {
+        let output = home.run(words.iter().copied().chain(["-o", "jsonl"]));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(printed.lines().count(), 1, "{words:?}: {printed}");
+        assert!(serde_json::from_str::<serde_json::Value>(&printed).is_ok(), "{words:?}: {printed}");
+    }
+    let view: serde_json::Value = serde_json::from_str(&home.ok(["status", "-o", "json"])).unwrap();
+    assert_eq!((&view["tasks"]["completed"], &view["tasks"]["failed"]), (&1.into(), &1.into()), "{view}");
+    assert!(home.ok(["status", "-o", "plain"]).contains("\tforms.1\t"));
+    assert_eq!(home.ok(["show", "forms", "-o", "plain"]), home.ok(["tasks", "forms", "-o", "plain"]));
+    assert!(home.ok(["show", "forms", "b", "-o", "plain"]).starts_with("1\texit 1\t"));
+    assert!(home.ok(["status", "forms", "a"]).contains("forms.1/a"));
+    assert_eq!(home.run(["logs", "forms/a", "--attempt", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn requeue_from_a_task_runs_it_and_what_comes_after_again() {
+    let mut home = TestHome::new();
+    home.start();
+    let job = home.submit("name: chain\ntasks:\n  - { id: a, run: echo a }\n  - { id: b, needs: [a], run: echo b }\n  - { id: c, needs: [b], run: echo c }\n");
+    assert_eq!(home.until_over(&job), "completed");
+    assert_eq!(home.ok(["requeue", "chain/b", "--from"]), "requeued: 2 tasks\n");
+    home.until("both ran again", || home.tasks("chain").iter().all(|task| task.state == TaskState::Completed));
+    assert_eq!(home.tasks("chain").iter().map(|task| task.attempts).collect::<Vec<_>>(), [1, 2, 2]);
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_make_an_unfinished_job_look_completed() {
+    let mut home = TestHome::new();
+    home.start();
+    let path = home.job_file("job.yaml", "name: cut\ntasks:\n  - { id: a, run: 'while [ ! -e go ]; do sleep 0.05; done' }\n");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut child =
+        home.command(["run", path.to_str().unwrap()]).stdout(writer).stderr(std::process::Stdio::null()).spawn().unwrap();
+    drop(reader);
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    std::fs::write(home.work().join("go"), "").unwrap();
+    assert_eq!(home.until_over("cut"), "completed");
+}
+
+#[test]
+fn inside_a_task_commands_reach_the_tasks_own_home_and_change_nothing_there() {
+    let mut home = TestHome::new();
+    home.start();
+    let output = run(&home, "name: own\ntasks:\n  - { id: a, run: 'airx cancel --all; airx pause; airx stop; true' }\n");
+    let said = home.ok(["logs", "own/a"]);
+    assert_eq!(output.status.code(), Some(0), "{}{said}", text(&output));
+    assert!(!said.contains("no manager") && !said.contains("paused everything"), "{said}");
+    assert!(home.run(["ping"]).status.success());
+}
+
+#[test]
 fn environment_is_only_what_was_asked_for_and_secrets_are_never_stored() {
     let mut home = TestHome::new();
     home.env.push(("CHOSEN".to_owned(), "passed-value".to_owned()));
@@ -216,6 +336,16 @@ fn a_missing_secret_holds_the_task_until_it_is_there() {
     std::fs::create_dir_all(home.path()).unwrap();
     home.start();
     let secret = home.work().join("key");
+    let path = home.job_file(
+        "held.yaml",
+        &format!(
+            "name: held\nenv: {{ N: {{ from: 'env:NOWHERE' }} }}\ntasks:\n  - {{ id: a, env: {{ K: {{ from: 'file:{}' }} }}, run: 'test $K = v' }}\n",
+            secret.display()
+        ),
+    );
+    let said = text(&home.run(["submit", path.to_str().unwrap()]));
+    assert!(said.contains("K: cannot read") && said.contains("environment has no NOWHERE"), "told at submission: {said}");
+    home.ok(["cancel", "held"]);
     let job = home.submit(&format!(
         "name: held\ntasks:\n  - {{ id: a, env: {{ K: {{ from: 'file:{}' }} }}, run: 'test $K = v' }}\n",
         secret.display()

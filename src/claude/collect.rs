@@ -172,9 +172,16 @@ pub(super) struct Collector {
     denied: Vec<String>,
     /// The last main-thread `assistant` line with text; parsed only if no result gives the final text.
     last_text: Vec<u8>,
+    /// Where the line stands that is being read: its first byte, and its length.
+    place: (u64, u64),
 }
 
 impl Collector {
+    /// Tells where the next line stands.
+    pub(super) fn at(&mut self, start: u64, length: u64) {
+        self.place = (start, length);
+    }
+
     /// Takes one line, at most [`super::transcript::MAX_LINE`] long.
     pub(super) fn line(&mut self, line: &[u8]) {
         match Kind::of(line) {
@@ -315,6 +322,7 @@ impl Collector {
             text: text.map(str::to_owned),
             stop_reason: line.stop_reason.text().map(|reason| clip(reason, MAX_NAME).to_owned()),
             structured: line.structured_output != Loose::Nothing,
+            line: self.place,
         });
     }
 }

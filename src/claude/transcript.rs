@@ -53,6 +53,7 @@ fn read_from<R: Read, S: Read + Seek>(source: R, again: impl Fn() -> Option<S>) 
         };
         let taken = match memchr(b'\n', available) {
             Some(end) if carry.len == 0 => {
+                collector.at(carry.start, end as u64);
                 collector.line(&available[..end]);
                 carry.start += end as u64 + 1;
                 end + 1
@@ -108,6 +109,7 @@ impl Carry {
     }
 
     fn hand_over<S: Read + Seek>(&mut self, collector: &mut Collector, again: &impl Fn() -> Option<S>) {
+        collector.at(self.start, self.len);
         if !self.is_too_long(0) {
             collector.line(&self.bytes);
         } else if Kind::of(&self.bytes) == Kind::Result {

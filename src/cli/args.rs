@@ -88,11 +88,17 @@ pub enum Verb {
     )]
     Add(AddArgs),
     /// The home at a glance, or one job
-    Status(JobArg),
+    Status {
+        /// NAME.N, or NAME for the newest; also JOB/TASK
+        target: Option<String>,
+        /// The task, when written apart
+        #[arg(hide = true)]
+        task: Option<String>,
+    },
     /// List jobs, newest first
     Jobs {
         /// At most so many
-        #[arg(short = 'n', long, default_value_t = 50)]
+        #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
     /// List the tasks of a job
@@ -127,6 +133,9 @@ pub enum Verb {
         /// Of a whole job: all tasks
         #[arg(long)]
         all: bool,
+        /// The tasks and everything that comes after them
+        #[arg(long, conflicts_with_all = ["failed", "all"])]
+        from: bool,
     },
     /// End tasks or jobs: ask, then insist after the grace
     Cancel {
@@ -268,7 +277,7 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// This attempt instead of the newest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub attempt: Option<u32>,
     /// The bytes as they are: no prefix, no rendering of transcripts
     #[arg(long)]

@@ -12,10 +12,9 @@ use super::print;
 /// Longest wait until a manager that was told to stop has left.
 const LEAVE: Duration = Duration::from_secs(15);
 
-pub(super) fn requeue(context: &Context, words: &[String], all: bool) -> Result<(), Failure> {
+pub(super) fn requeue(context: &Context, words: &[String], which: RequeueWhich) -> Result<(), Failure> {
     let mut client = context.manager_or_start()?;
     let targets = targets(&mut client, words)?;
-    let which = if all { RequeueWhich::All } else { RequeueWhich::Failed };
     let done = client.command(Command::Requeue { targets, which })?;
     tell(
         context,
@@ -49,8 +48,8 @@ pub(super) fn pause(context: &Context, job: Option<&str>, paused: bool) -> Resul
     let what = job.as_ref().map_or("everything".to_owned(), ToString::to_string);
     let command = if paused { Command::Pause { job } } else { Command::Resume { job } };
     let done = client.command(command)?;
-    if !context.printer.for_people() {
-        print::out(&print::json(&done));
+    if context.is_json() {
+        print::out(&print::value(context.global.output, &done));
         return Ok(());
     }
     let line = match (paused, &done) {
@@ -78,26 +77,26 @@ pub(super) fn stop(context: &Context, now: bool, job: Option<&str>) -> Result<()
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    if context.printer.for_people() {
+    if !context.is_json() {
         print::out("the manager has left; what runs goes on, and the next manager takes it over\n");
     } else {
-        print::out(&print::json(&Done::Stopping));
+        print::out(&print::value(context.global.output, &Done::Stopping));
     }
     Ok(())
 }
 
 pub(super) fn ping(context: &Context) -> Result<(), Failure> {
     let client = context.manager()?;
-    if context.printer.for_people() {
+    if !context.is_json() {
         print::out(&format!("the manager answers: airx {} (pid {})\n", client.manager.version, client.manager.pid));
     } else {
-        print::out(&print::json(&client.manager));
+        print::out(&print::value(context.global.output, &client.manager));
     }
     Ok(())
 }
 
 fn tell(context: &Context, done: &Done, verb: &str, nothing: &str) -> Result<(), Failure> {
-    if !context.printer.for_people() {
+    if context.is_json() {
         print::out(&print::json(done));
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::args::Format;
 use super::context::{Context, Failure};
 use super::print::{self, Ink, cell};
 
@@ -63,12 +64,22 @@ pub(super) fn doctor(context: &Context, repair: bool) -> Result<i32, Failure> {
     let mut checks = vec![configuration(context), manager(context)];
     checks.extend(context.services.checks(context));
     checks.extend(claude(context));
-    if context.printer.for_people() {
-        print::out(&text(context, &checks));
-    } else {
-        print::out(&print::json(&checks));
+    match context.global.output {
+        Format::Table => print::out(&text(context, &checks)),
+        Format::Plain => print::out(&print::plain(&checks.iter().map(row).collect::<Vec<_>>())),
+        _ => print::out(&print::value(context.global.output, &checks)),
     }
     Ok(i32::from(checks.iter().any(|check| check.verdict == Verdict::Fail)))
+}
+
+/// Verdict, name, what was found and the remedy, for programs.
+fn row(check: &Check) -> Vec<print::Cell> {
+    let word = match check.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "fail",
+    };
+    vec![word.into(), check.name.clone().into(), check.found.clone().into(), check.remedy.clone().into()]
 }
 
 fn text(context: &Context, checks: &[Check]) -> String {

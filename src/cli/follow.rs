@@ -60,8 +60,9 @@ impl Link<'_> {
 pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> Result<i32, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     crate::os::on_interrupt(&interrupted).map_err(|error| Failure::failed(format!("cannot listen for Ctrl-C: {error}"), ""))?;
+    print::must_be_read();
     let reference = JobRef { name: job.name.clone(), number: Some(job.number) };
-    let is_live = context.printer.is_terminal && context.printer.for_people() && std::io::stderr().is_terminal();
+    let is_live = context.printer.can_draw && context.printer.for_people() && std::io::stderr().is_terminal();
     let mut link = Link { context, client };
     let mut live = is_live.then(|| Live::new(&context.printer));
     if !is_live && context.printer.for_people() {
@@ -71,7 +72,8 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
     let mut cancelling = false;
     loop {
         if interrupted.swap(false, Ordering::Relaxed) {
-            if is_live {
+            // Whoever sits at a terminal leaves the job running, also where nothing can be drawn on it.
+            if context.printer.is_terminal {
                 if let Some(live) = &mut live {
                     live.clear();
                 }
@@ -163,7 +165,7 @@ fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef,
     };
     if !context.printer.for_people() {
         if context.global.output == Format::Json {
-            print::out(&print::json(view));
+            print::out(&print::value(context.global.output, view));
         }
         return Ok(code);
     }

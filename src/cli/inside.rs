@@ -68,6 +68,12 @@ pub(super) fn progress(context: &Context, count: &str, text: &str) -> Result<(),
         Some((done, total)) => (done.parse().map_err(|_| bad())?, Some(total.parse().map_err(|_| bad())?)),
         None => (count.parse().map_err(|_| bad())?, None),
     };
+    if total == Some(0) {
+        return Err(Failure::input(
+            format!("`{count}` is no progress: there is nothing to do"),
+            "write N, or N/M with M above 0",
+        ));
+    }
     let text = Some(text.to_owned()).filter(|text| !text.is_empty());
     ask(context, &directory, OutboxBody::Progress(Progress { done, total, text }), None, "noted").map(drop)
 }
@@ -75,10 +81,10 @@ pub(super) fn progress(context: &Context, count: &str, text: &str) -> Result<(),
 fn add_inside(context: &Context, directory: &Path, task: AddedTask, id: Option<&str>) -> Result<(), Failure> {
     let taken = ask(context, directory, OutboxBody::Add(Box::new(task)), id, "queued")?;
     if let Some(address) = taken.and_then(|taken| taken.task) {
-        if context.printer.for_people() {
+        if !context.is_json() {
             print::out(&format!("queued {address}\n"));
         } else {
-            print::out(&print::json(&address.to_string()));
+            print::out(&print::value(context.global.output, &address.to_string()));
         }
     }
     Ok(())
@@ -89,9 +95,9 @@ fn add_from_outside(context: &Context, job: &str, task: AddedTask) -> Result<(),
     let mut client = context.manager_or_start()?;
     let done = client.command(Command::Add { job, task: Box::new(task), key: Some(super::submit::fresh_key()) })?;
     match done {
-        Done::Added { task } if context.printer.for_people() => print::out(&format!("queued {task}\n")),
-        Done::Added { task } => print::out(&print::json(&task.to_string())),
-        other => print::out(&print::json(&other)),
+        Done::Added { task } if !context.is_json() => print::out(&format!("queued {task}\n")),
+        Done::Added { task } => print::out(&print::value(context.global.output, &task.to_string())),
+        other => print::out(&print::value(context.global.output, &other)),
     }
     Ok(())
 }

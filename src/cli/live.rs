@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::model::message::{JobView, TaskView};
 use crate::model::state::TaskKind;
 
-use super::print::{Ink, Printer, duration, harmless, money};
+use super::print::{Ink, Printer, duration, harmless, middle, money};
 use super::read::{now, reason};
 
 /// The picture that is on the terminal.
@@ -94,6 +94,28 @@ fn running_line(printer: &Printer, task: &TaskView, columns: usize) -> String {
     let (sign, ink) = printer.task_sign(task.state.kind());
     let time = task.started.map(|started| duration(now().since(started))).unwrap_or_default();
     let attempt = if task.attempts > 1 { format!(" (attempt {})", task.attempts) } else { String::new() };
-    let text = format!(" {}{attempt}  {time}  {}", task.id, reason(task));
-    format!("  {}{}", printer.ink(ink, sign), harmless(text.trim_end(), columns.saturating_sub(2 + sign.width())))
+    let rest = format!("{attempt}  {time}  {}", reason(task));
+    let columns = columns.saturating_sub(3 + sign.width());
+    // How far it is matters more than the end of a long name.
+    let name = middle(&task.id, columns.saturating_sub(rest.trim_end().width()).max(columns / 3));
+    let text = format!("{name}{}", rest.trim_end());
+    format!("  {} {}", printer.ink(ink, sign), harmless(&text, columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Format, When};
+
+    #[test]
+    fn how_far_a_task_is_survives_a_long_name() {
+        let printer = Printer::new(Format::Table, When::Never, false, |name| (name == "LANG").then(|| "C.UTF-8".to_owned()));
+        let task: TaskView = serde_json::from_value(serde_json::json!({
+            "idx": 0, "id": "b".repeat(90), "state": { "state": "queued" }, "why": "3/4 step", "attempts": 2, "updated": 0,
+            "cost_microusd": 0,
+        }))
+        .unwrap();
+        let line = running_line(&printer, &task, 60);
+        assert!(line.ends_with("bb (attempt 2)    3/4 step") && line.contains('…') && line.width() <= 60, "{line}");
+    }
 }

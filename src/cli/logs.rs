@@ -1,13 +1,16 @@
 //! `airx logs`: output of attempts, both streams in the order in which they were written.
 
+use std::cell::Cell;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::api::client::Client;
 use crate::model::ids::Address;
 use crate::model::message::{Answer, OutputPiece, OutputStream, Query};
 use crate::model::spec::Action;
 
-use super::args::LogsArgs;
+use super::args::{Format, LogsArgs};
 use super::context::{Context, Failure, Renderer};
 use super::print;
 use super::read::{all_tasks, unexpected};
@@ -26,17 +29,44 @@ pub(super) fn logs(context: &Context, args: &LogsArgs) -> Result<(), Failure> {
     };
     let address = super::parse_address(&text)?;
     let mut client = context.reader()?;
-    if address.task.is_some() {
-        return task_logs(context, client.as_mut(), args, &address, None);
+    // One JSON value is a list, written as its items come.
+    let first = Cell::new(true);
+    let is_list = context.global.output == Format::Json && !args.raw;
+    if is_list {
+        print::out("[");
     }
-    let tasks = all_tasks(client.as_mut(), &address.job)?;
-    let width = tasks.iter().map(|task| task.id.len()).max().unwrap_or(0);
-    for task in tasks.iter().filter(|task| task.attempts > 0 || args.follow) {
-        let address = Address { job: address.job.clone(), task: Some(task.id.clone()) };
-        let prefix = format!("{:width$} | ", task.id);
-        task_logs(context, client.as_mut(), args, &address, Some(prefix))?;
+    job_logs(context, client.as_mut(), args, &address, &first)?;
+    if is_list {
+        print::out(if first.get() { "]\n" } else { "\n]\n" });
     }
     Ok(())
+}
+
+fn job_logs(
+    context: &Context,
+    client: &mut dyn Client,
+    args: &LogsArgs,
+    address: &Address,
+    first: &Cell<bool>,
+) -> Result<(), Failure> {
+    if address.task.is_some() {
+        return task_logs(context, client, args, address, None, first);
+    }
+    let mut shown = 0;
+    loop {
+        let tasks = all_tasks(client, &address.job)?;
+        let width = tasks.iter().map(|task| task.id.len()).max().unwrap_or(0);
+        for task in tasks.iter().skip(shown).filter(|task| task.attempts > 0 || args.follow) {
+            let address = Address { job: address.job.clone(), task: Some(task.id.clone()) };
+            let prefix = format!("{:width$} | ", task.id);
+            task_logs(context, client, args, &address, Some(prefix), first)?;
+        }
+        // What was queued while others were followed has its turn too.
+        if !args.follow || tasks.len() == shown {
+            return Ok(());
+        }
+        shown = tasks.len();
+    }
 }
 
 fn task_logs(
@@ -45,13 +75,21 @@ fn task_logs(
     args: &LogsArgs,
     address: &Address,
     prefix: Option<String>,
+    first: &Cell<bool>,
 ) -> Result<(), Failure> {
     let Answer::Task(detail) = client.query(Query::Task { task: address.clone() })?.body else { return Err(unexpected()) };
     let is_claude = matches!(detail.spec.action, Action::Claude(_));
     let mut attempt = args.attempt.unwrap_or(detail.task.attempts);
-    let mut sink = Sink::new(context, args, is_claude, prefix);
+    let mut sink = Sink::new(context, args, is_claude, prefix, first);
+    if context.is_json() && !args.raw {
+        sink.json = address.task.clone();
+    }
+    // While a task waits for its next attempt, the last one is not told again.
+    let mut told = 0;
     loop {
-        if attempt > 0 {
+        if attempt > told {
+            sink.end_line();
+            told = attempt;
             let mut source = Source::new(address, attempt);
             loop {
                 let over = source.copy(client, &mut sink)?;
@@ -61,6 +99,9 @@ fn task_logs(
                 std::thread::sleep(LOOK);
             }
             source.rest(client, &mut sink)?;
+            if !args.raw {
+                source.gate(client, &mut sink)?;
+            }
         }
         if !args.follow || args.attempt.is_some() {
             break;
@@ -126,6 +167,25 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// Copies what the acceptance command printed: it may be all that says why the attempt failed.
+    fn gate(&self, client: &mut dyn Client, sink: &mut Sink<'_>) -> Result<(), Failure> {
+        let mut offset = 0;
+        loop {
+            let piece = self.piece(client, OutputStream::Gate, offset, PIECE)?;
+            if piece.data.is_empty() {
+                return Ok(());
+            }
+            if offset == 0 {
+                sink.end_line();
+                if sink.json.is_none() {
+                    sink.write(GATE, b"-- accept --\n");
+                }
+            }
+            offset += piece.data.len() as u64;
+            sink.write(GATE, &piece.data);
+        }
+    }
+
     fn stream(&mut self, client: &mut dyn Client, stream: usize, length: u64, sink: &mut Sink<'_>) -> Result<(), Failure> {
         let which = if stream == 0 { OutputStream::Out } else { OutputStream::Err };
         let mut left = length;
@@ -163,16 +223,31 @@ struct Sink<'a> {
     renderer: Option<Renderer>,
     prefix: Option<String>,
     tail: Option<usize>,
-    kept: std::collections::VecDeque<Vec<u8>>,
+    kept: std::collections::VecDeque<(usize, Vec<u8>)>,
     /// Unfinished line by stream.
-    partial: [Vec<u8>; 2],
+    partial: [Vec<u8>; 3],
+    /// The task's id, when lines are told as JSON.
+    json: Option<String>,
+    /// Nothing was printed so far.
+    first: &'a Cell<bool>,
+}
+
+/// The stream of the acceptance command, after the command's two.
+const GATE: usize = 2;
+
+/// A line for programs.
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    task: &'a str,
+    stream: &'static str,
+    text: &'a str,
 }
 
 /// Longest line that is held back until its end comes.
 const MAX_LINE: usize = 64 * 1024;
 
 impl<'a> Sink<'a> {
-    fn new(context: &'a Context, args: &LogsArgs, is_claude: bool, prefix: Option<String>) -> Sink<'a> {
+    fn new(context: &'a Context, args: &LogsArgs, is_claude: bool, prefix: Option<String>, first: &'a Cell<bool>) -> Sink<'a> {
         let renderer = (is_claude && !args.raw).then(|| context.services.renderer());
         let prefix = prefix.filter(|_| !args.raw);
         Sink {
@@ -183,6 +258,8 @@ impl<'a> Sink<'a> {
             tail: args.tail,
             kept: std::collections::VecDeque::new(),
             partial: Default::default(),
+            json: None,
+            first,
         }
     }
 
@@ -202,30 +279,46 @@ impl<'a> Sink<'a> {
         pending.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(at) = memchr::memchr(b'\n', &pending[start..]) {
-            self.line(&pending[start..=start + at]);
+            self.line(stream, &pending[start..=start + at]);
             start += at + 1;
         }
         pending.drain(..start);
         if pending.len() > MAX_LINE {
-            self.line(&pending);
+            self.line(stream, &pending);
             pending.clear();
         }
         self.partial[stream] = pending;
     }
 
-    fn line(&mut self, line: &[u8]) {
+    fn line(&mut self, stream: usize, line: &[u8]) {
         match self.tail {
             Some(count) => {
-                self.kept.push_back(line.to_vec());
+                self.kept.push_back((stream, line.to_vec()));
                 while self.kept.len() > count {
                     self.kept.pop_front();
                 }
             }
-            None => self.print(line),
+            None => self.print(stream, line),
         }
     }
 
-    fn print(&self, line: &[u8]) {
+    fn print_json(&self, task: &str, stream: usize, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let stream = ["out", "err", "accept"].get(stream).copied().unwrap_or("out");
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let line = print::json_line(&JsonLine { task, stream, text });
+        let before = match (self.context.global.output, self.first.replace(false)) {
+            (Format::Json, true) => "\n  ",
+            (Format::Json, false) => ",\n  ",
+            _ => return print::out(&line),
+        };
+        print::out(&format!("{before}{}", line.trim_end()));
+    }
+
+    fn print(&self, stream: usize, line: &[u8]) {
+        if let Some(task) = &self.json {
+            return self.print_json(task, stream, line);
+        }
         if self.raw || (!self.context.printer.is_terminal && self.prefix.is_none()) {
             print::out_bytes(line);
             return;
@@ -238,19 +331,29 @@ impl<'a> Sink<'a> {
         print::out(&format!("{prefix}{text}{reset}{end}"));
     }
 
+    /// Ends lines that have no end, since something else follows.
+    fn end_line(&mut self) {
+        self.flush("\n");
+    }
+
+    fn flush(&mut self, end: &str) {
+        for stream in 0..self.partial.len() {
+            let mut rest = std::mem::take(&mut self.partial[stream]);
+            if !rest.is_empty() {
+                rest.extend_from_slice(end.as_bytes());
+                self.line(stream, &rest);
+            }
+        }
+    }
+
     fn finish(&mut self) {
         if let Some(mut render) = self.renderer.take() {
             let rest = render(&[]);
             self.lines(0, rest.as_bytes());
         }
-        for stream in 0..2 {
-            let rest = std::mem::take(&mut self.partial[stream]);
-            if !rest.is_empty() {
-                self.line(&rest);
-            }
-        }
-        for line in std::mem::take(&mut self.kept) {
-            self.print(&line);
+        self.flush("");
+        for (stream, line) in std::mem::take(&mut self.kept) {
+            self.print(stream, &line);
         }
     }
 }

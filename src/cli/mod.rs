@@ -24,6 +24,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::config::home::Home;
 use crate::model::ids::Address;
+use crate::model::message::RequeueWhich;
 
 use args::{Cli, Format, Target, Verb};
 use context::{Context, Failure, Services};
@@ -96,13 +97,23 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         Verb::Add(args) => inside::add(context, args).map(|()| 0),
         Verb::Result { value } => inside::result(context, &value).map(|()| 0),
         Verb::Progress { count, text } => inside::progress(context, &count, &text.join(" ")).map(|()| 0),
-        Verb::Status(args) => read::status(context, args.job.as_deref()).map(|()| 0),
+        Verb::Status { target, task } => {
+            let target = target.map(|target| address(&Target { target, task })).transpose()?;
+            read::status(context, target.as_ref()).map(|()| 0)
+        }
         Verb::Jobs { limit } => read::jobs(context, limit).map(|()| 0),
         Verb::Tasks { job } => read::tasks(context, &job).map(|()| 0),
         Verb::Show(target) => read::show(context, &address(&target)?).map(|()| 0),
         Verb::Logs(args) => logs::logs(context, &args).map(|()| 0),
         Verb::Events { follow, since, job } => read::events(context, since, follow, job.as_deref()).map(|()| 0),
-        Verb::Requeue { targets, failed: _, all } => change::requeue(context, &targets, all).map(|()| 0),
+        Verb::Requeue { targets, failed: _, all, from } => {
+            let which = match (all, from) {
+                (true, _) => RequeueWhich::All,
+                (_, true) => RequeueWhich::From,
+                _ => RequeueWhich::Failed,
+            };
+            change::requeue(context, &targets, which).map(|()| 0)
+        }
         Verb::Cancel { targets, all, kill, abandon } => change::cancel(context, &targets, all, kill, abandon).map(|()| 0),
         Verb::Pause(args) => change::pause(context, args.job.as_deref(), true).map(|()| 0),
         Verb::Resume(args) => change::pause(context, args.job.as_deref(), false).map(|()| 0),

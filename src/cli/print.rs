@@ -1,6 +1,7 @@
 //! How things are printed: tables, signs, durations, times, money; and text of tasks made harmless.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -21,6 +22,8 @@ pub struct Printer {
     pub color: bool,
     /// Whether standard output is a terminal.
     pub is_terminal: bool,
+    /// Whether it is one whose cursor can be moved.
+    pub can_draw: bool,
     /// Whether signs beyond ASCII may be used.
     pub unicode: bool,
     zone: TimeZone,
@@ -75,7 +78,7 @@ impl Printer {
             .filter(|zone| !zone.is_empty())
             .and_then(|zone| TimeZone::get(zone.trim_start_matches(':')).ok())
             .unwrap_or_else(TimeZone::system);
-        Printer { format, color, is_terminal, unicode, zone }
+        Printer { format, color, is_terminal, can_draw: is_terminal && !dumb, unicode, zone }
     }
 
     /// Whether people read it.
@@ -135,19 +138,28 @@ impl Printer {
     }
 }
 
+/// Exit code when the reader of standard output has gone away.
+static UNREAD: AtomicI32 = AtomicI32::new(0);
+
+/// From here on the exit code says how something ended, so that leaving early may not be 0: it is that of SIGPIPE.
+pub fn must_be_read() {
+    UNREAD.store(141, Ordering::Relaxed);
+}
+
 /// Writes to standard output; a reader that has gone away (`| head`) ends the program quietly.
 pub fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        std::process::exit(if error.kind() == std::io::ErrorKind::BrokenPipe { 0 } else { 1 });
-    }
+    out_bytes(text.as_bytes());
 }
 
 /// Writes bytes of a task's output as they are.
 pub fn out_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        std::process::exit(if error.kind() == std::io::ErrorKind::BrokenPipe { 0 } else { 1 });
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            std::process::exit(UNREAD.load(Ordering::Relaxed));
+        }
+        note(&format!("airx: cannot write to standard output: {error}"));
+        std::process::exit(1);
     }
 }
 
@@ -155,6 +167,11 @@ pub fn out_bytes(bytes: &[u8]) {
 pub fn note(text: &str) {
     // Nobody to tell that standard error is gone.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A value as it was asked for: on one line for `jsonl`.
+pub fn value<T: Serialize>(format: Format, value: &T) -> String {
+    if format == Format::Jsonl { json_line(value) } else { json(value) }
 }
 
 /// One JSON value and a newline.
@@ -237,7 +254,7 @@ fn shrink(widths: &mut [usize], columns: usize) {
 }
 
 /// Text cut in the middle, where names differ least.
-fn middle(text: &str, width: usize) -> String {
+pub fn middle(text: &str, width: usize) -> String {
     if text.width() <= width || width < 3 {
         return text.to_owned();
     }

@@ -15,9 +15,9 @@ use super::args::Format;
 use super::context::{Context, Failure};
 use super::print::{self, Cell, Ink, Printer, cell};
 
-pub(super) fn status(context: &Context, job: Option<&str>) -> Result<(), Failure> {
-    if let Some(job) = job {
-        return show(context, &super::parse_address(job)?);
+pub(super) fn status(context: &Context, address: Option<&Address>) -> Result<(), Failure> {
+    if let Some(address) = address {
+        return show(context, address);
     }
     let mut client = context.reader()?;
     let view = match client.query(Query::Status) {
@@ -33,8 +33,13 @@ pub(super) fn status(context: &Context, job: Option<&str>) -> Result<(), Failure
         }
         Err(error) => return Err(error.into()),
     };
-    if !context.printer.for_people() {
-        print::out(&print::json(&view));
+    if context.is_json() {
+        print::out(&print::value(context.global.output, &view));
+        return Ok(());
+    }
+    if context.global.output == Format::Plain {
+        let rows: Vec<_> = view.recent.iter().map(|job| job_row(&context.printer, job, now())).collect();
+        print::out(&print::plain(&rows));
         return Ok(());
     }
     print::out(&status_text(&context.printer, &view, now()));
@@ -102,7 +107,7 @@ pub(super) fn jobs(context: &Context, limit: u32) -> Result<(), Failure> {
         jobs.extend(page);
     }
     let text = match context.global.output {
-        Format::Json => print::json(&jobs),
+        Format::Json => print::value(context.global.output, &jobs),
         Format::Jsonl => jobs.iter().map(print::json_line).collect(),
         Format::Plain => print::plain(&jobs.iter().map(|job| job_row(&context.printer, job, now())).collect::<Vec<_>>()),
         Format::Table if jobs.is_empty() => "no jobs yet: `airx run FILE` begins one\n".to_owned(),
@@ -161,7 +166,7 @@ pub(super) fn tasks(context: &Context, job: &str) -> Result<(), Failure> {
         job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), "`airx jobs` lists the jobs"))?;
     let tasks = all_tasks(client.as_mut(), &job)?;
     let text = match context.global.output {
-        Format::Json => print::json(&tasks),
+        Format::Json => print::value(context.global.output, &tasks),
         Format::Jsonl => tasks.iter().map(print::json_line).collect(),
         Format::Plain => print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()),
         Format::Table => task_table(&context.printer, &tasks),
@@ -202,7 +207,9 @@ pub(super) fn reason(task: &TaskView) -> String {
         TaskState::Held { .. } => {
             let last = outcome();
             let why = task.why.clone().unwrap_or_default();
-            if last.is_empty() { why } else { format!("{why} ({last})") }
+            // What holds it may be what ended the last attempt: then it is said already.
+            let said = last.strip_prefix("could not start: ").is_some_and(|reason| why.ends_with(reason));
+            if last.is_empty() || said { why } else { format!("{why} ({last})") }
         }
         TaskState::Running { .. } => task.progress.as_ref().map(progress).unwrap_or_default(),
         _ => task.why.clone().unwrap_or_default(),
@@ -224,16 +231,24 @@ pub(super) fn show(context: &Context, address: &Address) -> Result<(), Failure> 
     let mut client = context.reader()?;
     if address.task.is_some() {
         let Answer::Task(detail) = client.query(Query::Task { task: address.clone() })?.body else { return Err(unexpected()) };
-        let text = if context.printer.for_people() { task_text(&context.printer, &detail) } else { print::json(&detail) };
+        let text = match context.global.output {
+            Format::Json | Format::Jsonl => print::value(context.global.output, &detail),
+            Format::Plain => print::plain(&detail.attempts.iter().map(attempt_row).collect::<Vec<_>>()),
+            Format::Table => task_text(&context.printer, &detail),
+        };
         print::out(&text);
         return Ok(());
     }
     let Answer::Job(detail) = client.query(Query::Job { job: address.job.clone() })?.body else { return Err(unexpected()) };
-    if !context.printer.for_people() {
-        print::out(&print::json(&detail));
+    if context.is_json() {
+        print::out(&print::value(context.global.output, &detail));
         return Ok(());
     }
     let tasks = all_tasks(client.as_mut(), &address.job)?;
+    if context.global.output == Format::Plain {
+        print::out(&print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()));
+        return Ok(());
+    }
     print::out(&job_text(&context.printer, &detail, &tasks));
     Ok(())
 }
@@ -291,6 +306,14 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
         text.push_str(&format!("\n{}\n{shown}\n", printer.ink(Ink::Dim, "result")));
     }
     text
+}
+
+/// Number, outcome, run time in milliseconds and directory, for programs.
+fn attempt_row(attempt: &AttemptView) -> Vec<Cell> {
+    let outcome = attempt.outcome.as_ref().map_or("alive".to_owned(), crate::model::state::Outcome::sentence);
+    let elapsed = attempt.facts.as_ref().map(|facts| facts.elapsed_ms.to_string()).unwrap_or_default();
+    let dir = attempt.dir.display().to_string();
+    vec![attempt.number.to_string().into(), print::harmless(&outcome, 400).into(), elapsed.into(), dir.into()]
 }
 
 fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView) -> String {
@@ -367,7 +390,7 @@ pub(super) fn events(context: &Context, since: u64, follow: bool, job: Option<&s
         }
     }
     if context.global.output == Format::Json {
-        print::out(&print::json(&all));
+        print::out(&print::value(context.global.output, &all));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::api::client::Client;
 use crate::model::attempt::AddedTask;
 use crate::model::diagnostic;
 use crate::model::ids::{AddressError, JobName};
-use crate::model::jobfile::{MAX_FILE, ParseOptions, Parsed, parse};
+use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed, parse};
 use crate::model::message::{Command, Done};
 use crate::model::spec::{Action, ClaudeSpec, Submission};
 use crate::model::template::escape;
@@ -33,7 +33,7 @@ pub(super) fn submit(context: &Context, args: &FileArgs) -> Result<(), Failure> 
     let mut client = context.manager_or_start()?;
     let (job, tasks) = send(&mut client, parsed.submission)?;
     if context.is_json() {
-        print::out(&print::json(&serde_json::json!({ "job": job, "tasks": tasks })));
+        print::out(&print::value(context.global.output, &serde_json::json!({ "job": job, "tasks": tasks })));
     } else {
         print::out(&format!("{job}\n"));
     }
@@ -44,7 +44,10 @@ pub(super) fn validate(context: &Context, args: &FileArgs) -> Result<(), Failure
     let parsed = read(context, args)?;
     let Submission { job, tasks } = &parsed.submission;
     if context.is_json() {
-        print::out(&print::json(&serde_json::json!({ "name": job.name, "tasks": tasks.len(), "warnings": parsed.warnings })));
+        print::out(&print::value(
+            context.global.output,
+            &serde_json::json!({ "name": job.name, "tasks": tasks.len(), "warnings": parsed.warnings }),
+        ));
     } else {
         let count = if tasks.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", tasks.len()) };
         print::out(&format!("{}: no fault, job {} with {count}\n", args.file, job.name));
@@ -64,7 +67,7 @@ pub(super) fn claude(context: &Context, args: &ClaudeArgs) -> Result<(), Failure
         let done = client.command(Command::Add { job, task: Box::new(task), key: Some(fresh_key()) })?;
         match done {
             Done::Added { task } if !context.is_json() => print::out(&format!("queued {task}\n")),
-            other => print::out(&print::json(&other)),
+            other => print::out(&print::value(context.global.output, &other)),
         }
         return Ok(());
     }
@@ -88,7 +91,7 @@ pub(super) fn single(context: &Context, name: &str, id: &str, action: Action) ->
     let mut client = context.manager_or_start()?;
     let (job, _) = send(&mut client, parsed.submission)?;
     if context.is_json() {
-        print::out(&print::json(&serde_json::json!({ "job": job })));
+        print::out(&print::value(context.global.output, &serde_json::json!({ "job": job })));
     } else {
         print::out(&format!("queued {job}/{id}; to watch it: airx logs -f {job}/{id}\n"));
     }
@@ -98,15 +101,26 @@ pub(super) fn single(context: &Context, name: &str, id: &str, action: Action) ->
 /// Reads and parses the job file; all faults are told.
 fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
     let path = context.cwd.join(&args.file);
-    if !args.rest.is_empty() || (args.file != "-" && !path.exists()) {
-        let words = std::iter::once(args.file.as_str()).chain(args.rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let is_there = args.file == "-" || path.exists();
+    if is_there && let Some(word) = args.rest.first() {
         return Err(Failure::input(
-            format!("there is no job file `{}`", args.file),
-            format!("to queue a command as a task: airx add -- {words}"),
+            format!("`{word}` does not belong here: `{}` is the job file", args.file),
+            "a parameter is given by -p NAME=VALUE",
         ));
     }
-    let text = if args.file == "-" { read_all(std::io::stdin().lock(), "standard input") } else { read_file(&path) };
-    let text = text.map_err(|why| Failure::input(why, ""))?;
+    if !is_there {
+        let words = std::iter::once(args.file.as_str()).chain(args.rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        let is_path = args.rest.is_empty() && (args.file.contains('/') || has_job_ending(&args.file));
+        let hint = if is_path {
+            format!("paths begin at {}; `-` reads standard input", context.cwd.display())
+        } else {
+            format!("to queue a command as a task: airx add -- {words}")
+        };
+        return Err(Failure::input(format!("there is no job file `{}`", args.file), hint));
+    }
+    let name = if args.file == "-" { STDIN } else { &args.file };
+    let text = if args.file == "-" { read_all(std::io::stdin().lock(), name) } else { read_file(&path, name) };
+    let text = text.map_err(|why| Failure::input(why.message, why.hint))?;
     let params = args
         .params
         .iter()
@@ -115,7 +129,6 @@ fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
             pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let name = if args.file == "-" { STDIN } else { &args.file };
     parse_text(context, name, &text, &params)
 }
 
@@ -136,7 +149,7 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         environment: &context.env,
         pools: Some(&pools),
         claude_passed: &context.services.claude_passed(&context.env),
-        read_file: &|path| read_file(path),
+        read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
     };
     match parse(text, &options) {
         Ok(parsed) => {
@@ -149,33 +162,67 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         }
         Err(faults) => {
             print::note(diagnostic::render(&faults, text).trim_end());
-            let count = if faults.len() == 1 { "1 fault".to_owned() } else { format!("{} faults", faults.len()) };
+            let count = match faults.len() {
+                1 => "1 fault".to_owned(),
+                count @ MAX_FAULTS.. => format!("{count} faults or more"),
+                count => format!("{count} faults"),
+            };
             Err(Failure::input(format!("{name} has {count}; nothing was submitted"), ""))
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    if file.metadata().is_ok_and(|data| data.is_dir()) {
-        return Err(format!("{} is a directory, not a file", path.display()));
-    }
-    read_all(file, &path.display().to_string())
+/// Whether a word is named as job files are.
+fn has_job_ending(word: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|ending| word.ends_with(ending))
 }
 
-fn read_all(source: impl Read, name: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    // One byte more than allowed shows that it is too long; the parser says so with the remedy.
-    source.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|error| format!("{name} cannot be read: {error}"))?;
-    if bytes.len() > MAX_FILE {
-        return Err(format!("{name} is larger than {} MiB, the most that a file here may have", MAX_FILE >> 20));
+/// Why a file's text cannot be had.
+struct Unreadable {
+    message: String,
+    hint: &'static str,
+}
+
+fn read_file(path: &Path, name: &str) -> Result<String, Unreadable> {
+    let unreadable = |why: String| Unreadable { message: why, hint: "" };
+    let file = std::fs::File::open(path).map_err(|error| unreadable(format!("{name} cannot be read: {error}")))?;
+    if file.metadata().is_ok_and(|data| data.is_dir()) {
+        return Err(unreadable(format!("{name} is a directory, not a file")));
     }
-    String::from_utf8(bytes).map_err(|error| format!("{name} is not UTF-8 text (at byte {})", error.utf8_error().valid_up_to()))
+    read_all(file, name)
+}
+
+fn read_all(source: impl Read, name: &str) -> Result<String, Unreadable> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that it is too long.
+    source
+        .take(MAX_FILE as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Unreadable { message: format!("{name} cannot be read: {error}"), hint: "" })?;
+    if bytes.len() > MAX_FILE {
+        let message = format!("{name}:1:1: the file is larger than {} MiB, the most that it may be", MAX_FILE >> 20);
+        return Err(Unreadable { message, hint: "split the job" });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let (line, column) = diagnostic::place_of(&String::from_utf8_lossy(&bytes[..at]), at);
+        let byte = bytes.get(at).copied().unwrap_or_default();
+        Unreadable {
+            message: format!("{name}:{line}:{column}: this is no UTF-8 text (byte 0x{byte:02x})"),
+            hint: "save the file as UTF-8: iconv -f latin1 -t utf-8 (or what it is written in)",
+        }
+    })
 }
 
 fn send(client: &mut dyn Client, submission: Submission) -> Result<(JobName, u32), Failure> {
     match client.command(Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
-        Done::Submitted { job, tasks } => Ok((job, tasks)),
+        Done::Submitted { job, tasks, missing } => {
+            for secret in missing {
+                print::note(&format!("warning: a secret is missing, its tasks will be held: {}", print::harmless(&secret, 400)));
+            }
+            Ok((job, tasks))
+        }
         _ => Err(super::read::unexpected()),
     }
 }

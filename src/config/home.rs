@@ -82,7 +82,7 @@ impl Home {
         self.path.join("backup")
     }
 
-    /// Finds the home: `--home`, AIRX_HOME, a registered project directory at or above `cwd`, the platform's data directory.
+    /// Finds the home: `--home`, AIRX_HOME, that of the task this runs in, a registered project directory at or above `cwd`, the platform's data directory.
     ///
     /// # Errors
     /// [`HomeError::Unknown`] when nothing tells where it could be.
@@ -91,9 +91,9 @@ impl Home {
         let mut notices = Vec::new();
         let path = match flag.map(Path::to_owned).or_else(|| variable("AIRX_HOME")) {
             Some(path) => cwd.join(path),
-            None => match project(env, cwd, &mut notices) {
+            None => match own(env).or_else(|| project(env, cwd, &mut notices)) {
                 Some(path) => path,
-                None => data_directory(env).ok_or(HomeError::Unknown)?,
+                None => data_directory(env).filter(|path| path.is_absolute()).ok_or(HomeError::Unknown)?,
             },
         };
         // One home has one name, whatever links lead to it.
@@ -161,6 +161,12 @@ fn is_network_fuse(path: &Path) -> bool {
     });
     let around = fields.filter(|(at, _)| path.starts_with(at)).max_by_key(|(at, _)| at.len());
     around.is_none_or(|(_, kind)| NETWORK.iter().any(|name| kind.contains(name)))
+}
+
+/// Inside a running task: the home that it belongs to, so that it reaches no other one by chance.
+fn own(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let attempt = env.get("AIRX_DIR").map(Path::new).filter(|path| path.is_absolute())?;
+    attempt.ancestors().nth(3).filter(|home| home.join("jobs").is_dir()).map(Path::to_owned)
 }
 
 fn data_directory(env: &BTreeMap<String, String>) -> Option<PathBuf> {

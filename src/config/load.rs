@@ -1,8 +1,9 @@
 //! Reading the configuration: what is wrong is told with its place, and the rest holds.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::model::diagnostic::{Diagnostic, nearest};
+use crate::model::diagnostic::{Diagnostic, harmless, nearest, place_of};
 use crate::model::ids::is_name;
 use crate::model::settings::{PoolSettings, Settings};
 use crate::model::spec::{ClaudeAuth, Resources};
@@ -27,16 +28,30 @@ pub struct Loaded {
 pub fn load(path: &Path) -> Loaded {
     let mut reader = Reader { file: path.display().to_string(), faults: Vec::new(), notes: Vec::new() };
     let mut settings = Settings::default();
-    let text = match std::fs::metadata(path) {
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Loaded { settings, faults: Vec::new(), notes: Vec::new() };
         }
-        Ok(data) if data.len() > MAX_FILE => Err(format!("the configuration has {} bytes, more than 1 MiB", data.len())),
-        _ => std::fs::read_to_string(path).map_err(|error| format!("the configuration cannot be read: {error}")),
-    };
-    match text {
-        Ok(text) => reader.settings(&text, &mut settings),
-        Err(why) => reader.fault_at(1, 1, why, "`airx init` writes a new one where none is"),
+        // Opening a pipe would wait for its writer, and a device may never end.
+        Ok(data) if !data.is_file() => {
+            reader.fault_at(1, 1, "the configuration is no regular file".to_owned(), "name a file with --config, or remove it");
+        }
+        Ok(data) if data.len() > MAX_FILE => {
+            let why = format!("the configuration has {} bytes, more than 1 MiB", data.len());
+            reader.fault_at(1, 1, why, "take out what does not belong there");
+        }
+        _ => match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => reader.settings(&text, &mut settings),
+            Ok(Err(error)) => {
+                let at = error.utf8_error().valid_up_to();
+                let (line, column) = place_of(&String::from_utf8_lossy(&error.as_bytes()[..at]), at);
+                reader.fault_at(line, column, "this is no UTF-8 text".to_owned(), "save the file as UTF-8");
+            }
+            Err(error) => {
+                let why = format!("the configuration cannot be read: {error}");
+                reader.fault_at(1, 1, why, "`airx init` writes a new one where none is");
+            }
+        },
     }
     reader.faults.sort_by_key(|fault| (fault.line, fault.column));
     Loaded { settings, faults: reader.faults, notes: reader.notes }
@@ -85,11 +100,16 @@ impl Reader {
             self.fault(node, format!("pools is {}, not a mapping", node.kind()), "write NAME: { backend: process, slots: 4 }");
             return;
         };
+        let mut seen = BTreeSet::new();
         for (key, node) in pools {
             let Some(name) = key.text().filter(|name| is_name(name)) else {
                 self.fault(key, "this cannot name a pool".to_owned(), "use 1 to 100 letters, digits, `_` and `-`");
                 continue;
             };
+            if !seen.insert(name) {
+                self.fault(key, format!("`{name}` stands twice"), "keep one of them");
+                continue;
+            }
             let mut pool = PoolSettings { slots: 10, resources: Resources::default() };
             let mut usable = true;
             const LATER: &[&str] = &["image", "pull", "network", "namespace", "template", "context"];
@@ -219,7 +239,8 @@ impl Reader {
 
     fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
         if self.faults.len() < 200 {
-            self.faults.push(Diagnostic { file: self.file.clone(), line, column, message, hint: hint.to_owned() });
+            let (message, hint) = (harmless(message), harmless(hint.to_owned()));
+            self.faults.push(Diagnostic { file: self.file.clone(), line, column, message, hint });
         }
     }
 }
@@ -244,6 +265,19 @@ mod tests {
             Loaded { settings: Settings::default(), faults: Vec::new(), notes: Vec::new() }
         );
         assert_eq!(loaded("# nothing\n").settings, Settings::default());
+    }
+
+    #[test]
+    fn what_is_no_text_or_stands_twice_is_told_with_its_place() {
+        let twice = loaded("pools:\n  a: { slots: 3 }\n  a: { slots: 4 }\n");
+        assert_eq!((twice.faults[0].line, twice.settings.pools["a"].slots), (3, 3));
+        assert!(loaded("\"\\e[2J\": 1\n").faults[0].message.contains("`\\u{1b}[2J`"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.yaml");
+        std::fs::write(&path, b"theme: dark\nclaude: { model: caf\xe9 }\n").unwrap();
+        let faults = load(&path).faults;
+        assert_eq!((faults[0].line, faults[0].column), (2, 21));
+        assert!(load(Path::new("/dev/zero")).faults[0].message.contains("no regular file"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::model::change::Seq;
 use crate::model::core::{Effect, Input, Limits, Live, RequestId};
 use crate::model::ids::{AttemptId, JobName};
-use crate::model::message::{Done, Refusal, RefusalCode};
+use crate::model::message::{Command, Done, Refusal, RefusalCode};
 use crate::model::report::Report;
 use crate::model::settings::Settings;
 use crate::model::time::Mono;
@@ -21,6 +21,7 @@ use super::Message;
 use super::handle::{ClientMessage, Handle, Reply, Taken};
 use super::launch::Composer;
 use super::ports::{Backend, Clock, Store, StoreError, StoreErrorKind};
+use super::secrets;
 use super::turn::Turn;
 
 /// Messages that may wait for the manager; senders beyond that block (backends) or are refused (clients).
@@ -252,6 +253,10 @@ impl<S: Store> Engine<S> {
         match message {
             Message::Client(ClientMessage::Command { command, reply }) => {
                 let id = self.request();
+                let reply = match &command {
+                    Command::Submit { submission, .. } => secrets::tell(self.composer.missing_secrets(submission), reply),
+                    _ => reply,
+                };
                 self.replies.insert(id, reply);
                 inputs.push(Input::Command(id, command));
             }

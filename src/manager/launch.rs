@@ -9,7 +9,7 @@ use crate::model::change::TaskResult;
 use crate::model::core::Launch;
 use crate::model::ids::AttemptId;
 use crate::model::settings::Settings;
-use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef};
+use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission};
 use crate::model::template::{Context, render_shell, render_text};
 
 use super::ports::{ClaudeCli, LaunchOrder};
@@ -193,6 +193,11 @@ impl Composer {
         let broken = |why: String| Obstacle::Never(format!("cannot read the result {}: {why}", path.display()));
         let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
+    }
+
+    /// What a new job's secrets lack now.
+    pub fn missing_secrets(&self, submission: &Submission) -> Vec<String> {
+        secrets::missing(submission, &self.environment)
     }
 
     /// Passed variables, then the job's, then the task's.

@@ -1,6 +1,6 @@
 //! Secrets by reference, resolved at each launch and kept nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -8,12 +8,19 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use crate::model::spec::SecretRef;
+use crate::model::message::Done;
+use crate::model::spec::{EnvValue, SecretRef, Submission};
+
+use super::handle::Reply;
 
 /// Longest secret, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 /// Longest run of a command that prints a secret.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Missing secrets that are told at a submission, and references that are looked at for it.
+const MAX_TOLD: usize = 20;
+const MAX_LOOKED_AT: usize = 1_000;
 
 /// The secret's value.
 ///
@@ -29,12 +36,42 @@ pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Re
     }
 }
 
+/// The secrets that a new job refers to and that are not there: each once, at most 20, with the reason. A command
+/// is not run for this.
+pub fn missing(submission: &Submission, environment: &BTreeMap<String, String>) -> Vec<String> {
+    let of_job = submission.job.env.iter();
+    let of_tasks = submission.tasks.iter().flat_map(|task| &task.env);
+    let mut seen = HashSet::new();
+    let references = of_job.chain(of_tasks).filter_map(|(name, value)| match value {
+        EnvValue::From(secret) if !matches!(secret, SecretRef::Command(_)) && seen.insert(secret) => Some((name, secret)),
+        _ => None,
+    });
+    let missing = references.take(MAX_LOOKED_AT).filter_map(|(name, secret)| {
+        let why = resolve(secret, environment).err()?;
+        Some(format!("{name}: {why}"))
+    });
+    missing.take(MAX_TOLD).collect()
+}
+
+/// The answer to a submission, with the secrets that are missing.
+pub fn tell(lacking: Vec<String>, reply: Reply<Done>) -> Reply<Done> {
+    if lacking.is_empty() {
+        return reply;
+    }
+    Box::new(move |mut answer| {
+        if let Ok(Done::Submitted { missing, .. }) = &mut answer {
+            *missing = lacking;
+        }
+        reply(answer);
+    })
+}
+
 fn read(path: &Path) -> Result<String, String> {
     let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     // This is the manager's own thread: a fifo without a writer must not make it wait.
     let file = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(cannot)?;
     if !file.metadata().map_err(cannot)?.is_file() {
-        return Err(format!("{} is no regular file", path.display()));
+        return Err(format!("cannot read {}: it is no regular file", path.display()));
     }
     let mut text = String::new();
     file.take(MAX_SECRET + 1).read_to_string(&mut text).map_err(cannot)?;

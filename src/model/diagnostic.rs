@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_width::UnicodeWidthStr;
 
 /// Faults that are shown; the rest is counted.
 const MAX_SHOWN: usize = 100;
@@ -52,7 +53,7 @@ pub fn render(faults: &[Diagnostic], source: &str) -> String {
 }
 
 fn excerpt(line: &str, number: u32, column: usize) -> String {
-    let shown: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: Vec<char> = line.chars().map(|c| if is_treacherous(c) { ' ' } else { c }).collect();
     let place = column.saturating_sub(1).min(shown.len());
     let start = place.saturating_sub(EXCERPT / 2);
     let part: String = shown.iter().skip(start).take(EXCERPT).collect();
@@ -60,7 +61,30 @@ fn excerpt(line: &str, number: u32, column: usize) -> String {
         return String::new();
     }
     let margin = " ".repeat(number.to_string().len());
-    format!(" {number} | {}\n {margin} | {}^\n", part.trim_end(), " ".repeat(place - start))
+    // The mark stands under its place on the screen, where some characters take two columns.
+    let before: String = part.chars().take(place - start).collect();
+    format!(" {number} | {}\n {margin} | {}^\n", part.trim_end(), " ".repeat(before.width()))
+}
+
+/// Whether a terminal would obey a character instead of showing it: control characters, and those that reverse text.
+fn is_treacherous(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A message that quotes a file, with nothing in it that a terminal would obey.
+pub fn harmless(text: String) -> String {
+    if !text.contains(is_treacherous) {
+        return text;
+    }
+    text.chars().map(|c| if is_treacherous(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// The place of a byte of a text, line and column from 1.
+pub fn place_of(text: &str, offset: usize) -> (u32, u32) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
 }
 
 /// Names that are compared in the search for a near miss: a file may hold many faults and 100,000 names.
@@ -68,7 +92,7 @@ const MAX_COMPARED: usize = 5_000;
 
 /// The name most like `wanted` among (the first 5,000 of) `names`, when one is like it at all.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = |name: &str| 1 + wanted.len().max(name.len()) / 4;
+    let allowed = |name: &str| 1 + wanted.len().min(name.len()) / 4;
     names
         .into_iter()
         .take(MAX_COMPARED)
@@ -103,5 +127,15 @@ mod tests {
     fn a_near_miss_is_near() {
         assert_eq!(nearest("max_paralel", ["max_parallel", "name"]), Some("max_parallel"));
         assert_eq!(nearest("zzz", ["max_parallel", "name"]), None);
+        assert_eq!(nearest("foo", ["pool", "run"]), None);
+        assert_eq!(nearest("polo", ["pool", "name"]), Some("pool"));
+    }
+
+    #[test]
+    fn the_mark_stands_under_wide_characters_and_nothing_quoted_is_obeyed() {
+        let fault = Diagnostic { file: "f".into(), line: 1, column: 3, message: "m".into(), hint: String::new() };
+        assert_eq!(render(&[fault], "日本x\u{1b}[2J\u{202e}"), "f:1:3: m\n 1 | 日本x [2J\n   |     ^\n");
+        assert_eq!(harmless("a\u{1b}[2Jb\u{202e}é".to_owned()), "a\\u{1b}[2Jb\\u{202e}é");
+        assert_eq!(place_of("a\né日x", 7), (2, 3));
     }
 }

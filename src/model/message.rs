@@ -75,6 +75,8 @@ pub enum RequeueWhich {
     Failed,
     /// All.
     All,
+    /// The named tasks and all that come after them; of a whole job, all.
+    From,
 }
 
 /// How to end an attempt.
@@ -99,6 +101,9 @@ pub enum Done {
         job: JobName,
         /// Tasks of the file.
         tasks: u32,
+        /// Secrets that are not there yet, and why; the tasks that need them will be held.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<String>,
     },
     /// The task was queued under this address.
     Added {

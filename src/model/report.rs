@@ -136,6 +136,9 @@ pub struct ClaudeResult {
     /// Whether `structured_output` was there.
     #[serde(default)]
     pub structured: bool,
+    /// Where its line stands in the transcript: its first byte, and its length.
+    #[serde(default)]
+    pub line: (u64, u64),
 }
 
 /// A usage limit.

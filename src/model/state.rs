@@ -275,8 +275,30 @@ impl TaskKind {
 }
 
 /// How many tasks of a job are in each state, in the order of [`TaskKind::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// For people and programs it is a mapping by the states' words; the database keeps the numbers alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts(pub [u32; 11]);
+
+impl Serialize for Counts {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(TaskKind::ALL.iter().map(|kind| (kind.word(), self.of(*kind))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Numbers([u32; 11]),
+            Words(std::collections::BTreeMap<String, u32>),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Numbers(numbers) => Counts(numbers),
+            Written::Words(words) => Counts(TaskKind::ALL.map(|kind| words.get(kind.word()).copied().unwrap_or(0))),
+        })
+    }
+}
 
 impl Counts {
     /// Tasks in `kind`.

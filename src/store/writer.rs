@@ -119,7 +119,7 @@ impl Store for SqliteStore {
         for (job, totals) in &touched {
             transaction
                 .prepare_cached("UPDATE job SET counts = ?2, cost = ?3 WHERE id = ?1")
-                .and_then(|mut statement| statement.execute(params![job.0, json(&totals.counts), totals.cost]))
+                .and_then(|mut statement| statement.execute(params![job.0, json(&totals.counts.0), totals.cost]))
                 .map_err(&error)?;
         }
         transaction.commit().map_err(&error)?;

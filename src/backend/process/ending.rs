@@ -1,7 +1,7 @@
 //! What an attempt left in its directory, read once it is over.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::directory::read;
 use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT};
 use crate::model::change::TaskResult;
 use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
-use crate::model::report::ResultFinding;
+use crate::model::report::{ClaudeReport, ClaudeResult, ResultFinding};
 use crate::model::spec::ResultKind;
 
 /// Most bytes of output that can become a result as text.
@@ -32,12 +32,23 @@ pub fn runner_log(dir: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&text).trim_end().to_owned())
 }
 
-/// The task's result, when the command succeeded.
-pub fn result(dir: &Path, kind: ResultKind, record: &ExitRecord, results: &Path) -> Option<ResultFinding> {
+/// The task's result, when the command succeeded: what it printed, or what Claude answered.
+pub fn result(
+    dir: &Path,
+    kind: ResultKind,
+    record: &ExitRecord,
+    claude: Option<&ClaudeReport>,
+    results: &Path,
+) -> Option<ResultFinding> {
     if record.end != End::Exited(0) || record.stopped.is_some() {
         return None;
     }
-    Some(match value(dir, kind).and_then(|v| keep(v, results).map_err(|e| format!("the result could not be stored: {e}"))) {
+    let value = match claude {
+        None => value(dir, kind),
+        // Without a result that is no error the attempt fails, and for a better reason than its answer.
+        Some(report) => answer(dir, kind, report.result.as_ref().filter(|result| !result.is_error)?),
+    };
+    Some(match value.and_then(|v| keep(v, results).map_err(|e| format!("the result could not be stored: {e}"))) {
         Ok(result) => ResultFinding::Value(result),
         Err(why) => ResultFinding::Bad(why),
     })
@@ -66,6 +77,31 @@ fn value(dir: &Path, kind: ResultKind) -> Result<Value, String> {
     }
 }
 
+/// The answer of a run of Claude: the last result line's text, or for JSON its structured output where there is one.
+fn answer(dir: &Path, kind: ResultKind, result: &ClaudeResult) -> Result<Value, String> {
+    let (start, length) = result.line;
+    if length > MAX_RESULT {
+        return Err(format!("the answer is larger than a result may be ({MAX_RESULT} bytes)"));
+    }
+    let unreadable = |e: io::Error| format!("the transcript cannot be read: {e}");
+    let mut file = File::open(dir.join("out")).map_err(unreadable)?;
+    file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+    let mut line = Vec::new();
+    file.take(length).read_to_end(&mut line).map_err(unreadable)?;
+    // The CLI can print what is not UTF-8; the answer is text all the same.
+    let mut line: Value = serde_json::from_str(&String::from_utf8_lossy(&line))
+        .map_err(|e| format!("the result line of the transcript is no JSON: {e}"))?;
+    let structured = line.get_mut("structured_output").map(Value::take).filter(|value| !value.is_null());
+    let text = line.get("result").and_then(Value::as_str).unwrap_or_default();
+    match (kind, structured) {
+        (ResultKind::Text, _) => Ok(Value::String(text.to_owned())),
+        (ResultKind::Lines, _) => Ok(text.lines().map(|l| Value::String(l.to_owned())).collect()),
+        (ResultKind::Json, Some(value)) => Ok(value),
+        (ResultKind::Json, None) => serde_json::from_str(text)
+            .map_err(|e| format!("the answer is not one JSON value ({e}); `json_schema` makes Claude give one")),
+    }
+}
+
 fn keep(value: Value, results: &Path) -> io::Result<TaskResult> {
     let text = serde_json::to_vec(&value)?;
     if text.len() <= MAX_INLINE_RESULT {
@@ -84,4 +120,23 @@ fn keep(value: Value, results: &Path) -> io::Result<TaskResult> {
         File::open(results)?.sync_all()?;
     }
     Ok(TaskResult::File { sha256, bytes: text.len() as u64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_of_a_claude_task_is_its_answer_and_not_the_transcript() {
+        let dir = tempfile::tempdir().unwrap();
+        let line = r#"{"type":"result","is_error":false,"result":"[1,\n2]","structured_output":{"a":"b"}}"#;
+        let plain = r#"{"type":"result","is_error":false,"result":"[1,\n2]","structured_output":null}"#;
+        fs::write(dir.path().join("out"), format!("{{\"type\":\"system\"}}\n{line}\n{plain}\n")).unwrap();
+        let first = ClaudeResult { line: (18, line.len() as u64), ..ClaudeResult::default() };
+        let second = ClaudeResult { line: (18 + line.len() as u64 + 1, plain.len() as u64), ..ClaudeResult::default() };
+        assert_eq!(answer(dir.path(), ResultKind::Text, &first).unwrap(), "[1,\n2]");
+        assert_eq!(answer(dir.path(), ResultKind::Lines, &first).unwrap(), serde_json::json!(["[1,", "2]"]));
+        assert_eq!(answer(dir.path(), ResultKind::Json, &first).unwrap(), serde_json::json!({ "a": "b" }));
+        assert_eq!(answer(dir.path(), ResultKind::Json, &second).unwrap(), serde_json::json!([1, 2]));
+    }
 }

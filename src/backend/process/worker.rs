@@ -352,11 +352,13 @@ impl Worker {
         };
         let (outbox, notes) = outbox::take(&live.dir, 0);
         live.note(notes);
+        let claude = live.facts.claude.then(|| self.claude.read(&live.dir.join("out")));
         let result = match (&exit, live.facts.result) {
-            (ExitFinding::Record(record), Some(kind)) => ending::result(&live.dir, kind, record, &self.settings.results),
+            (ExitFinding::Record(record), Some(kind)) => {
+                ending::result(&live.dir, kind, record, claude.as_ref(), &self.settings.results)
+            }
             _ => None,
         };
-        let claude = live.facts.claude.then(|| self.claude.read(&live.dir.join("out")));
         let end = Box::new(EndReport { exit, result, claude, notes: live.notes });
         (self.sink)(Report::Over { attempt, outbox, end });
     }

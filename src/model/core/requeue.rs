@@ -10,6 +10,19 @@ use crate::model::time::Now;
 
 use super::Core;
 
+/// Why a task that is not over is not run again.
+fn refused(target: &str, state: &TaskState) -> Refusal {
+    Refusal {
+        code: RefusalCode::Conflict,
+        message: format!("`{target}` is {}", state.kind().word()),
+        hint: if state.live_attempt().is_some() {
+            format!("cancel it first: `airx cancel {target}`")
+        } else {
+            "it will run by itself".to_owned()
+        },
+    }
+}
+
 impl Core {
     pub(super) fn requeue(&mut self, targets: &[Address], which: RequeueWhich, now: Now) -> Result<Done, Refusal> {
         let mut chosen: BTreeSet<(JobId, TaskIdx)> = BTreeSet::new();
@@ -18,17 +31,12 @@ impl Core {
                 (job, Some(task)) => {
                     let state = self.task(job, task).map(|task| &task.state);
                     if let Some(state) = state.filter(|state| !state.is_terminal() && !matches!(state, TaskState::Held { .. })) {
-                        return Err(Refusal {
-                            code: RefusalCode::Conflict,
-                            message: format!("`{target}` is {}", state.kind().word()),
-                            hint: if state.live_attempt().is_some() {
-                                format!("cancel it first: `airx cancel {target}`")
-                            } else {
-                                "it will run by itself".to_owned()
-                            },
-                        });
+                        return Err(refused(&target.to_string(), state));
                     }
                     chosen.insert((job, task));
+                    if which == RequeueWhich::From {
+                        chosen.extend(self.after(job, task)?.into_iter().map(|task| (job, task)));
+                    }
                 }
                 (job, None) => chosen.extend(self.in_job(job, which).into_iter().map(|task| (job, task))),
             }
@@ -55,11 +63,30 @@ impl Core {
         Ok(Done::Affected { count: u32::try_from(chosen.len()).unwrap_or(u32::MAX) })
     }
 
+    /// Everything that comes after a task and is over. What may be running there keeps it all from being run again.
+    fn after(&self, job: JobId, task: TaskIdx) -> Result<BTreeSet<TaskIdx>, Refusal> {
+        let (mut after, mut seen, mut work) = (BTreeSet::new(), BTreeSet::from([task]), vec![task]);
+        while let Some(task) = work.pop() {
+            for dependent in self.task(job, task).map(|task| task.dependents.as_slice()).unwrap_or_default() {
+                let Some(found) = self.task(job, *dependent).filter(|_| seen.insert(*dependent)) else { continue };
+                if found.state.live_attempt().is_some() {
+                    let job = self.jobs.get(&job).map(|job| job.name.to_string()).unwrap_or_default();
+                    return Err(refused(&format!("{job}/{}", found.spec.id), &found.state));
+                }
+                if found.state.is_terminal() {
+                    after.insert(*dependent);
+                }
+                work.push(*dependent);
+            }
+        }
+        Ok(after)
+    }
+
     fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<TaskIdx> {
         let Some(job) = self.jobs.get(&job) else { return Vec::new() };
         let wanted = |state: &TaskState| match which {
             RequeueWhich::Failed => matches!(state, TaskState::Failed | TaskState::Cancelled),
-            RequeueWhich::All => state.is_terminal(),
+            RequeueWhich::All | RequeueWhich::From => state.is_terminal(),
         };
         (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(&task.state)).map(|(idx, _)| idx).collect()
     }

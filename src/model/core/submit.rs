@@ -18,7 +18,7 @@ impl Core {
     pub(super) fn submit(&mut self, submission: Submission, key: Option<String>, now: Now) -> Result<Done, Refusal> {
         let tasks = u32::try_from(submission.tasks.len()).unwrap_or(u32::MAX);
         if let Some(job) = key.as_ref().and_then(|key| self.keys.get(key)) {
-            return Ok(Done::Submitted { job: job.clone(), tasks });
+            return Ok(Done::Submitted { job: job.clone(), tasks, missing: Vec::new() });
         }
         check(&submission)?;
         let id = JobId(self.last_job + 1);
@@ -32,7 +32,8 @@ impl Core {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.link_from(0);
         }
-        Ok(Done::Submitted { job: name, tasks })
+        // Where secrets come from is not known here; the manager's shell fills it in.
+        Ok(Done::Submitted { job: name, tasks, missing: Vec::new() })
     }
 
     /// A person's `airx add --job`.

@@ -155,6 +155,23 @@ fn requeueing_what_runs_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn requeue_from_takes_what_comes_after_and_nothing_that_may_run() {
+    let mut bench = Bench::new(9);
+    bench.submit(job(9, vec![task("a", &[]), task("b", &["a"]), task("c", &["b"]), task("d", &[])]));
+    for place in [0, 1, 3] {
+        bench.start(place);
+        bench.end(place, 0);
+    }
+    bench.start(2);
+    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::From }).unwrap_err();
+    assert!(refusal.hint.contains("airx cancel j.1/c"), "{refusal:?}");
+    bench.end(2, 0);
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("b")), which: RequeueWhich::From });
+    assert_eq!(done, Ok(Done::Affected { count: 2 }));
+    assert_eq!(bench.states(), [TaskKind::Completed, TaskKind::Starting, TaskKind::Pending, TaskKind::Completed]);
+}
+
+#[test]
 fn on_failure_stop_skips_what_has_not_started_and_lets_run_what_runs() {
     let mut bench = Bench::new(9);
     let mut submission = job(2, vec![task("a", &[]), task("b", &[]), task("c", &[]), task("d", &["b"])]);

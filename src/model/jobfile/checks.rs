@@ -11,6 +11,9 @@ use super::read::Reader;
 use super::task::Task;
 use super::upstream::Upstream;
 
+/// Tasks whose expressions are evaluated here; what is wrong with those of further ones shows at their launch.
+const MAX_TRIED: usize = 1_000;
+
 pub(super) fn all(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tasks: &[Task]) {
     let places = ids(reader, tasks);
     needs(reader, tasks, &places);
@@ -94,7 +97,9 @@ fn circles(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize
 
 fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tasks: &[Task], places: &HashMap<&str, usize>) {
     let has_template = |node: &Node| node.text().is_some_and(|text| text.contains("{{"));
-    let mut scope = Scope { params: job.params.keys().cloned().collect(), ..Scope::default() };
+    // A parameter without a value is a fault of its own.
+    let values = job.params.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone()));
+    let mut scope = Scope { params: job.params.keys().cloned().collect(), values: values.collect(), ..Scope::default() };
     for (_, node) in env.iter().filter(|(_, node)| has_template(node)) {
         let text = node.text().unwrap_or_default();
         if named_tasks(text).is_empty() {
@@ -109,9 +114,12 @@ fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tas
         scope.tasks = tasks.iter().map(|task| task.spec.id.clone()).collect();
     }
     let mut upstream = Upstream::new(tasks, places);
-    for task in with_templates() {
+    for (count, task) in with_templates().enumerate() {
         if reader.is_full() {
             return;
+        }
+        if count == MAX_TRIED {
+            scope.values.clear();
         }
         let named = task.texts.iter().chain(&task.shells).filter_map(Node::text).flat_map(named_tasks);
         scope.upstream = upstream.among(task, named.collect());

@@ -29,21 +29,21 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
     let fields = reader.fields(node, "claude", keys::CLAUDE)?;
     let (prompt, literal, place) = match (fields.get("prompt"), fields.get("prompt_file")) {
         (Some(prompt), None) => {
-            let text = reader.text(prompt)?;
-            if text.trim().is_empty() {
+            let text = reader.text(prompt);
+            if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
                 reader.fault(prompt, "the prompt is empty".to_owned(), "write what Claude should do");
             }
-            (text, false, Some(prompt.clone()))
+            (text.unwrap_or_default(), false, Some(prompt.clone()))
         }
-        (None, Some(file)) => (prompt_file(reader, file)?, true, None),
+        (None, Some(file)) => (prompt_file(reader, file).unwrap_or_default(), true, None),
         (Some(_), Some(_)) => {
             let at = fields.key("prompt_file").unwrap_or(node);
             reader.fault(at, "`prompt` and `prompt_file` at once".to_owned(), "keep one of them");
-            return None;
+            (String::new(), true, None)
         }
         (None, None) => {
             reader.fault(node, "claude needs a prompt".to_owned(), "write prompt: TEXT, or prompt_file: PATH");
-            return None;
+            (String::new(), true, None)
         }
     };
     for key in ["model", "append_system_prompt"] {

@@ -127,7 +127,9 @@ fn looks_secret(name: &str, value: &str) -> Option<String> {
     let is_switch = value.is_empty()
         || value.len() <= 5
             && matches!(value.to_ascii_lowercase().as_str(), "0" | "1" | "true" | "false" | "yes" | "no" | "on" | "off");
-    if !is_path && !is_switch && (named.iter().any(|part| upper.contains(part)) || upper.ends_with("_KEY")) {
+    // A number of tokens is none: CLAUDE_CODE_MAX_OUTPUT_TOKENS.
+    let is_count = upper.contains("TOKENS") && value.len() <= 12 && value.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_path && !is_switch && !is_count && (named.iter().any(|part| upper.contains(part)) || upper.ends_with("_KEY")) {
         return Some(format!("`{name}` is named like a secret"));
     }
     None

@@ -20,6 +20,7 @@ use super::ids::is_name;
 use super::spec::{JobSpec, MAX_TASKS, OnFailure, Submission, TaskDefaults};
 use super::yaml::{self, Node};
 
+pub use read::MAX_FAULTS;
 use read::{Fields, Reader};
 pub use schema::schema;
 
@@ -92,7 +93,8 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
 
 fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
     let fields = reader.fields(root, "the job", keys::JOB)?;
-    let name = name(reader, root, &fields, "name", "a job")?;
+    // What is wrong with the name hides nothing of what follows: the faults keep the job from being taken.
+    let name = name(reader, root, &fields, "name", "a job").unwrap_or_default();
     let description = fields.get("description").and_then(|node| reader.text(node));
     let pool = pool(reader, fields.get("pool")).unwrap_or_else(|| "local".to_owned());
     let workspace = match fields.get("workspace") {

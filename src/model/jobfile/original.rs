@@ -28,7 +28,7 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
     let file = reader.fields(&root, "the file", FILE)?;
     let node = file.get("job")?;
     let fields = reader.fields(node, "the job", JOB)?;
-    let name = super::name(reader, node, &fields, "name", "a job")?;
+    let name = super::name(reader, node, &fields, "name", "a job").unwrap_or_default();
     let description = fields.get("description").and_then(|node| reader.text(node));
     let Some(list) = file.get("tasks") else {
         reader.fault(&root, "the job has no tasks".to_owned(), "add \"tasks\": [...]");
@@ -60,15 +60,19 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
 fn task(reader: &mut Reader<'_>, node: &Node) -> Option<Task> {
     let fields = reader.fields(node, "a task", TASK)?;
     let id = super::name(reader, node, &fields, "id", "a task").unwrap_or_default();
-    let Some(command) = fields.get("command") else {
-        reader.fault(node, "the task has no command".to_owned(), "add \"command\": \"PROGRAM\"");
-        return None;
+    let program = match fields.get("command") {
+        Some(command) => {
+            let program = reader.text(command);
+            if program.as_ref().is_some_and(|program| program.trim().is_empty()) {
+                reader.fault(command, "the command is empty".to_owned(), "name a program");
+            }
+            escape(&program.unwrap_or_default())
+        }
+        None => {
+            reader.fault(node, "the task has no command".to_owned(), "add \"command\": \"PROGRAM\"");
+            String::new()
+        }
     };
-    let program = reader.text(command)?;
-    if program.trim().is_empty() || program.contains('\0') {
-        reader.fault(command, "the command is empty".to_owned(), "name a program");
-    }
-    let program = escape(&program);
     let args = fields.get("args").and_then(|node| reader.list(node, "args")).unwrap_or_default();
     let args = args.iter().filter_map(|arg| reader.text(arg)).map(|arg| escape(&arg)).collect();
     let needs = fields.get("dependencies").and_then(|node| reader.list(node, "dependencies")).unwrap_or_default();

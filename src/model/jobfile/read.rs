@@ -1,6 +1,6 @@
 //! Reading typed values from the tree; every fault is noted with its place, and reading goes on.
 
-use crate::model::diagnostic::{Diagnostic, nearest};
+use crate::model::diagnostic::{Diagnostic, harmless, nearest};
 use crate::model::units;
 use crate::model::yaml::{Node, Style, Value};
 
@@ -8,7 +8,7 @@ use super::ParseOptions;
 use super::keys::Keys;
 
 /// Faults that are collected; a file with more is not worth more.
-const MAX_FAULTS: usize = 1_000;
+pub const MAX_FAULTS: usize = 1_000;
 
 /// Collects faults while values are read.
 pub(super) struct Reader<'a> {
@@ -46,7 +46,13 @@ impl<'a> Reader<'a> {
     }
 
     pub fn diagnostic(&self, line: u32, column: u32, message: String, hint: &str) -> Diagnostic {
-        Diagnostic { file: self.options.file.to_owned(), line, column, message, hint: hint.to_owned() }
+        Diagnostic {
+            file: self.options.file.to_owned(),
+            line,
+            column,
+            message: harmless(message),
+            hint: harmless(hint.to_owned()),
+        }
     }
 
     /// Whether so many faults are known that further ones would not be kept.
@@ -137,6 +143,10 @@ impl<'a> Reader<'a> {
     /// Text: a string, or a number or boolean as it is written.
     pub fn text(&mut self, node: &Node) -> Option<String> {
         match node.text() {
+            Some(text) if text.contains('\0') => {
+                self.fault(node, "this text holds a NUL character".to_owned(), "take it out: no program can be given one");
+                None
+            }
             Some(text) => Some(text.to_owned()),
             None => {
                 self.fault(node, format!("{} stands where text belongs", node.kind()), "write text, in quotes if need be");
@@ -266,8 +276,8 @@ impl<'a> Reader<'a> {
 
     /// A list of texts; one text alone counts as a list of one.
     pub fn texts(&mut self, node: &Node, what: &str) -> Vec<String> {
-        if let (Some(text), true) = (node.text(), matches!(node.value, Value::Scalar { .. })) {
-            return vec![text.to_owned()];
+        if matches!(node.value, Value::Scalar { .. }) {
+            return self.text(node).into_iter().collect();
         }
         let items = self.list(node, what).unwrap_or_default();
         items.iter().filter_map(|item| self.text(item)).collect()

@@ -75,37 +75,51 @@ fn action(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut 
         };
         let at = given.get(1).and_then(|key| fields.key(key)).unwrap_or(node);
         reader.fault(at, message, "give it one of run (shell), command with args (no shell), claude");
-        return None;
     }
     if let (Some(key), None) = (fields.key("args"), fields.get("command")) {
         reader.fault(key, "`args` belongs to `command`".to_owned(), "write command: PROGRAM beside it");
     }
-    if let Some(node) = fields.get("run") {
-        let text = reader.text(node)?;
-        if text.trim().is_empty() {
-            reader.fault(node, "the command is empty".to_owned(), "write what the shell should run");
-        }
-        task.shells.push(node.clone());
-        return Some(Action::Run(text));
+    // Also of several that are given at once, each tells what is wrong with it.
+    let mut action = None;
+    for key in given {
+        let found = fields.get(key).and_then(|node| match key {
+            "run" => run(reader, node, task),
+            "command" => command(reader, node, fields, task),
+            _ => {
+                let (claude, prompt) = super::claude::claude(reader, node)?;
+                task.texts.extend(prompt);
+                Some(Action::Claude(Box::new(claude)))
+            }
+        });
+        action = action.or(found);
     }
-    if let Some(node) = fields.get("command") {
-        let program = reader.text(node)?;
-        if program.trim().is_empty() || program.contains('\0') {
-            reader.fault(node, "the command is empty".to_owned(), "name a program");
-        } else if program.contains(' ') && fields.get("args").is_none() {
-            let hint = "command is one program without a shell: put its arguments under args, or use run";
-            reader.warn(node, format!("`{program}` holds a blank"), hint);
-        }
-        task.texts.push(node.clone());
-        let args = fields.get("args").and_then(|node| reader.list(node, "args")).unwrap_or_default();
-        task.texts.extend(args.iter().cloned());
-        let args = args.iter().filter_map(|arg| reader.text(arg)).collect();
-        return Some(Action::Command { program, args });
+    action
+}
+
+fn run(reader: &mut Reader<'_>, node: &Node, task: &mut Task) -> Option<Action> {
+    let text = reader.text(node)?;
+    if text.trim().is_empty() {
+        reader.fault(node, "the command is empty".to_owned(), "write what the shell should run");
     }
-    let node = fields.get("claude")?;
-    let (claude, prompt) = super::claude::claude(reader, node)?;
-    task.texts.extend(prompt);
-    Some(Action::Claude(Box::new(claude)))
+    task.shells.push(node.clone());
+    Some(Action::Run(text))
+}
+
+fn command(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut Task) -> Option<Action> {
+    let program = reader.text(node);
+    if program.as_ref().is_some_and(|program| program.trim().is_empty()) {
+        reader.fault(node, "the command is empty".to_owned(), "name a program");
+    } else if fields.get("args").is_none()
+        && let Some(program) = program.as_ref().filter(|program| program.contains(' '))
+    {
+        let hint = "command is one program without a shell: put its arguments under args, or use run";
+        reader.warn(node, format!("`{program}` holds a blank"), hint);
+    }
+    task.texts.push(node.clone());
+    let args = fields.get("args").and_then(|node| reader.list(node, "args")).unwrap_or_default();
+    task.texts.extend(args.iter().cloned());
+    let args = args.iter().filter_map(|arg| reader.text(arg)).collect();
+    Some(Action::Command { program: program?, args })
 }
 
 fn needs(reader: &mut Reader<'_>, fields: &Fields<'_>, task: &mut Task) {

@@ -155,6 +155,57 @@ tasks:
 }
 
 #[test]
+fn no_fault_hides_another_one() {
+    for (text, count) in [
+        ("tasks:\n  - { id: a, rum: x }\n", 3),
+        ("name: [x]\ntasks:\n  - { id: a, run: 'echo {{ nope }}' }\n", 2),
+        ("name: a\ntasks:\n  - { id: a, claude: { model: [x], permission_mode: y, max_turns: 0 } }\n", 4),
+        ("name: a\ntasks:\n  - { id: a, claude: { prompt: [x], prompt_file: y, max_turns: 0 } }\n", 2),
+        ("name: a\ntasks:\n  - { id: a, run: '', command: '', args: [[x]] }\n", 4),
+        (r#"{"job": {}, "tasks": [{"id": "a", "args": [[1]], "dependencies": ["b"]}]}"#, 4),
+    ] {
+        assert_eq!(faults(text).len(), count, "{}", seen(text));
+    }
+}
+
+#[test]
+fn no_text_holds_a_nul_and_no_message_anything_that_a_terminal_obeys() {
+    let said = seen("name: \"\\e[31mred\"\ntasks: [{ id: a, run: \"a\\0b\", env: { A: \"\\0\" }, needs: \"\\e\" }]\n");
+    assert_eq!(said.matches("holds a NUL character").count(), 2, "{said}");
+    assert!(!said.contains('\u{1b}') && said.contains("`\\u{1b}[31mred`"), "{said}");
+}
+
+#[test]
+fn what_a_parameter_does_not_hold_is_a_fault_with_its_place() {
+    let text = "name: a\nparams: { c: { default: { x: 1 } }, n: 1 }\ntasks:\n  - { id: a, run: \"echo {{ params.c.x }} {{ params.c.y }} {{ params.n | items }}\" }\n";
+    let columns: Vec<u32> = faults(text).iter().map(|fault| fault.column).collect();
+    assert_eq!(columns, [42, 59], "{}", seen(text));
+    good(
+        "name: a\nparams: { c: { default: {} } }\ntasks: [{ id: a, run: 'echo {{ params.c.y | default(1) }} {{ job.name }}' }]\n",
+    );
+}
+
+#[test]
+fn a_number_of_tokens_is_no_secret() {
+    good("name: a\nenv: { CLAUDE_CODE_MAX_OUTPUT_TOKENS: 32000 }\ntasks: [{ id: a, run: x }]\n");
+    assert!(seen("name: a\nenv: { API_TOKENS: abc }\ntasks: [{ id: a, run: x }]\n").contains("named like a secret"));
+}
+
+#[test]
+fn what_is_no_yaml_gets_a_remedy_that_fits() {
+    for (text, part) in [
+        ("name: a\ntasks:\n  - run: echo a: b\n", "in quotes"),
+        ("name: a\ntasks:\n  - run: @x\n", "in quotes"),
+        ("{\"name\": \"a\"\n \"tasks\": []}", "a comma or a closing bracket"),
+        ("name: \"a\ntasks: []\n", "close the quotes"),
+        (&format!("a: {}", "[".repeat(1_000)), "nests so deep"),
+    ] {
+        let hint = &faults(text)[0].hint;
+        assert!(hint.contains(part), "{text}: {hint}");
+    }
+}
+
+#[test]
 fn a_circle_is_printed() {
     let said = seen(
         "name: a\ntasks:\n  - { id: a, needs: [c], run: x }\n  - { id: b, needs: [a], run: x }\n  - { id: c, needs: [b], run: x }\n  - { id: s, needs: [s], run: x }\n",

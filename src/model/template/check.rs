@@ -7,7 +7,7 @@ use minijinja::{Environment, ErrorKind};
 use crate::model::diagnostic::nearest;
 
 use super::parts::{Part, paths, split, with_brackets};
-use super::shell::{Lexer, Place};
+use super::shell::{Doubt, Lexer, Place};
 
 /// What expressions may name.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub struct Scope {
     pub upstream: BTreeMap<String, bool>,
     /// All tasks of the job.
     pub tasks: BTreeSet<String>,
+    /// Values of parameters, as far as they are known: an expression of these alone is tried.
+    pub values: BTreeMap<String, serde_json::Value>,
 }
 
 /// Something wrong.
@@ -61,11 +63,13 @@ pub fn named_tasks(text: &str) -> BTreeSet<&str> {
 
 fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
     let mut faults = Vec::new();
+    let mut last = None;
     for part in split(text) {
         match part {
             Part::Text(text) => {
                 if let Some(lexer) = &mut lexer {
                     lexer.feed(text);
+                    faults.extend(too_late(lexer, last));
                 }
             }
             Part::Open { offset } => faults.push(Fault {
@@ -77,15 +81,29 @@ fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
                 faults.extend(expression(source, scope).map(|(message, hint)| Fault { offset, message, hint }));
                 if let Some(lexer) = &mut lexer {
                     if let Place::Refuse(doubt) = lexer.place() {
-                        let message = format!("`{{{{ {source} }}}}` {}", doubt.why);
-                        faults.push(Fault { offset, message, hint: doubt.hint.to_owned() });
+                        faults.push(refused(source, offset, doubt));
                     }
                     lexer.value();
+                    last = Some((source, offset));
                 }
             }
         }
     }
+    if let Some(lexer) = &mut lexer {
+        lexer.finish();
+        faults.extend(too_late(lexer, last));
+    }
     faults
+}
+
+/// The fault of the last expression, when what follows it shows that it may not stand there.
+fn too_late(lexer: &mut Lexer, last: Option<(&str, usize)>) -> Option<Fault> {
+    let (doubt, (source, offset)) = (lexer.late()?, last?);
+    Some(refused(source, offset, doubt))
+}
+
+fn refused(source: &str, offset: usize, doubt: Doubt) -> Fault {
+    Fault { offset, message: format!("`{{{{ {source} }}}}` {}", doubt.why), hint: doubt.hint.to_owned() }
 }
 
 fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
@@ -128,7 +146,23 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
             return fault;
         }
     }
-    None
+    tried(source, scope)
+}
+
+/// What is wrong with an expression of known values, found by evaluating it.
+fn tried(source: &str, scope: &Scope) -> Option<(String, String)> {
+    let paths = paths(source);
+    let params = || paths.iter().filter(|path| path.parts.first() == Some(&"params"));
+    let is_known = params().all(|path| path.parts.get(1).is_some_and(|name| scope.values.contains_key(*name)));
+    if !is_known || params().next().is_none() || paths.iter().any(|path| path.parts.first() == Some(&"tasks")) {
+        return None;
+    }
+    let named = params()
+        .filter_map(|path| path.parts.get(1))
+        .filter_map(|name| Some(((*name).to_owned(), scope.values.get(*name)?.clone())));
+    let context = super::Context { job: "job.1".to_owned(), params: named.collect(), ..super::Context::default() };
+    let error = super::evaluate(source, &context).err()?;
+    Some((error.message, "see what the parameter holds; {{ params.x.y | default(\"…\") }} stands for what is missing".to_owned()))
 }
 
 /// Tells a filter or test that there is not, by trying it on a number: there is no other way to ask.

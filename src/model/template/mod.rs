@@ -113,7 +113,11 @@ pub fn render_shell(text: &str, context: &Context, first: usize) -> Result<Rende
             Part::Open { .. } => return Err(unclosed()),
         }
     }
-    Ok(rendered)
+    lexer.finish();
+    match lexer.late() {
+        Some(doubt) => Err(RenderError { message: format!("an expression {}", doubt.why) }),
+        None => Ok(rendered),
+    }
 }
 
 /// A text that renders to `text` itself.

@@ -99,12 +99,36 @@ fn where_no_reference_can_stand_the_expression_is_refused() {
         "cat <<E\n$(echo \"a\n{{ params.x }}\")\nE\n",
         "cat << -E\n'\n-E\necho '{{ params.x }}'",
         "(echo a)#it's\necho '{{ params.x }}'",
+        "cat <<EOF\n{{ params.x }}\nEOF\n# it's\necho '{{ params.x }}'",
         "eval \"echo {{ params.x }}\"",
         "eval \"$(echo {{ params.x }})\"",
         "sh -c \"echo {{ params.x }}\"",
         "find . -exec /bin/bash -ec \"echo {{ params.x }}\" \\;",
         "if :; then trap \"echo {{ params.x }}\" EXIT; fi",
         "[[ {{ params.x }} -eq 1 ]]",
+        "/bin/sh -c -- \"echo {{ params.x }}\"",
+        "$SHELL -c \"echo {{ params.x }}\"",
+        "\"${SHELL}\" -c \"echo {{ params.x }}\"",
+        "script -qc \"echo {{ params.x }}\" /dev/null",
+        "'eval' {{ params.x }}",
+        "\\eval {{ params.x }}",
+        "ev\"al\" {{ params.x }}",
+        "alias y=\"echo {{ params.x }}\"\ny",
+        "sh <<EOF\necho {{ params.x }}\nEOF",
+        "sh >/dev/null -s <<EOF\necho {{ params.x }}\nEOF",
+        "bash -eu -o pipefail <<EOF\necho {{ params.x }}\nEOF",
+        "<<EOF sudo -u nobody bash\necho {{ params.x }}\nEOF",
+        "cat <<EOF | sh\necho {{ params.x }}\nEOF",
+        "cat <<EOF |\necho {{ params.x }}\nEOF\nsh",
+        "y=$(cat <<EOF\na\nEOF)\nEOF\n); echo {{ params.x }}",
+        "sh /dev/stdin <<EOF\necho {{ params.x }}\nEOF",
+        "sh 0<<EOF\necho {{ params.x }}\nEOF",
+        ". /dev/stdin <<EOF\necho {{ params.x }}\nEOF",
+        "sh <<< \"echo {{ params.x }}\"",
+        "echo \"echo {{ params.x }}\" | sh",
+        "echo {{ params.x }} |\n bash -s",
+        "(echo {{ params.x }}; echo b) | { sh; }",
+        "for i in {{ params.x }}; do echo \"$i\"; done | (cat; bash)",
     ] {
         assert!(render_shell(script, &context("v"), 0).is_err(), "{script}");
         let scope = Scope { params: ["x".to_owned()].into(), ..Scope::default() };
@@ -117,6 +141,13 @@ fn scripts_as_people_write_them_are_not_refused() {
     let scope = Scope { params: ["x".to_owned()].into(), ..Scope::default() };
     for script in [
         "sh -c 'echo \"$1\"' sh {{ params.x }}",
+        "sh -s {{ params.x }} <<'END'\necho \"$1\"\nEND\necho {{ params.x }}",
+        "ls {{ params.x }} | xargs sh -c 'echo \"$@\"' sh {{ params.x }}",
+        "sh build.sh {{ params.x }} <<EOF\n{{ params.x }}\nEOF\ncat <<EOF\n{{ params.x }}\nEOF",
+        "cat <<EOF\n{{ params.x }}\nEOF\n# it's\necho {{ params.x }}",
+        ". ./env.sh; cat <<EOF | tee log\n{{ params.x }}\nEOF",
+        "sh build.sh | tee log || bash\ncat <<EOF\n{{ params.x }}\nEOF",
+        "echo {{ params.x }} | tee log | sh report.sh; echo \"(case\" '$(case' {{ params.x }}",
         "eval 'y=1'; echo {{ params.x }}",
         "(echo a)# it's\necho {{ params.x }}",
         "n=$(( (1 + 2) * $(echo 3) )); y=\"${n:-1}\"; echo {{ params.x }}",
@@ -200,6 +231,7 @@ fn each_wrong_name_is_told_with_its_remedy() {
         params: ["crate".to_owned()].into(),
         upstream: BTreeMap::from([("make".to_owned(), true), ("quiet".to_owned(), false)]),
         tasks: ["make", "quiet", "other"].map(str::to_owned).into(),
+        ..Scope::default()
     };
     for (text, part) in [
         ("{{ params.crat }}", "params.crate"),

@@ -118,18 +118,33 @@ pub(super) fn parse(text: &str) -> Parsed {
                 let has_tab = |line: &str| line.trim_start_matches(' ').starts_with('\t');
                 // The parser notices a tab a line late at times.
                 let near = text.lines().skip(marker.line().saturating_sub(2)).take(2).any(has_tab);
-                let hint = if near {
-                    "a tab stands where blanks belong: YAML is indented by blanks"
-                } else {
-                    "this is no YAML from here on"
+                let info = error.info();
+                let hint = match info {
+                    _ if near => "a tab stands where blanks belong: YAML is indented by blanks",
+                    "recursion limit exceeded" => "nothing here nests so deep",
+                    _ => remedy(info),
                 };
-                builder.fault(marker.line(), marker.col() + 1, error.info().to_owned(), hint);
+                builder.fault(marker.line(), marker.col() + 1, info.to_owned(), hint);
                 builder.root = None;
                 break;
             }
         }
     }
     Parsed { root: builder.root, faults: builder.faults }
+}
+
+/// What to do about a fault that YAML's parser tells in its own words.
+fn remedy(info: &str) -> &'static str {
+    match info {
+        _ if info.contains("mapping values are not allowed") => {
+            "put text that holds `: ` in quotes, or after a `|` on lines of its own; else check the indentation"
+        }
+        _ if info.contains("unexpected character") => "put text that begins with this character in quotes",
+        _ if info.contains("quoted scalar") || info.contains("end of stream") => "close the quotes, and indent what is in them",
+        _ if info.contains("',' or") => "a comma or a closing bracket is missing before this place",
+        _ if info.contains("expected") => "check indentation, quotes and brackets from this line upwards",
+        _ => "this is no YAML from here on",
+    }
 }
 
 /// What is being built.

@@ -1,6 +1,6 @@
 //! Here-documents (XCU 2.7.4): the name that ends one, and its body.
 
-use super::Doubt;
+use super::{Doubt, IN_HERE};
 
 /// A here-document that begins at the next line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ impl Here {
 #[derive(Debug, Clone)]
 pub(super) struct Body {
     here: Here,
+    /// A shell reads it as a program.
+    program: bool,
     line: String,
     /// A backslash joined this line to the one before.
     joined: bool,
@@ -77,8 +79,13 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub fn new(here: Here) -> Body {
-        Body { here, line: String::new(), joined: false, escaped: false, dollar: false, closing: None }
+    pub fn new(here: Here, program: bool) -> Body {
+        Body { here, program, line: String::new(), joined: false, escaped: false, dollar: false, closing: None }
+    }
+
+    /// A shell reads it as a program.
+    pub fn is_program(&self) -> bool {
+        self.program
     }
 
     pub fn is_quoted(&self) -> bool {
@@ -113,14 +120,18 @@ impl Body {
     pub fn take(&mut self, c: char) -> Result<bool, Doubt> {
         if c == '\n' && (self.here.quoted || !self.escaped) {
             if self.closing.is_some() {
-                return Err(super::IN_HERE);
+                return Err(IN_HERE);
             }
             self.dollar = false;
             self.escaped = false;
             let line = std::mem::take(&mut self.line);
             let text = if self.here.strip_tabs { line.trim_start_matches('\t') } else { line.as_str() };
             if text == self.here.name {
-                return if std::mem::take(&mut self.joined) { Err(super::IN_HERE) } else { Ok(true) };
+                return if std::mem::take(&mut self.joined) { Err(IN_HERE) } else { Ok(true) };
+            }
+            // In `$(…)` bash also ends the body at a line that begins with the name and closes the parenthesis.
+            if text.strip_prefix(self.here.name.as_str()).is_some_and(|rest| rest.contains(')')) {
+                return Err(IN_HERE);
             }
             self.joined = false;
             return Ok(false);
@@ -132,7 +143,7 @@ impl Body {
         if std::mem::take(&mut self.escaped) {
             if c == '\n' {
                 if self.closing.is_some() || self.dollar {
-                    return Err(super::IN_HERE);
+                    return Err(IN_HERE);
                 }
                 self.line.pop();
                 self.joined = true;
@@ -146,18 +157,18 @@ impl Body {
             if c == closing {
                 self.closing = None;
             } else if matches!(c, '\'' | '"' | '\\' | '`' | '$' | '(' | ')' | '{' | '}' | '#' | '<') {
-                return Err(super::IN_HERE);
+                return Err(IN_HERE);
             }
             return Ok(false);
         }
         let dollar = std::mem::take(&mut self.dollar);
         match c {
-            '\\' if dollar => return Err(super::IN_HERE),
+            '\\' if dollar => return Err(IN_HERE),
             '\\' => self.escaped = true,
             '`' => self.closing = Some('`'),
             '(' if dollar => self.closing = Some(')'),
             '{' if dollar => self.closing = Some('}'),
-            '[' if dollar => return Err(super::IN_HERE),
+            '[' if dollar => return Err(IN_HERE),
             '$' => self.dollar = !dollar,
             _ => {}
         }

@@ -6,66 +6,16 @@
 //! arguments (`ssh`, `python -c`) is beyond it; of commands that evaluate theirs the usual ones are known.
 
 mod here;
+mod place;
 mod words;
 
 use here::{Body, Here, Name};
+use place::{
+    ANSI, ARITHMETIC, BACKSLASH, BACKTICK, BRACE, CASE, CONTINUED, DELIMITER, DOLLAR, DOUBLE_PARENTHESIS, EVALUATED,
+    IN_EXPANSION, IN_HERE, LATE_HERE, NESTED_QUOTES, PIPED, PROGRAM_HERE, QUOTED_HERE, QUOTES, SUMS,
+};
+pub(super) use place::{Doubt, Place};
 use words::{SOMETHING, Words};
-
-/// How a reference has to be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Outside quotes: in double quotes of its own.
-    Quote,
-    /// Inside double quotes, an expanding here-document or a comment: as it is.
-    Bare,
-    /// Nowhere.
-    Refuse(Doubt),
-}
-
-/// Why an expression cannot stand at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Doubt {
-    /// Continues "`{{ x }}` …".
-    pub why: &'static str,
-    /// What to do.
-    pub hint: &'static str,
-}
-
-const VARIABLE: &str = "assign it on the script's first line, x={{ … }}, and use \"$x\" here";
-
-const QUOTES: Doubt = Doubt {
-    why: "stands in single quotes, where the shell expands nothing",
-    hint: "use double quotes around it: the value is safe there",
-};
-const BACKTICK: Doubt = Doubt { why: "stands in backticks", hint: "use $(…) instead of backticks" };
-const BRACE: Doubt = Doubt { why: "stands in `${…}`", hint: VARIABLE };
-const ARITHMETIC: Doubt = Doubt { why: "stands in `$((…))`, which evaluates it", hint: VARIABLE };
-const BACKSLASH: Doubt = Doubt { why: "follows a backslash", hint: "remove the backslash" };
-const DOLLAR: Doubt = Doubt { why: "follows a `$`", hint: "write it without the `$`: it is a value, not a name" };
-const DELIMITER: Doubt = Doubt { why: "stands in the name that ends a here-document", hint: "use a fixed name" };
-const QUOTED_HERE: Doubt = Doubt {
-    why: "stands in a here-document in which the shell expands nothing",
-    hint: "take the quotes off the name after `<<`",
-};
-const IN_EXPANSION: Doubt = Doubt { why: "stands in an expansion of a here-document", hint: VARIABLE };
-const EVALUATED: Doubt = Doubt {
-    why: "stands where a command reads its argument as a program",
-    hint: "pass it as an argument of its own: sh -c 'echo \"$1\"' sh {{ … }}",
-};
-const IN_HERE: Doubt =
-    Doubt { why: "stands after a here-document with an expansion that shells read differently", hint: VARIABLE };
-const CASE: Doubt = Doubt { why: "stands after a `case` in parentheses", hint: VARIABLE };
-const NESTED_QUOTES: Doubt =
-    Doubt { why: "stands after quotes in a quoted `${…}`, which shells read differently", hint: VARIABLE };
-const ANSI: Doubt =
-    Doubt { why: "stands after `$'…'`, which shells read differently", hint: "use printf or double quotes instead" };
-const DOUBLE_PARENTHESIS: Doubt =
-    Doubt { why: "stands after `((`, which shells read differently", hint: "put a blank between them" };
-const SUMS: Doubt = Doubt { why: "stands after a `$((…))` or `$[…]` that shells read differently", hint: VARIABLE };
-const CONTINUED: Doubt =
-    Doubt { why: "stands after a line that is broken within an operator", hint: "break the line at a blank" };
-const LATE_HERE: Doubt =
-    Doubt { why: "stands after a here-document that begins within another construct", hint: "end the line right after `<<NAME`" };
 
 /// A quoting context.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,6 +52,14 @@ pub(super) struct Lexer {
     /// Here-documents whose bodies begin at the next line, and how deep they stand.
     announced: Vec<(Here, usize)>,
     body: Option<Body>,
+    /// Some command of this line takes its standard input as a program.
+    line_reads: bool,
+    /// The command may read from a `|` before it.
+    piped: bool,
+    /// A reference was written somewhere.
+    has_value: bool,
+    /// A doubt about references that were written already.
+    late: Option<Doubt>,
     /// The name of a here-document is being read.
     naming: Option<Here>,
     doubt: Option<Doubt>,
@@ -122,12 +80,25 @@ impl Lexer {
 
     /// A reference was written here.
     pub fn value(&mut self) {
+        self.has_value = true;
+        if let Some(body) = &mut self.body {
+            return body.value();
+        }
         self.in_word = true;
         self.words.push(SOMETHING);
         self.dollar = false;
         self.last = Some(SOMETHING);
-        if let Some(body) = &mut self.body {
-            body.value();
+    }
+
+    /// What is wrong with the references so far, as only what follows them shows; told once.
+    pub fn late(&mut self) -> Option<Doubt> {
+        self.late.take()
+    }
+
+    /// The script ends here.
+    pub fn finish(&mut self) {
+        if self.body.is_none() && self.doubt.is_none() {
+            self.end_command();
         }
     }
 
@@ -138,6 +109,7 @@ impl Lexer {
         }
         if let Some(body) = &self.body {
             return match () {
+                () if body.is_program() => Place::Refuse(PROGRAM_HERE),
                 () if body.is_quoted() => Place::Refuse(QUOTED_HERE),
                 () if body.is_escaped() => Place::Refuse(BACKSLASH),
                 () if body.is_dollar() => Place::Refuse(DOLLAR),
@@ -189,7 +161,8 @@ impl Lexer {
         if std::mem::take(&mut self.escaped) {
             self.in_word |= c != '\n';
             if c != '\n' {
-                self.words.push(SOMETHING);
+                self.words.quote();
+                self.words.push(c);
             }
             return;
         }
@@ -202,7 +175,7 @@ impl Lexer {
             return self.doubt = Some(SUMS);
         }
         match self.stack.last().copied() {
-            Some(Context::Single) => self.until(c, '\''),
+            Some(Context::Single) => self.single(c),
             Some(Context::Comment) => self.comment(c),
             Some(Context::Backtick) => self.backtick(c),
             Some(Context::Arithmetic(open)) => self.arithmetic(c, next, dollar, open),
@@ -216,9 +189,10 @@ impl Lexer {
         }
     }
 
-    fn until(&mut self, c: char, end: char) {
-        if c == end {
-            self.stack.pop();
+    fn single(&mut self, c: char) {
+        match c {
+            '\'' => drop(self.stack.pop()),
+            _ => self.words.push(c),
         }
     }
 
@@ -232,7 +206,8 @@ impl Lexer {
     fn backtick(&mut self, c: char) {
         match c {
             '\\' => self.escaped = true,
-            _ => self.until(c, '`'),
+            '`' => drop(self.stack.pop()),
+            _ => {}
         }
     }
 
@@ -244,7 +219,10 @@ impl Lexer {
             '\\' => self.escaped = true,
             '`' => self.stack.push(Context::Backtick),
             '\'' | '}' if in_brace => self.doubt = Some(NESTED_QUOTES),
-            _ => self.expansion(c, next, dollar, true),
+            _ => {
+                self.words.push(c);
+                self.expansion(c, next, dollar, true);
+            }
         }
     }
 
@@ -260,7 +238,10 @@ impl Lexer {
             '`' => self.stack.push(Context::Backtick),
             // `${ command; }` and `${| command; }` of newer shells.
             ' ' | '\t' | '\n' | '|' if self.last == Some('{') => self.doubt = Some(NESTED_QUOTES),
-            _ => self.expansion(c, next, dollar, quoted),
+            _ => {
+                self.words.push(c);
+                self.expansion(c, next, dollar, quoted);
+            }
         }
     }
 
@@ -306,14 +287,21 @@ impl Lexer {
             '#' if !self.in_word => self.stack.push(Context::Comment),
             '<' => {
                 let is_second = self.last == Some('<');
-                self.end_word();
-                if is_second && next != Some('<') {
-                    self.naming = Some(Here::new(next == Some('-')));
+                self.redirect();
+                match (is_second, next) {
+                    (true, Some('<')) => self.words.here_string(),
+                    (true, _) => self.naming = Some(Here::new(next == Some('-'))),
+                    (false, _) => {}
                 }
             }
             '\n' => self.newline(),
-            ' ' | '\t' | '>' => self.end_word(),
-            ';' | '&' | '|' => self.end_command(),
+            ' ' | '\t' => self.end_word(),
+            '>' => self.redirect(),
+            '|' => {
+                self.end_command();
+                self.piped |= next != Some('|') && self.last != Some('|');
+            }
+            ';' | '&' => self.end_command(),
             '(' if !dollar && (next == Some('(') || self.last == Some('(')) => self.doubt = Some(DOUBLE_PARENTHESIS),
             '(' if !dollar => {
                 self.end_command();
@@ -331,7 +319,15 @@ impl Lexer {
     fn quote(&mut self, context: Context) {
         self.stack.push(context);
         self.in_word = true;
-        self.words.push(SOMETHING);
+        match context {
+            Context::Backtick => self.words.push(SOMETHING),
+            _ => self.words.quote(),
+        }
+    }
+
+    fn redirect(&mut self) {
+        let is_case = self.words.redirect();
+        self.ended(is_case);
     }
 
     fn begin(&mut self, context: Context) {
@@ -359,9 +355,13 @@ impl Lexer {
     }
 
     fn newline(&mut self) {
+        // What stands in parentheses after a `|`, and what follows a `|` on the next line, still reads from it.
+        self.piped &= self.words.is_empty() || !self.stack.is_empty();
         self.end_command();
         if self.announced.first().is_some_and(|(_, depth)| *depth == self.stack.len()) && self.doubt.is_none() {
             self.begin_body();
+        } else {
+            self.line_reads = false;
         }
     }
 
@@ -369,8 +369,9 @@ impl Lexer {
     fn begin_body(&mut self) {
         self.body = match self.announced.is_empty() {
             true => None,
-            false => Some(Body::new(self.announced.remove(0).0)),
+            false => Some(Body::new(self.announced.remove(0).0, self.line_reads)),
         };
+        self.line_reads &= self.body.is_some();
     }
 
     fn end_word(&mut self) {
@@ -379,7 +380,14 @@ impl Lexer {
     }
 
     fn end_command(&mut self) {
-        let is_case = self.words.end_command();
+        let is_case = self.words.end_word();
+        if self.words.reads_program() {
+            self.line_reads = true;
+            if self.piped && self.has_value {
+                self.late = Some(PIPED);
+            }
+        }
+        self.words.end_command();
         self.ended(is_case);
     }
 
