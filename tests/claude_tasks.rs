@@ -6,7 +6,7 @@ mod claude;
 #[path = "support/home.rs"]
 mod home;
 
-use airx::model::state::{FailCause, Outcome};
+use airx::model::state::{FailCause, Hold, Outcome, TaskState};
 use claude::FakeApi;
 use home::{TestHome, text};
 
@@ -122,4 +122,26 @@ fn a_claude_task_without_a_file_works_from_any_directory() {
     let said = home.ok(["claude", "Say it [[fake:text {\"text\": \"done\"}]]"]);
     assert!(said.contains("claude.1"), "{said}");
     assert_eq!(home.until_over("claude"), "completed");
+}
+
+#[test]
+fn a_refused_key_holds_the_task_spends_no_attempt_of_its_budget_and_a_person_has_it_tried_at_once() {
+    let Some((home, _api)) = home() else { return };
+    // The CLI itself would ask again for minutes.
+    let once = job("[[fake:401]]", "    env: { CLAUDE_CODE_MAX_RETRIES: 0 }\n    retry: { attempts: 2, delay: 0s }\n");
+    let name = home.submit(&once);
+    let holds = |attempts: u32| {
+        home.until("the task is held for a login", || {
+            let task = &home.tasks(&name)[0];
+            task.attempts == attempts && matches!(task.state, TaskState::Held { hold: Hold::Login { .. } })
+        });
+    };
+    for attempts in 1..=3 {
+        holds(attempts);
+        assert_eq!(home.tasks(&name)[0].outcome, Some(Outcome::Auth));
+        assert!(home.ok(["tasks", &name]).contains("log in"), "{}", home.ok(["tasks", &name]));
+        home.ok(["requeue", &name]);
+    }
+    home.ok(["cancel", &name]);
+    assert_eq!(home.until_over(&name), "cancelled");
 }

@@ -56,9 +56,15 @@ pub struct ServerParts {
 pub struct Server {
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Stops accepting and reading, lets answers that are on their way out go (at most a second), and returns.
     pub fn stop(self) {
         self.stop.send_replace(true);
@@ -97,11 +103,13 @@ pub fn start(parts: ServerParts) -> io::Result<Server> {
         .thread_keep_alive(Duration::from_secs(2))
         .build()?;
     let (stop, stopped) = watch::channel(false);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = connections.clone();
     let thread = std::thread::Builder::new().name("api".to_owned()).stack_size(512 * 1024).spawn(move || {
-        runtime.block_on(serve(parts, stopped));
+        runtime.block_on(serve(parts, stopped, counter));
         runtime.shutdown_timeout(Duration::from_secs(1));
     })?;
-    Ok(Server { stop, thread })
+    Ok(Server { stop, thread, connections })
 }
 
 struct Shared {
@@ -109,7 +117,7 @@ struct Shared {
     reader: Arc<dyn Reader>,
     home: PathBuf,
     uid: u32,
-    connections: AtomicUsize,
+    connections: Arc<AtomicUsize>,
     task_connections: AtomicUsize,
 }
 
@@ -120,11 +128,10 @@ impl Shared {
     }
 }
 
-async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>) {
+async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>, connections: Arc<AtomicUsize>) {
     let ServerParts { control, task, handle, reader, home, uid } = parts;
     let (Ok(control), Ok(task)) = (UnixListener::from_std(control), UnixListener::from_std(task)) else { return };
-    let shared =
-        Arc::new(Shared { handle, reader, home, uid, connections: AtomicUsize::new(0), task_connections: AtomicUsize::new(0) });
+    let shared = Arc::new(Shared { handle, reader, home, uid, connections, task_connections: AtomicUsize::new(0) });
     loop {
         let (accepted, is_task) = tokio::select! {
             accepted = control.accept() => (accepted, false),

@@ -105,7 +105,7 @@ impl Request {
 
     /// The query that it is, if it is one.
     pub fn query(&self) -> Option<Result<Query, String>> {
-        const VERBS: [&str; 7] = ["status", "jobs", "job", "tasks", "task", "events", "output"];
+        const VERBS: [&str; 9] = ["status", "overview", "jobs_of", "jobs", "job", "tasks", "task", "events", "output"];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 

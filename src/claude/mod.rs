@@ -4,8 +4,10 @@
 
 pub mod cli;
 mod collect;
+pub mod conversation;
 pub mod env;
 mod json;
+mod notice;
 pub mod render;
 mod text;
 pub mod transcript;

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use memchr::memchr;
 use serde_json::Value;
 
+use super::notice::{self, argument, blocks, text};
 use super::text::{clip, harmless, one_line};
 
 /// Longest line that is shown; of a longer one only its size is told.
@@ -85,8 +86,8 @@ impl Renderer {
             "assistant" => self.assistant(event, out),
             "user" => self.user(event, out),
             "result" => result(event, out),
-            "system" => system(event, out),
-            "rate_limit_event" => rate_limit(&event["rate_limit_info"], out),
+            "system" => notice::system(event).into_iter().for_each(|text| raw(&text, out)),
+            "rate_limit_event" => raw(&notice::rate_limit(&event["rate_limit_info"]), out),
             // Pieces of what follows as a whole, and talk between programs.
             "stream_event" | "control_request" | "control_response" => {}
             _ => raw(&event.to_string(), out),
@@ -166,14 +167,6 @@ impl Renderer {
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-fn blocks(event: &Value) -> &[Value] {
-    event["message"]["content"].as_array().map_or(&[], Vec::as_slice)
-}
-
 /// Events of a subagent stand under the call that started it.
 fn indent(event: &Value) -> &'static str {
     if event["parent_tool_use_id"].is_string() { "  │ " } else { "" }
@@ -203,17 +196,6 @@ fn raw(text: &str, out: &mut String) {
     labelled("", "… ", text, out);
 }
 
-/// The one argument by which people recognise a call: the command, the file, else the first text.
-fn argument(input: &Value) -> String {
-    let known = ["command", "file_path", "pattern", "path", "url", "query", "description", "prompt"];
-    let found = known.iter().find_map(|key| input[*key].as_str());
-    let first = || input.as_object().and_then(|fields| fields.values().find_map(Value::as_str));
-    found.or_else(first).map_or_else(
-        || if input.as_object().is_none_or(serde_json::Map::is_empty) { String::new() } else { input.to_string() },
-        str::to_owned,
-    )
-}
-
 fn result(event: &Value, out: &mut String) {
     let good = event["is_error"] == Value::Bool(false);
     out.push_str(if good { "✔ done" } else { "✘ " });
@@ -241,38 +223,6 @@ fn result(event: &Value, out: &mut String) {
         one_line(&argument(&denial["tool_input"]), MAX_ONE_LINE, out);
         out.push('\n');
     }
-}
-
-fn system(event: &Value, out: &mut String) {
-    let of = |key| text(event, key);
-    match of("subtype") {
-        "init" => raw(&format!("session {} · {} · {}", of("session_id"), of("model"), of("permissionMode")), out),
-        "api_retry" => {
-            let wait = event["retry_delay_ms"].as_f64().unwrap_or(0.0) / 1000.0;
-            let status = event["error_status"].as_u64().map(|status| format!(" ({status})")).unwrap_or_default();
-            raw(
-                &format!("API {}{status}, retry {} of {} in {wait:.1} s", of("error"), event["attempt"], event["max_retries"]),
-                out,
-            );
-        }
-        "model_fallback" => {
-            raw(&format!("model {} instead of {}: {}", of("fallback_model"), of("original_model"), of("trigger")), out);
-        }
-        "task_notification" => raw(&format!("task {}: {}", of("status"), of("summary")), out),
-        "hook_response" if of("outcome") != "error" => {}
-        "hook_response" => raw(&format!("hook {} failed: {}", of("hook_name"), of("output")), out),
-        "informational" => raw(of("content"), out),
-        "notification" => raw(of("text"), out),
-        "model_refusal_no_fallback" => raw(&format!("the model refused: {}", of("content")), out),
-        "status" | "thinking_tokens" | "hook_started" | "task_started" | "task_progress" | "task_updated" => {}
-        _ => raw(&event.to_string(), out),
-    }
-}
-
-fn rate_limit(info: &Value, out: &mut String) {
-    let resets = info["resetsAt"].as_i64().and_then(|at| jiff::Timestamp::from_second(at).ok());
-    let resets = resets.map(|at| format!(", resets {at}")).unwrap_or_default();
-    raw(&format!("usage limit {} {}{resets}", text(info, "rateLimitType"), text(info, "status")), out);
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::Serialize;
@@ -14,11 +16,15 @@ use super::print;
 
 /// The variable that tells a manager in the background where to say that it is ready: standard output then is a pipe.
 pub(super) const READY: &str = "AIRX_READY";
+/// The variable that names the descriptors which a leaving manager hands over: the home's lock, the two listening sockets.
+pub const INHERIT: &str = "AIRX_INHERIT";
 
 /// A manager that was started.
 #[derive(Debug, Serialize)]
-pub(super) struct Started {
+pub struct Started {
+    /// Its process id.
     pub pid: u32,
+    /// Its control socket.
     pub socket: String,
 }
 
@@ -36,35 +42,70 @@ pub(super) fn daemon(context: &Context, foreground: bool) -> Result<i32, Failure
 }
 
 /// Starts a manager in a session of its own and waits until it is ready, or has said why it is not.
-pub(super) fn start_background(context: &Context) -> Result<Started, Failure> {
-    let cannot =
-        |error: std::io::Error| Failure::failed(format!("cannot start a manager: {error}"), "try `airx --daemon --foreground`");
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("airx").args(["--daemon", "--foreground", "--home"]).arg(&context.home.path);
-    if let Some(config) = &context.global.config {
-        command.arg("--config").arg(context.cwd.join(config));
-    }
-    if context.global.verbose {
-        command.arg("--verbose");
-    }
-    command.env(READY, "1").current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = crate::os::in_new_session(&mut command).spawn().map_err(cannot)?;
-    let mut ready = [0u8; 1];
-    let told = child.stdout.take().is_some_and(|mut pipe| pipe.read(&mut ready).is_ok_and(|count| count == 1));
-    if !told {
-        let mut said = String::new();
-        if let Some(stderr) = child.stderr.take() {
-            // What it said is for people only; a read that fails leaves it short.
-            let _ = stderr.take(64 * 1024).read_to_string(&mut said);
+///
+/// # Errors
+/// When it cannot be started, in its own words.
+pub fn start_background(context: &Context) -> Result<Started, Failure> {
+    Starter::new(context).start(Vec::new())
+}
+
+/// What a manager in the background is started with.
+#[derive(Debug, Clone)]
+pub struct Starter {
+    home: PathBuf,
+    config: Option<PathBuf>,
+    verbose: bool,
+}
+
+impl Starter {
+    /// For the context's home.
+    pub fn new(context: &Context) -> Starter {
+        Starter {
+            home: context.home.path.clone(),
+            config: context.global.config.as_ref().map(|config| context.cwd.join(config)),
+            verbose: context.global.verbose,
         }
-        let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
-        let said = said.trim().trim_start_matches("airx: ").to_owned();
-        let message = if said.is_empty() { "the manager ended before it was ready".to_owned() } else { said };
-        return Err(Failure { code: code.max(1), message, hint: String::new() });
     }
-    let pid = child.id();
-    let socket = SocketPaths::find(&context.home.path).map(|paths| paths.control().display().to_string()).unwrap_or_default();
-    Ok(Started { pid, socket })
+
+    /// Starts it, with these descriptors left to it, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started, in its own words.
+    pub fn start(&self, keep: Vec<OwnedFd>) -> Result<Started, Failure> {
+        let cannot = |error: std::io::Error| {
+            Failure::failed(format!("cannot start a manager: {error}"), "try `airx --daemon --foreground`")
+        };
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("airx").args(["--daemon", "--foreground", "--home"]).arg(&self.home);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        if self.verbose {
+            command.arg("--verbose");
+        }
+        if !keep.is_empty() {
+            let numbers: Vec<String> = keep.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+            command.env(INHERIT, numbers.join(","));
+        }
+        command.env(READY, "1").current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = crate::os::in_new_session(&mut command, keep).spawn().map_err(cannot)?;
+        let mut ready = [0u8; 1];
+        let told = child.stdout.take().is_some_and(|mut pipe| pipe.read(&mut ready).is_ok_and(|count| count == 1));
+        if !told {
+            let mut said = String::new();
+            if let Some(stderr) = child.stderr.take() {
+                // What it said is for people only; a read that fails leaves it short.
+                let _ = stderr.take(64 * 1024).read_to_string(&mut said);
+            }
+            let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
+            let said = said.trim().trim_start_matches("airx: ").to_owned();
+            let message = if said.is_empty() { "the manager ended before it was ready".to_owned() } else { said };
+            return Err(Failure { code: code.max(1), message, hint: String::new() });
+        }
+        let pid = child.id();
+        let socket = SocketPaths::find(&self.home).map(|paths| paths.control().display().to_string()).unwrap_or_default();
+        Ok(Started { pid, socket })
+    }
 }
 
 /// Tells whoever started this manager that it is ready, then lets go of its streams.

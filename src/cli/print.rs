@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::sign;
 use crate::model::state::{JobState, TaskKind};
 use crate::model::time::Utc;
 
@@ -110,31 +111,20 @@ impl Printer {
 
     /// The sign of a task's state: no two look alike, also without colour and in ASCII.
     pub fn task_sign(&self, kind: TaskKind) -> (&'static str, Ink) {
-        let (unicode, ascii, ink) = match kind {
-            TaskKind::Pending => ("·", ".", Ink::Dim),
-            TaskKind::Queued => ("◦", "o", Ink::Plain),
-            TaskKind::Held => ("‖", "|", Ink::Wait),
-            TaskKind::Starting => ("▷", "-", Ink::Busy),
-            TaskKind::Running => ("▶", ">", Ink::Busy),
-            TaskKind::Cancelling => ("◌", "~", Ink::Wait),
-            TaskKind::Completed => ("✔", "+", Ink::Good),
-            TaskKind::Failed => ("✘", "x", Ink::Bad),
-            TaskKind::Cancelled => ("⊘", "/", Ink::Wait),
-            TaskKind::Skipped => ("»", "s", Ink::Dim),
-            TaskKind::UpstreamFailed => ("↯", "^", Ink::Dim),
+        let ink = match kind {
+            TaskKind::Queued => Ink::Plain,
+            TaskKind::Pending | TaskKind::Skipped | TaskKind::UpstreamFailed => Ink::Dim,
+            TaskKind::Held | TaskKind::Cancelling | TaskKind::Cancelled => Ink::Wait,
+            TaskKind::Starting | TaskKind::Running => Ink::Busy,
+            TaskKind::Completed => Ink::Good,
+            TaskKind::Failed => Ink::Bad,
         };
-        (if self.unicode { unicode } else { ascii }, ink)
+        (sign::task(kind).get(self.unicode), ink)
     }
 
     /// The sign of a job's state.
     pub fn job_sign(&self, state: JobState) -> (&'static str, Ink) {
-        self.task_sign(match state {
-            JobState::Waiting => TaskKind::Queued,
-            JobState::Working => TaskKind::Running,
-            JobState::Completed => TaskKind::Completed,
-            JobState::Failed => TaskKind::Failed,
-            JobState::Cancelled => TaskKind::Cancelled,
-        })
+        self.task_sign(sign::kind_of(state))
     }
 }
 

@@ -368,7 +368,7 @@ pub(super) fn events(context: &Context, since: u64, follow: bool, job: Option<&s
     let mut all: Vec<EventView> = Vec::new();
     loop {
         let Page { seq, body: Answer::Events(page) } =
-            client.query(Query::Events { since: seen, job: job.clone(), limit: MAX_PAGE })?
+            client.query(Query::Events { since: seen, job: job.clone(), task: None, last: false, limit: MAX_PAGE })?
         else {
             return Err(unexpected());
         };

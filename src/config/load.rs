@@ -10,6 +10,8 @@ use crate::model::spec::{ClaudeAuth, Resources};
 use crate::model::units::{parse_duration, parse_size};
 use crate::model::yaml::{self, Node, Value};
 
+use super::screen::{Glyphs, ScreenSettings};
+
 /// Largest configuration, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -18,6 +20,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Loaded {
     /// What holds.
     pub settings: Settings,
+    /// The workstation's part.
+    pub screen: ScreenSettings,
     /// What is wrong.
     pub faults: Vec<Diagnostic>,
     /// What a later version will know; nothing is wrong with it.
@@ -27,10 +31,10 @@ pub struct Loaded {
 /// Reads the configuration. No file is no fault: then the defaults hold.
 pub fn load(path: &Path) -> Loaded {
     let mut reader = Reader { file: path.display().to_string(), faults: Vec::new(), notes: Vec::new() };
-    let mut settings = Settings::default();
+    let (mut settings, mut screen) = (Settings::default(), ScreenSettings::default());
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Loaded { settings, faults: Vec::new(), notes: Vec::new() };
+            return Loaded { settings, screen, faults: Vec::new(), notes: Vec::new() };
         }
         // Opening a pipe would wait for its writer, and a device may never end.
         Ok(data) if !data.is_file() => {
@@ -41,7 +45,7 @@ pub fn load(path: &Path) -> Loaded {
             reader.fault_at(1, 1, why, "take out what does not belong there");
         }
         _ => match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => reader.settings(&text, &mut settings),
+            Ok(Ok(text)) => reader.settings(&text, &mut settings, &mut screen),
             Ok(Err(error)) => {
                 let at = error.utf8_error().valid_up_to();
                 let (line, column) = place_of(&String::from_utf8_lossy(&error.as_bytes()[..at]), at);
@@ -54,7 +58,7 @@ pub fn load(path: &Path) -> Loaded {
         },
     }
     reader.faults.sort_by_key(|fault| (fault.line, fault.column));
-    Loaded { settings, faults: reader.faults, notes: reader.notes }
+    Loaded { settings, screen, faults: reader.faults, notes: reader.notes }
 }
 
 struct Reader {
@@ -64,14 +68,15 @@ struct Reader {
 }
 
 impl Reader {
-    fn settings(&mut self, text: &str, settings: &mut Settings) {
+    fn settings(&mut self, text: &str, settings: &mut Settings, screen: &mut ScreenSettings) {
         let parsed = yaml::parse(text);
         for fault in parsed.faults {
             self.fault_at(fault.line, fault.column, fault.message, &fault.hint);
         }
         let Some(root) = parsed.root.filter(|root| root.value != Value::Null) else { return };
-        const KEYS: &[&str] = &["poll_interval", "pools", "claude", "min_free_disk", "retention"];
-        const LATER: &[&str] = &["budget", "theme", "keymap", "notify"];
+        const KEYS: &[&str] =
+            &["poll_interval", "pools", "claude", "min_free_disk", "retention", "theme", "keymap", "glyphs", "mouse"];
+        const LATER: &[&str] = &["budget", "notify"];
         for (key, node) in self.entries(&root, "the configuration", KEYS, LATER) {
             match key {
                 "poll_interval" => {
@@ -85,6 +90,18 @@ impl Reader {
                 }
                 "pools" => self.pools(node, settings),
                 "claude" => self.claude(node, settings),
+                "theme" => self.named(node, &mut screen.theme),
+                "keymap" => self.named(node, &mut screen.keymap),
+                "glyphs" => match node.text() {
+                    Some("auto") => screen.glyphs = Glyphs::Auto,
+                    Some("unicode") => screen.glyphs = Glyphs::Unicode,
+                    Some("ascii") => screen.glyphs = Glyphs::Ascii,
+                    _ => self.fault(node, "there are no such glyphs".to_owned(), "write auto, unicode or ascii"),
+                },
+                "mouse" => match node.boolean() {
+                    Some(mouse) => screen.mouse = mouse,
+                    None => self.fault(node, format!("mouse is {}, not a boolean", node.kind()), "write true or false"),
+                },
                 "min_free_disk" => {
                     if let Some(bytes) = self.parsed(node, parse_size) {
                         settings.min_free_bytes = bytes;
@@ -92,6 +109,14 @@ impl Reader {
                 }
                 _ => self.retention(node, settings),
             }
+        }
+    }
+
+    /// The name of a keymap or theme; it becomes a file's name.
+    fn named(&mut self, node: &Node, setting: &mut (String, u32, u32)) {
+        match node.text().filter(|name| is_name(name)) {
+            Some(name) => *setting = (name.to_owned(), node.line, node.column),
+            None => self.fault(node, "this is no name".to_owned(), "write 1 to 100 letters, digits, `_` and `-`"),
         }
     }
 
@@ -262,7 +287,7 @@ mod tests {
     fn no_file_and_an_empty_one_mean_the_defaults() {
         assert_eq!(
             load(Path::new("/nowhere/config.yaml")),
-            Loaded { settings: Settings::default(), faults: Vec::new(), notes: Vec::new() }
+            Loaded { settings: Settings::default(), screen: ScreenSettings::default(), faults: Vec::new(), notes: Vec::new() }
         );
         assert_eq!(loaded("# nothing\n").settings, Settings::default());
     }
@@ -282,13 +307,14 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
-        let Loaded { settings, faults, notes } = loaded(
-            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\ntheme: dark\n",
+        let Loaded { settings, screen, faults, notes } = loaded(
+            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\nbudget: 3\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6]);
-        assert_eq!(notes[0].line, 7, "the theme belongs to a later version");
+        assert_eq!(notes[0].line, 7, "budgets belong to a later version");
+        assert_eq!(screen.theme, ("dark".to_owned(), 8, 8));
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);
         assert!(!settings.pools.contains_key("box"));

@@ -1,8 +1,12 @@
-//! The configuration file, and where a home is.
+//! The configuration file, keymaps and themes, and where a home is.
 
 pub mod home;
+pub mod keymap;
+mod layers;
 mod load;
+pub mod screen;
 mod template;
+pub mod theme;
 
 pub use load::{Loaded, load};
 pub use template::template;

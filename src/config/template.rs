@@ -24,6 +24,15 @@ pub fn template() -> &'static str {
 
 # How long finished jobs are kept, and how much output.
 #retention: { days: 30, bytes: 10GB }
+
+# The workstation. Themes: terminal, dark, light, high-contrast, mono; keymaps: default, vim, emacs. A file
+# themes/NAME.yaml or keymaps/NAME.yaml beside this one changes single entries, or makes one of your own.
+#theme: terminal
+#keymap: default
+# Signs: auto (what the terminal can show), unicode or ascii.
+#glyphs: auto
+# Whether the workstation takes the mouse.
+#mouse: false
 "
 }
 

@@ -70,7 +70,7 @@ pub enum Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequeueWhich {
-    /// Failed and cancelled ones, and what was skipped because of them.
+    /// Failed and cancelled ones, what was skipped because of them, and those held for a login.
     #[default]
     Failed,
     /// All.
@@ -158,6 +158,13 @@ pub enum RefusalCode {
 pub enum Query {
     /// The home at a glance.
     Status,
+    /// What surrounds the jobs: the part of `Status` that costs nothing however many jobs there are.
+    Overview,
+    /// These jobs, those that exist, in no particular order.
+    JobsOf {
+        /// Job numbers, at most [`MAX_PAGE`].
+        ids: Vec<u32>,
+    },
     /// Jobs, newest first.
     Jobs {
         /// Only jobs older than this job number; none begins with the newest.
@@ -193,6 +200,12 @@ pub enum Query {
         since: Seq,
         /// Only of this job.
         job: Option<JobRef>,
+        /// Only of this task, by its place in the job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<u32>,
+        /// The last ones instead of the first ones, still in order.
+        #[serde(default)]
+        last: bool,
         /// At most [`MAX_PAGE`].
         limit: u32,
     },
@@ -240,7 +253,9 @@ pub struct Page<T> {
 pub enum Answer {
     /// To `Status`.
     Status(Box<StatusView>),
-    /// To `Jobs`.
+    /// To `Overview`.
+    Overview(Box<OverviewView>),
+    /// To `Jobs` and `JobsOf`.
     Jobs(Vec<JobView>),
     /// To `Job`.
     Job(Box<JobDetail>),
@@ -272,6 +287,21 @@ pub struct StatusView {
     /// The newest jobs that are not over, at most 20, then as many finished ones as fit.
     pub recent: Vec<JobView>,
     /// What a person should look at: quarantined jobs, a full disk, an invalid configuration.
+    pub warnings: Vec<String>,
+}
+
+/// What surrounds the jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverviewView {
+    /// Process id of the manager; none when no manager runs.
+    pub manager: Option<u32>,
+    /// Whether everything is paused.
+    pub paused: bool,
+    /// Whether there is too little room on the disk to start anything.
+    pub disk_low: bool,
+    /// Pools that are configured or in use.
+    pub pools: Vec<PoolView>,
+    /// As in [`StatusView`].
     pub warnings: Vec<String>,
 }
 
@@ -351,6 +381,15 @@ pub struct TaskView {
     /// The task that queued it, if not the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Ids of the tasks it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+    /// Its pool, when it is not the job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Whether it is a Claude run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_claude: bool,
 }
 
 /// A task in full.

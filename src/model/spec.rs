@@ -38,6 +38,35 @@ pub struct JobSpec {
     pub claude_env: BTreeMap<String, String>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
+    /// What it was submitted as, for editing and submitting it again; none when that was larger than [`MAX_SOURCE`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+impl JobSpec {
+    /// The same for showing and exporting: of what came from the submitter's environment only the names, since a secret may be
+    /// among the values.
+    pub fn without_values(&self) -> JobSpec {
+        let names = |env: &BTreeMap<String, String>| env.keys().map(|name| (name.clone(), "…".to_owned())).collect();
+        JobSpec { passed_env: names(&self.passed_env), claude_env: names(&self.claude_env), ..self.clone() }
+    }
+}
+
+/// Largest job file that is kept with its job, in bytes.
+pub const MAX_SOURCE: usize = 64 << 10;
+
+/// A job file as it was submitted. Secrets are references there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its text.
+    pub text: String,
+    /// How it was named.
+    pub file: String,
+    /// Absolute directory that its relative paths begin at.
+    pub base: PathBuf,
+    /// `-p NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<(String, String)>,
 }
 
 /// What a task gets when it does not say otherwise.

@@ -65,6 +65,13 @@ pub enum Hold {
         /// When it is lifted.
         until: Utc,
     },
+    /// A login that has expired, or a credential that was refused: a person has to log in again.
+    Login {
+        /// When it is tried whether somebody has.
+        again: Utc,
+        /// The delay that led to `again`; as for a retry.
+        delay_ms: u64,
+    },
     /// A secret reference that cannot be resolved; looked at again at every poll.
     Secret {
         /// Which variable, and why.
@@ -107,7 +114,7 @@ pub enum TaskEvent {
     Skip(SkipReason),
     /// A needed task ended without completing.
     UpstreamFailed,
-    /// A person runs a finished task again.
+    /// A person runs a finished task again, or has a held one wait no longer.
     Requeue {
         /// Whether everything it needs is completed.
         ready: bool,
@@ -168,7 +175,7 @@ impl TaskState {
             (S::Cancelling { attempt, kill }, E::Cancel { kill: more }) => {
                 S::Cancelling { attempt: *attempt, kill: *kill || more }
             }
-            (state, E::Requeue { ready }) if state.is_terminal() => {
+            (state, E::Requeue { ready }) if state.is_terminal() || matches!(state, S::Held { .. }) => {
                 if ready {
                     S::Queued
                 } else {

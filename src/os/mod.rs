@@ -4,9 +4,11 @@
 //! The only module that may use `unsafe`, call by call.
 
 pub mod cgroup;
+pub mod logout;
 pub mod proc;
 pub mod signal;
 pub mod spawn;
+pub mod wake;
 
 use std::fs::File;
 use std::io;
@@ -170,15 +172,46 @@ pub fn children_usage() -> (u64, u64) {
     (millis(usage.ru_utime) + millis(usage.ru_stime), u64::try_from(usage.ru_maxrss).unwrap_or(0))
 }
 
-/// The same command, to be started in a session of its own, out of reach of the terminal's signals.
-pub fn in_new_session(command: &mut std::process::Command) -> &mut std::process::Command {
+/// The same command, to be started in a session of its own, out of reach of the terminal's signals, and with these
+/// descriptors left open in it. They are unmarked in the child alone: nothing else that is started meanwhile gets them.
+pub fn in_new_session(command: &mut std::process::Command, keep: Vec<OwnedFd>) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
-    let new_session = || rustix::process::setsid().map(drop).map_err(io::Error::from);
-    // SAFETY: between fork and exec only setsid(2) is called, which is async-signal-safe and allocates nothing.
-    #[expect(unsafe_code, reason = "std offers no safe way to call setsid in the child")]
+    let prepare = move || {
+        rustix::process::setsid()?;
+        for fd in &keep {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only setsid(2) and fcntl(2) are called, which are async-signal-safe, and nothing is
+    // allocated.
+    #[expect(unsafe_code, reason = "std offers no safe way to do this in the child")]
     unsafe {
-        command.pre_exec(new_session)
+        command.pre_exec(prepare)
     }
+}
+
+/// Takes over descriptor `number`, which the parent left open for this purpose, and keeps it from children of this process.
+///
+/// # Errors
+/// When there is no such descriptor.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    if number <= 2 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: borrowed only for this call; fcntl(2) answers EBADF for a number that is no descriptor.
+    #[expect(unsafe_code, reason = "a number that came by the environment")]
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: the descriptor is open, and the caller asks once for each number, before anything else was opened.
+    #[expect(unsafe_code, reason = "ownership comes from the parent")]
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Stops this process until it is continued, as the shell's job control does; it cannot be caught or ignored.
+pub fn stop_self() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
 }
 
 /// So many random bytes from the kernel, as hexadecimal digits.

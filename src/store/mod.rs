@@ -8,7 +8,6 @@ mod queries;
 mod reader;
 mod schema;
 pub mod verify;
-mod why;
 mod writer;
 
 pub use backup::{Repaired, backup, repair};

@@ -9,16 +9,16 @@ use crate::manager::launch::attempt_directory;
 use crate::model::change::{Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
-    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, PoolView, Query, Refusal,
-    RefusalCode, StatusView, TaskDetail, TaskView,
+    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, OverviewView, PoolView, Query,
+    Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
 };
-use crate::model::spec::{JobSpec, TaskSpec};
+use crate::model::spec::{Action, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::output;
 use super::reader::{Surroundings, unreadable};
-use super::why::{Circumstances, why};
+use crate::model::why::{Circumstances, why};
 
 /// A page ends when its encoded rows reach this size, so that it fits a frame.
 const MAX_PAGE_BYTES: usize = 700 * 1024;
@@ -29,6 +29,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
     let reader = Queries { db, home, around };
     Ok(match query {
         Query::Status => Answer::Status(Box::new(reader.status()?)),
+        Query::Overview => Answer::Overview(Box::new(reader.overview()?)),
+        Query::JobsOf { ids } => Answer::Jobs(reader.jobs_of(ids)?),
         Query::Jobs { before, limit } => Answer::Jobs(reader.jobs(*before, *limit)?),
         Query::Job { job } => {
             let (job, spec) = reader.job(job)?;
@@ -36,11 +38,22 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         }
         Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
         Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
-        Query::Events { since, job, limit } => Answer::Events(reader.events(*since, job.as_ref(), *limit)?),
+        Query::Events { since, job, task, last, limit } => {
+            let which = Which { since: *since, task: *task, last: *last, limit: *limit };
+            Answer::Events(reader.events(job.as_ref(), &which)?)
+        }
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
         }
     })
+}
+
+/// Which events.
+struct Which {
+    since: Seq,
+    task: Option<u32>,
+    last: bool,
+    limit: u32,
 }
 
 struct Queries<'a> {
@@ -86,6 +99,26 @@ impl Queries<'_> {
             recent,
             warnings,
         })
+    }
+
+    fn overview(&self) -> Result<OverviewView, Refusal> {
+        Ok(OverviewView {
+            manager: self.around.manager,
+            paused: self.paused()?,
+            disk_low: self.around.disk_low,
+            pools: self.pools()?,
+            warnings: [self.around.warnings.as_slice(), &self.around.trouble].concat(),
+        })
+    }
+
+    fn jobs_of(&self, ids: &[u32]) -> Result<Vec<JobView>, Refusal> {
+        let sql = format!("SELECT {JOB_COLUMNS} FROM job WHERE id = ?1");
+        let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
+        let mut jobs = Vec::new();
+        for id in ids.iter().take(MAX_PAGE as usize) {
+            jobs.extend(statement.query_row([id], job_view).optional().map_err(|e| unreadable(&e))?);
+        }
+        Ok(jobs)
     }
 
     fn paused(&self) -> Result<bool, Refusal> {
@@ -254,7 +287,7 @@ impl Queries<'_> {
             None => None,
         };
         let unmet = if state == TaskState::Pending { self.unmet(job.id, &task.needs)? } else { Vec::new() };
-        let pool = task.pool.as_deref().unwrap_or(&spec.pool);
+        let pool = task.pool.clone().unwrap_or_else(|| spec.pool.clone());
         let slots = self
             .around
             .slots
@@ -265,14 +298,14 @@ impl Queries<'_> {
             disk_low: self.around.disk_low,
             job_paused: job.paused,
             job_live: job.tasks.live(),
-            spec,
-            pool,
+            max_parallel: spec.max_parallel,
+            pool: &pool,
             slots,
             unmet: &unmet,
         };
         let view = TaskView {
             idx: row.get(0).map_err(|e| unreadable(&e))?,
-            why: why(&state, &around),
+            why: why(&state, &around, &utc_clock),
             id,
             state,
             attempts: row.get(3).map_err(|e| unreadable(&e))?,
@@ -283,6 +316,9 @@ impl Queries<'_> {
             cost_microusd: row.get(8).map_err(|e| unreadable(&e))?,
             progress,
             parent,
+            needs: task.needs.clone(),
+            pool: task.pool.clone(),
+            is_claude: matches!(task.action, Action::Claude(_)),
         };
         Ok((view, task))
     }
@@ -331,21 +367,21 @@ impl Queries<'_> {
         Ok(attempts)
     }
 
-    fn events(&self, since: Seq, job: Option<&JobRef>, limit: u32) -> Result<Vec<EventView>, Refusal> {
+    fn events(&self, job: Option<&JobRef>, which: &Which) -> Result<Vec<EventView>, Refusal> {
         let job = job.map(|job| self.job(job)).transpose()?.map(|(view, _)| view.id);
-        let sql = match job {
-            Some(_) => {
-                "SELECT e.seq, e.at, e.body, j.name, j.number, t.id FROM event e LEFT JOIN job j ON j.id = e.job
-                 LEFT JOIN task t ON t.job = e.job AND t.idx = e.task WHERE e.seq > ?1 AND e.job = ?2 ORDER BY e.seq LIMIT ?3"
-            }
-            None => {
-                "SELECT e.seq, e.at, e.body, j.name, j.number, t.id FROM event e LEFT JOIN job j ON j.id = e.job
-                 LEFT JOIN task t ON t.job = e.job AND t.idx = e.task WHERE e.seq > ?1 AND ?2 IS NULL ORDER BY e.seq LIMIT ?3"
-            }
-        };
-        let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
-        let since = i64::try_from(since.0).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![since, job, limit.clamp(1, MAX_PAGE)]).map_err(|e| unreadable(&e))?;
+        // A condition that the index answers, for each case.
+        let of_job = if job.is_some() { "e.job = ?2" } else { "?2 IS NULL" };
+        let of_task = if which.task.is_some() { "e.task = ?4" } else { "?4 IS NULL" };
+        let order = if which.last { "DESC" } else { "ASC" };
+        let sql = format!(
+            "SELECT e.seq, e.at, e.body, j.name, j.number, t.id FROM event e LEFT JOIN job j ON j.id = e.job
+             LEFT JOIN task t ON t.job = e.job AND t.idx = e.task
+             WHERE e.seq > ?1 AND {of_job} AND {of_task} ORDER BY e.seq {order} LIMIT ?3"
+        );
+        let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
+        let since = i64::try_from(which.since.0).unwrap_or(i64::MAX);
+        let mut rows =
+            statement.query(params![since, job, which.limit.clamp(1, MAX_PAGE), which.task]).map_err(|e| unreadable(&e))?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
             let body: String = row.get(2).map_err(|e| unreadable(&e))?;
@@ -355,6 +391,9 @@ impl Queries<'_> {
             }
             bytes += body.len() + 200;
             events.push(event_view(row, &body)?);
+        }
+        if which.last {
+            events.reverse();
         }
         Ok(events)
     }
@@ -448,6 +487,13 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
         task: row.get(5).unwrap_or(None),
         event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change: decode(body, || format!("event {seq}"))? },
     })
+}
+
+/// UTC, to the second, for readers without a time zone; clients that have one show their own.
+fn utc_clock(at: Utc) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map(|at| at.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .unwrap_or_else(|_| format!("{} ms", at.0))
 }
 
 fn get2<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>) -> Result<(A, B), Refusal> {

@@ -47,6 +47,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
+            source: None,
             added_defaults: TaskDefaults::default(),
         },
         tasks,

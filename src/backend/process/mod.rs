@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -48,9 +49,16 @@ enum Command {
 pub struct ProcessBackend {
     commands: Option<SyncSender<Command>>,
     wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl ProcessBackend {
+    /// The thread, for whoever must know that it has done all it was told before it ends: it does so once the backend and
+    /// the receiver of its reports are gone.
+    pub fn thread(&mut self) -> Option<JoinHandle<()>> {
+        self.thread.take()
+    }
+
     /// Starts the thread. Makes this process the subreaper of its descendants, so that a vanished runner's processes
     /// are found.
     ///
@@ -62,8 +70,8 @@ impl ProcessBackend {
         let (commands, queue) = sync_channel(QUEUE);
         let reaper = os::become_subreaper().is_ok();
         let worker = worker::Worker::new(settings, exe, reaper, sink, claude, queue, wake.clone())?;
-        std::thread::Builder::new().name("runners".into()).stack_size(512 * 1024).spawn(move || worker.run())?;
-        Ok(ProcessBackend { commands: Some(commands), wake })
+        let thread = std::thread::Builder::new().name("runners".into()).stack_size(512 * 1024).spawn(move || worker.run())?;
+        Ok(ProcessBackend { commands: Some(commands), wake, thread: Some(thread) })
     }
 
     fn send(&self, command: Command) {

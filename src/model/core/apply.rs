@@ -171,6 +171,7 @@ pub(super) fn due(state: &TaskState) -> Option<crate::model::time::Utc> {
     match state {
         TaskState::Held { hold: Hold::Retry { at, .. } } => Some(*at),
         TaskState::Held { hold: Hold::Limit { until } } => Some(*until),
+        TaskState::Held { hold: Hold::Login { again, .. } } => Some(*again),
         _ => None,
     }
 }

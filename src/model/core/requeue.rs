@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::change::Change;
 use crate::model::ids::{Address, JobId, TaskIdx};
 use crate::model::message::{Done, Refusal, RefusalCode, RequeueWhich};
-use crate::model::state::{SkipReason, TaskEvent, TaskState};
+use crate::model::state::{Hold, SkipReason, TaskEvent, TaskState};
 use crate::model::time::Now;
 
 use super::Core;
@@ -85,7 +85,10 @@ impl Core {
     fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<TaskIdx> {
         let Some(job) = self.jobs.get(&job) else { return Vec::new() };
         let wanted = |state: &TaskState| match which {
-            RequeueWhich::Failed => matches!(state, TaskState::Failed | TaskState::Cancelled),
+            // Whoever has logged in again says so by this.
+            RequeueWhich::Failed => {
+                matches!(state, TaskState::Failed | TaskState::Cancelled | TaskState::Held { hold: Hold::Login { .. } })
+            }
             RequeueWhich::All | RequeueWhich::From => state.is_terminal(),
         };
         (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(&task.state)).map(|(idx, _)| idx).collect()

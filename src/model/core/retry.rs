@@ -9,6 +9,8 @@ use super::{Core, INFRASTRUCTURE_RETRIES};
 
 /// Before the next look at a usage limit whose end is not known.
 const UNKNOWN_LIMIT_MS: u64 = 30 * 60_000;
+/// Before it is tried whether somebody has logged in again.
+const LOGIN_MS: u64 = 5 * 60_000;
 /// After the announced end of a usage limit, so that clocks that differ a little cost no attempt.
 const LIMIT_MARGIN_MS: i64 = 30_000;
 
@@ -26,7 +28,7 @@ impl Core {
             Outcome::Succeeded => return Verdict::Complete,
             Outcome::Cancelled => return Verdict::Cancelled,
             _ if matches!(task.state, TaskState::Cancelling { .. }) => return Verdict::Cancelled,
-            Outcome::Unlaunchable { transient: false, .. } | Outcome::Auth => return Verdict::Fail,
+            Outcome::Unlaunchable { transient: false, .. } => return Verdict::Fail,
             _ if job.stopped => return Verdict::Fail,
             _ => {}
         }
@@ -44,6 +46,10 @@ impl Core {
         match outcome.spends() {
             Spends::Retry => again(&task.spec.limits.retry, task.spent_retry + 1),
             Spends::Infrastructure => again(&INFRASTRUCTURE, task.spent_infra + 1),
+            Spends::Nothing if *outcome == Outcome::Auth => {
+                let again = now.utc.plus(i64::try_from(LOGIN_MS).unwrap_or(i64::MAX));
+                Verdict::Again(Hold::Login { again, delay_ms: LOGIN_MS })
+            }
             Spends::Nothing => {
                 let until = match outcome {
                     Outcome::Limited { resets_at: Some(at) } => at.plus(LIMIT_MARGIN_MS),

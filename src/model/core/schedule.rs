@@ -138,19 +138,21 @@ impl Core {
         }
     }
 
-    /// A retry never waits longer than its delay, whatever the clock did meanwhile.
+    /// A retry, and a look whether somebody logged in, never waits longer than its delay, whatever the clock did meanwhile.
     pub(super) fn clamp_waits(&mut self, now: Now) {
         let waiting: Vec<(JobId, TaskIdx)> = self.timers.iter().map(|(_, job, task)| (*job, *task)).collect();
         for (job, task) in waiting {
-            let Some(TaskState::Held { hold: Hold::Retry { at, delay_ms } }) = self.task(job, task).map(|t| t.state.clone())
-            else {
-                continue;
+            let latest = |delay_ms: u64| now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+            let clamped = match self.task(job, task).map(|task| &task.state) {
+                Some(TaskState::Held { hold: Hold::Retry { at, delay_ms } }) if *at > latest(*delay_ms) => {
+                    Hold::Retry { at: latest(*delay_ms), delay_ms: *delay_ms }
+                }
+                Some(TaskState::Held { hold: Hold::Login { again, delay_ms } }) if *again > latest(*delay_ms) => {
+                    Hold::Login { again: latest(*delay_ms), delay_ms: *delay_ms }
+                }
+                _ => continue,
             };
-            let latest = now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX));
-            if at > latest {
-                let state = TaskState::Held { hold: Hold::Retry { at: latest, delay_ms } };
-                self.emit(Change::TaskMoved { job, task, state }, now);
-            }
+            self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold: clamped } }, now);
         }
     }
 

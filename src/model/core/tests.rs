@@ -6,7 +6,7 @@ use super::*;
 use crate::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem};
 use crate::model::ids::{Address, JobRef};
 use crate::model::message::{CancelHow, RefusalCode, RequeueWhich};
-use crate::model::report::{EndReport, ExitFinding};
+use crate::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding};
 use crate::model::spec::{Action, OnFailure, Retry, Submission, TaskDefaults};
 use crate::model::state::{Hold, JobState, TaskKind, TaskState};
 
@@ -43,6 +43,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         env: BTreeMap::new(),
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
+        source: None,
         added_defaults: TaskDefaults::default(),
     };
     Submission { job, tasks }
@@ -97,7 +98,13 @@ impl Bench {
 
     fn end_with(&mut self, place: u32, code: i32, outbox: Vec<OutboxItem>) -> Vec<Effect> {
         let attempt = self.attempt(place);
-        let record = ExitRecord {
+        let record = self.record(code);
+        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
+    }
+
+    fn record(&self, code: i32) -> ExitRecord {
+        ExitRecord {
             mark: String::new(),
             boot_id: String::new(),
             started: Utc(0),
@@ -112,9 +119,7 @@ impl Bench {
             cpu_ms: 0,
             max_rss_kib: 0,
             notes: Vec::new(),
-        };
-        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
-        self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
+        }
     }
 
     fn of(&self, task: Option<&str>) -> Vec<Address> {
@@ -353,4 +358,57 @@ proptest! {
         let plain = (1_000.0 * 2f64.powi(spent as i32 - 1)).min(60_000.0);
         prop_assert!(delay >= plain * (1.0 - jitter) - 1.0 && delay <= plain * (1.0 + jitter) + 1.0);
     }
+}
+
+#[test]
+fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_person() {
+    let mut bench = Bench::new(9);
+    let mut only = task("a", &[]);
+    only.action = Action::Claude(Box::default());
+    bench.submit(job(1, vec![only]));
+    let refused = |bench: &mut Bench| {
+        bench.start(0);
+        let attempt = bench.attempt(0);
+        let record = bench.record(1);
+        let result = ClaudeResult {
+            subtype: "success".to_owned(),
+            is_error: true,
+            api_error_status: Some(401),
+            ..ClaudeResult::default()
+        };
+        let claude = ClaudeReport { result: Some(result), ..ClaudeReport::default() };
+        let exit = ExitFinding::Record(Box::new(record));
+        let end = EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() };
+        bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
+    };
+    for round in 1..=3 {
+        refused(&mut bench);
+        let TaskState::Held { hold: Hold::Login { again, .. } } = bench.job().tasks[0].state else {
+            panic!("{:?}", bench.job().tasks[0].state)
+        };
+        assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, round));
+        if round < 3 {
+            let target = bench.of((round == 1).then_some("a"));
+            let done = bench.ask(Command::Requeue { targets: target, which: RequeueWhich::Failed });
+            assert_eq!(done, Ok(Done::Affected { count: 1 }));
+        } else {
+            bench.now = Now { utc: again, mono: Mono(bench.now.mono.0 + again.since(bench.now.utc)) };
+            bench.step(vec![Input::Tick]);
+        }
+        assert_eq!(bench.states(), [TaskKind::Starting]);
+    }
+}
+
+#[test]
+fn a_person_need_not_wait_for_a_retry() {
+    let mut bench = Bench::new(9);
+    let mut only = task("a", &[]);
+    only.limits.retry = Retry { attempts: 2, delay_ms: 3_600_000, jitter: 0.0, ..Retry::default() };
+    bench.submit(job(1, vec![only, task("b", &["a"])]));
+    bench.start(0);
+    bench.end(0, 1);
+    assert_eq!(bench.states(), [TaskKind::Held, TaskKind::Pending]);
+    bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed }).unwrap();
+    assert_eq!(bench.states(), [TaskKind::Starting, TaskKind::Pending]);
+    assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, 2), "with a fresh budget");
 }

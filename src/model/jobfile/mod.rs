@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::ids::is_name;
-use super::spec::{JobSpec, MAX_TASKS, OnFailure, Submission, TaskDefaults};
+use super::spec::{JobSpec, MAX_SOURCE, MAX_TASKS, OnFailure, Source, Submission, TaskDefaults};
 use super::yaml::{self, Node};
 
 pub use read::MAX_FAULTS;
@@ -81,7 +81,15 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
     };
     let submission = if original::is_original(&root) { original::job(&mut reader, &root) } else { job(&mut reader, &root) };
     match submission {
-        Some(submission) if reader.faults.is_empty() => Ok(Parsed { submission, warnings: reader.warnings }),
+        Some(mut submission) if reader.faults.is_empty() => {
+            submission.job.source = (text.len() <= MAX_SOURCE).then(|| Source {
+                text: text.to_owned(),
+                file: options.file.to_owned(),
+                base: options.base.to_owned(),
+                params: options.params.to_vec(),
+            });
+            Ok(Parsed { submission, warnings: reader.warnings })
+        }
         _ => {
             if reader.faults.is_empty() {
                 reader.fault(&root, "this is no job".to_owned(), "a job has a name and tasks");
@@ -122,6 +130,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         env: env.values,
         passed_env,
         claude_env: BTreeMap::new(),
+        source: None,
         added_defaults: TaskDefaults { retry: super::spec::Retry { attempts: 1, ..defaults.retry.clone() }, ..defaults },
     };
     checks::all(reader, &spec, &env.places, &tasks);

@@ -50,6 +50,7 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         env: BTreeMap::new(),
         passed_env: super::env::passed(reader, None),
         claude_env: BTreeMap::new(),
+        source: None,
         added_defaults: TaskDefaults::default(),
     };
     checks::all(reader, &spec, &[], &tasks);

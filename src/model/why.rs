@@ -1,0 +1,72 @@
+//! Why a task waits, in words that name the setting.
+
+use super::state::{Hold, SkipReason, TaskState};
+use super::time::Utc;
+
+/// What the answer depends on besides the task.
+pub struct Circumstances<'a> {
+    /// Everything is paused.
+    pub all_paused: bool,
+    /// There is too little room on the disk.
+    pub disk_low: bool,
+    /// The job is paused.
+    pub job_paused: bool,
+    /// Attempts of the job that may be alive.
+    pub job_live: u32,
+    /// `max_parallel` of the job.
+    pub max_parallel: u32,
+    /// Its pool.
+    pub pool: &'a str,
+    /// Slots of the pool and how many are taken; none when the configuration is not known.
+    pub slots: Option<(u32, u32)>,
+    /// Needed tasks that are not completed.
+    pub unmet: &'a [String],
+}
+
+/// Needed tasks that are named before the rest is counted.
+const NAMED: usize = 3;
+
+/// The reason; none for a task that does not wait. `clock` writes a time.
+pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) -> String) -> Option<String> {
+    match state {
+        TaskState::Pending => Some(needs(around.unmet)),
+        TaskState::Queued => Some(queued(around)),
+        TaskState::Held { hold } => Some(match hold {
+            Hold::Retry { at, .. } => format!("retry at {}", clock(*at)),
+            Hold::Limit { until } => format!("usage limit until {}", clock(*until)),
+            Hold::Login { again, .. } => format!("login expired: log in again (tried at {})", clock(*again)),
+            Hold::Secret { what } => format!("secret missing: {what}"),
+        }),
+        TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
+        TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
+        _ => None,
+    }
+}
+
+fn queued(around: &Circumstances<'_>) -> String {
+    if around.all_paused {
+        return "everything is paused: airx resume".to_owned();
+    }
+    if around.disk_low {
+        return "too little room on the disk (min_free_disk)".to_owned();
+    }
+    if around.job_paused {
+        return "the job is paused".to_owned();
+    }
+    if around.job_live >= around.max_parallel {
+        return format!("{} of {} (max_parallel)", around.job_live, around.max_parallel);
+    }
+    match around.slots {
+        Some((0, _)) => format!("no pool `{}` in the configuration", around.pool),
+        Some((slots, used)) if used >= slots => format!("pool {} full ({used} of {slots})", around.pool),
+        _ => "next".to_owned(),
+    }
+}
+
+fn needs(unmet: &[String]) -> String {
+    let named = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match unmet.len().saturating_sub(NAMED) {
+        0 => format!("needs {named}"),
+        more => format!("needs {named} +{more}"),
+    }
+}
