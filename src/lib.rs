@@ -15,3 +15,4 @@ pub mod model;
 pub mod os;
 pub mod runner;
 pub mod store;
+pub mod tui;

@@ -122,6 +122,9 @@ fn every_example_job_is_valid() {
         blocks.filter(|text| text.contains("tasks:")).map(|text| ("README.md".to_owned(), text)).collect();
     jobs.push(("assets/demo/job.yaml".to_owned(), std::fs::read_to_string(root.join("assets/demo/job.yaml")).unwrap()));
     assert!(jobs.len() > 1, "the README shows a job");
+    for (name, text) in airx::tui::app::editor::TEMPLATES {
+        jobs.push((format!("assets/templates/{name}.yaml"), (*text).to_owned()));
+    }
     for (file, text) in jobs {
         let options = airx::model::jobfile::ParseOptions {
             file: &file,

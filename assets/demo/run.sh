@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the demo job in a home of its own and says what to try next. Called by `make run` with AIRX set.
+# Runs the demo job in a home of its own and says what to try next: in the workstation where there is a terminal, else
+# with plain lines. Called by `make run` with AIRX set.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 airx=$(CDPATH='' cd -- "$(dirname -- "$AIRX")" && pwd)/$(basename -- "$AIRX")
@@ -12,16 +13,22 @@ cp "$here/job.yaml" "$home/work/job.yaml"
 printf 'claude: { binary: "%s" }\n' "$here/replay-claude" >"$home/config.yaml"
 
 export AIRX_HOME="$home"
-"$airx" run "$home/work/job.yaml"
-echo
-"$airx" tasks demo
-echo
-echo "What Claude did (a recording, replayed):"
-"$airx" logs demo/claude
+if [ -t 0 ] && [ -t 1 ] && [ "${TERM:-dumb}" != dumb ]; then
+  "$airx" submit "$home/work/job.yaml"
+  "$airx"
+else
+  "$airx" run "$home/work/job.yaml"
+  echo
+  "$airx" tasks demo
+  echo
+  echo "What Claude did (a recording, replayed):"
+  "$airx" logs demo/claude
+fi
 cat <<END
 
 To go on with this home:
   export AIRX_HOME=$home PATH="$(dirname -- "$airx"):\$PATH"
+  airx                         the workstation
   airx status                  everything at a glance
   airx logs demo               what the tasks printed
   airx show demo/flaky         why its first attempt failed

@@ -8,7 +8,9 @@ use clap_complete::Shell;
 /// Runs jobs of many tasks through runners that nothing can lose.
 #[derive(Debug, Parser)]
 #[command(name = "airx", version, about, long_about = None, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Begin with `airx run FILE`, or `airx doctor` to see whether everything is in place.")]
+#[command(
+    after_help = "`airx` alone opens the workstation. Begin with `airx run FILE`, or `airx doctor` to see whether everything is\nin place."
+)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
@@ -19,7 +21,7 @@ pub struct Cli {
     /// With --daemon: stay in the foreground (systemd, containers, tmux).
     #[arg(long, requires = "daemon")]
     pub foreground: bool,
-    /// The command; none shows the home at a glance.
+    /// The command; none opens the workstation on a terminal, and shows the home at a glance elsewhere.
     #[command(subcommand)]
     pub command: Option<Verb>,
 }

@@ -39,6 +39,11 @@ pub trait Services {
     /// # Errors
     /// Why it could not begin, or had to end.
     fn manage(&self, context: &Context) -> Result<(), Failure>;
+    /// Shows the workstation until it is left; the exit code.
+    ///
+    /// # Errors
+    /// Why it could not begin.
+    fn workstation(&self, context: &Context) -> Result<i32, Failure>;
     /// Checks of the home's parts, for `airx doctor`.
     fn checks(&self, context: &Context) -> Vec<Check>;
     /// Rebuilds a damaged database; what was done, in lines.

@@ -12,7 +12,7 @@ mod live;
 mod logs;
 mod print;
 mod read;
-mod submit;
+pub mod submit;
 mod words;
 
 use std::collections::BTreeMap;
@@ -82,13 +82,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
     if cli.daemon {
         return daemon::daemon(context, cli.foreground);
     }
-    let Some(verb) = cli.command else {
-        read::status(context, None)?;
-        if context.printer.is_terminal && context.printer.for_people() {
-            print::note("\nThe workstation comes with a later version; `airx --help` lists the commands.");
-        }
-        return Ok(0);
-    };
+    let Some(verb) = cli.command else { return at_a_glance(context) };
     match verb {
         Verb::Run(args) => submit::run(context, &args),
         Verb::Submit(args) => submit::submit(context, &args).map(|()| 0),
@@ -134,6 +128,20 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
             Err(Failure::input(message, hint))
         }
     }
+}
+
+/// `airx` alone: the workstation where it can be shown, else the home at a glance.
+fn at_a_glance(context: &Context) -> Result<i32, Failure> {
+    let is_dumb = context.env.get("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let can_show = std::io::stdin().is_terminal() && context.printer.is_terminal && context.printer.for_people();
+    if can_show && !is_dumb {
+        return context.services.workstation(context);
+    }
+    read::status(context, None)?;
+    if can_show {
+        print::note("\nThis terminal (TERM) cannot show the workstation; `airx --help` lists the commands.");
+    }
+    Ok(0)
 }
 
 /// `JOB/TASK`, or `JOB TASK`.

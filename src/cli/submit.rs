@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::api::client::Client;
 use crate::model::attempt::AddedTask;
-use crate::model::diagnostic;
+use crate::model::diagnostic::{self, Diagnostic};
 use crate::model::ids::{AddressError, JobName};
 use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed, parse};
 use crate::model::message::{Command, Done};
@@ -170,6 +170,30 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
             Err(Failure::input(format!("{name} has {count}; nothing was submitted"), ""))
         }
     }
+}
+
+/// Checks a job file's text, named so, with relative paths from there, with these parameters.
+pub type Checker = Box<dyn Fn(&str, &str, &Path, &[(String, String)]) -> Result<Parsed, Vec<Diagnostic>> + Send + Sync>;
+
+/// A check of job files that outlives the command: for the workstation's editor. The pools are those of the configuration
+/// at the time of each check.
+pub fn checker(context: &Context) -> Checker {
+    let environment = context.env.clone();
+    let claude_passed = context.services.claude_passed(&environment);
+    let config = context.config_path();
+    Box::new(move |text, file, base, params| {
+        let pools: BTreeSet<String> = crate::config::load(&config).settings.pools.into_keys().collect();
+        let options = ParseOptions {
+            file,
+            base,
+            params,
+            environment: &environment,
+            pools: Some(&pools),
+            claude_passed: &claude_passed,
+            read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
+        };
+        parse(text, &options)
+    })
 }
 
 /// Whether a word is named as job files are.

@@ -15,7 +15,38 @@ pub fn all(context: &Context) -> Vec<Check> {
     checks.extend(database(context));
     checks.push(disk(context));
     checks.push(sweep());
+    checks.extend(screen(context));
+    checks.push(logout(context));
     checks
+}
+
+/// The workstation's keymap and theme.
+fn screen(context: &Context) -> Vec<Check> {
+    let config = context.config_path();
+    let faults = super::workstation::look_faults(&config);
+    if faults.is_empty() {
+        let screen = airx::config::load(&config).screen;
+        return vec![Check::ok("screen", format!("keymap {}, theme {}", screen.keymap.0, screen.theme.0))];
+    }
+    let told = |fault: &airx::model::diagnostic::Diagnostic| {
+        let place = format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message);
+        Check::warn("screen", place, if fault.hint.is_empty() { "the rest of it holds".to_owned() } else { fault.hint.clone() })
+    };
+    faults.iter().map(told).collect()
+}
+
+/// Whether a manager in the background outlives the session that started it.
+fn logout(context: &Context) -> Check {
+    let user = context.env.get("USER").or_else(|| context.env.get("LOGNAME")).cloned().unwrap_or_default();
+    if airx::os::logout::ends_processes(std::path::Path::new("/"), &user) {
+        Check::warn(
+            "logout",
+            "the system ends what you left running when you log out (KillUserProcesses=yes), the manager too",
+            "loginctl enable-linger, or run airx as a systemd user service (assets/airx.service)",
+        )
+    } else {
+        Check::ok("logout", "a manager in the background outlives your session")
+    }
 }
 
 fn database(context: &Context) -> Vec<Check> {

@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ const LET_GO: Duration = Duration::from_secs(5);
 
 /// The lock of a home, held until dropped (or the process ends, however that happens).
 pub struct HomeLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock could not be taken.
@@ -55,10 +56,40 @@ impl HomeLock {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        file.set_len(0).map_err(unusable)?;
-        file.seek(SeekFrom::Start(0)).map_err(unusable)?;
-        writeln!(file, "{}", std::process::id()).map_err(unusable)?;
-        Ok(HomeLock { _file: file })
+        HomeLock::sign(file).map_err(unusable)
+    }
+}
+
+impl HomeLock {
+    /// Takes over the lock that a leaving manager hands over: an open file description that holds it already.
+    ///
+    /// # Errors
+    /// [`LockError::Unusable`] when the descriptor is not the lock of this home, or does not hold it.
+    pub fn inherit(descriptor: OwnedFd, path: &Path) -> Result<HomeLock, LockError> {
+        let unusable = |cause: std::io::Error| LockError::Unusable { path: path.display().to_string(), cause };
+        let file = File::from(descriptor);
+        let (ours, named) = (file.metadata().map_err(unusable)?, std::fs::metadata(path).map_err(unusable)?);
+        if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
+            return Err(unusable(std::io::Error::other("what was handed over is another file")));
+        }
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| unusable(error.into()))?;
+        HomeLock::sign(file).map_err(unusable)
+    }
+
+    /// Writes this process's id into the file.
+    fn sign(mut file: File) -> std::io::Result<HomeLock> {
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(HomeLock { file })
+    }
+
+    /// The same lock for another process: it is free when both have let go.
+    ///
+    /// # Errors
+    /// When there are too many descriptors.
+    pub fn share(&self) -> std::io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
     }
 }
 

@@ -6,6 +6,9 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
+/// Flushes the log when dropped.
+pub type Guard = WorkerGuard;
+
 /// Daily files kept.
 const KEEP: usize = 7;
 /// Lines that may wait for the disk; more are dropped and counted, since a slow disk must not slow the manager.
@@ -15,7 +18,7 @@ const WAITING: usize = 8_192;
 ///
 /// # Errors
 /// When the file cannot be made.
-pub fn start(directory: &Path, verbose: bool) -> Result<WorkerGuard, tracing_appender::rolling::InitError> {
+pub fn start(directory: &Path, verbose: bool) -> Result<Guard, tracing_appender::rolling::InitError> {
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("airx")

@@ -1,8 +1,11 @@
 //! The manager of a home, from its lock to its end.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use airx::api::paths::SocketPaths;
@@ -15,6 +18,7 @@ use airx::manager::engine::{Engine, Mailbox, Parts, Trouble};
 use airx::manager::launch::{Composer, MakeClaude, Surroundings};
 use airx::manager::ports::{StoreError, StoreErrorKind};
 use airx::manager::token::Identity;
+use airx::model::diagnostic::Diagnostic;
 use airx::model::settings::Settings;
 use airx::store::{SqliteStore, StoreReader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -24,23 +28,93 @@ use super::clock::SystemClock;
 use super::lock::{HomeLock, LockError};
 use super::upkeep::Upkeep;
 
+/// A manager of a home that is ready to decide.
+pub struct Managed {
+    /// The home's lock.
+    pub lock: HomeLock,
+    /// Where it listens.
+    pub sockets: SocketPaths,
+    /// The listening sockets once more, for whoever it hands over to.
+    pub listeners: [OwnedFd; 2],
+    /// Serves the sockets.
+    pub server: Server,
+    /// What decides.
+    pub engine: Engine<SqliteStore>,
+    /// The backend's thread, which ends after the engine.
+    pub backend: Option<JoinHandle<()>>,
+    /// The way in for signals.
+    pub sender: SyncSender<Message>,
+    /// The read side of its store.
+    pub reader: Arc<StoreReader>,
+    /// Flushes the log when dropped.
+    pub log: super::logging::Guard,
+    /// Faults of its configuration.
+    pub faults: Vec<Diagnostic>,
+}
+
+/// What a leaving manager left to this process.
+pub struct Inherited {
+    lock: OwnedFd,
+    control: OwnedFd,
+    task: OwnedFd,
+}
+
+impl Inherited {
+    /// What the environment names; none when there is nothing to take over.
+    ///
+    /// # Errors
+    /// When it names what is not there.
+    fn find(context: &Context) -> Result<Option<Inherited>, Failure> {
+        let Some(text) = context.env.get(airx::cli::daemon::INHERIT) else { return Ok(None) };
+        let taken: Result<Vec<OwnedFd>, std::io::Error> = text
+            .split(',')
+            .map(|number| airx::os::inherited(number.parse().map_err(|_| std::io::ErrorKind::InvalidInput)?))
+            .collect();
+        match taken.map(<[OwnedFd; 3]>::try_from) {
+            Ok(Ok([lock, control, task])) => Ok(Some(Inherited { lock, control, task })),
+            _ => Err(Failure::failed(
+                format!("{}={text} names no descriptors that were handed over", airx::cli::daemon::INHERIT),
+                "unset it",
+            )),
+        }
+    }
+}
+
 /// Runs the manager of the context's home until it is told to leave. Runners outlive it.
 pub fn run(context: &Context) -> Result<(), Failure> {
-    let home = &context.home;
-    home.create().map_err(|error| Failure::input(error.to_string(), ""))?;
-    let _lock = HomeLock::take(&home.lock()).map_err(|error| match &error {
+    let inherited = Inherited::find(context)?;
+    context.home.create().map_err(|error| Failure::input(error.to_string(), ""))?;
+    let path = context.home.lock();
+    let (lock, listeners) = match inherited {
+        None => (HomeLock::take(&path), None),
+        Some(Inherited { lock, control, task }) => (HomeLock::inherit(lock, &path), Some([control, task])),
+    };
+    let lock = lock.map_err(|error| match &error {
         LockError::Held { pid } => {
             let hint = pid.map_or_else(String::new, |pid| format!("`airx stop` ends it (pid {pid}); what runs goes on"));
             Failure::failed(error.to_string(), hint)
         }
         LockError::Unusable { .. } => Failure::failed(error.to_string(), "check the permissions of the home"),
     })?;
-    let _log = super::logging::start(&home.logs(), context.global.verbose)
+    let managed = begin(context, lock, listeners)?;
+    managed.faults.iter().for_each(|fault| eprint(&format!("warning: {fault}")));
+    listen_for_signals(managed.sender)?;
+    airx::cli::daemon::say_ready(&context.env);
+    let end = managed.engine.run();
+    managed.server.stop();
+    managed.sockets.remove(&context.home.path);
+    tracing::info!("the manager has left");
+    end.map_err(store_failure)
+}
+
+/// Makes the manager of the context's home, whose lock the caller holds. It listens already; it decides when its engine runs.
+pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>) -> Result<Managed, Failure> {
+    let home = &context.home;
+    let log = super::logging::start(&home.logs(), context.global.verbose)
         .map_err(|error| Failure::failed(format!("cannot write the log in {}: {error}", home.logs().display()), ""))?;
     let loaded = context.settings();
     for fault in &loaded.faults {
         tracing::warn!("configuration: {fault}");
-        eprint(&format!("warning: {fault}"));
     }
     let store = open_store(context)?;
     let reader = Arc::new(StoreReader::new(&home.path, &home.database()));
@@ -48,19 +122,20 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     reader.set_manager(std::process::id());
     reader.set_warnings(loaded.faults.iter().map(|fault| format!("configuration: {fault}")).collect());
 
-    let sockets = sockets(context)?;
+    let (sockets, listeners) = match listeners.zip(SocketPaths::find(&home.path)) {
+        Some((listeners, sockets)) => (sockets, listeners),
+        None => {
+            let sockets = sockets(context)?;
+            let (control, task) = server::bind(&sockets).map_err(socket_failure)?;
+            (sockets, [control.into(), task.into()])
+        }
+    };
     let mailbox = Mailbox::default();
     let sender = mailbox.sender();
-    let engine = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone())?;
-    let server = serve(context, &sockets, engine.handle(), reader)?;
-    listen_for_signals(sender)?;
+    let (engine, backend) = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone())?;
+    let server = serve(context, &listeners, engine.handle(), reader.clone())?;
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "the manager is ready");
-    airx::cli::daemon::say_ready(&context.env);
-    let end = engine.run();
-    server.stop();
-    sockets.remove(&home.path);
-    tracing::info!("the manager has left");
-    end.map_err(store_failure)
+    Ok(Managed { lock, sockets, listeners, server, engine, backend, sender, reader, log, faults: loaded.faults })
 }
 
 /// A line for whoever started the manager in the foreground.
@@ -75,7 +150,7 @@ fn open_store(context: &Context) -> Result<SqliteStore, Failure> {
     SqliteStore::open(&context.home.database(), entropy).map_err(store_failure)
 }
 
-fn store_failure(error: StoreError) -> Failure {
+pub(super) fn store_failure(error: StoreError) -> Failure {
     let hint = match error.kind {
         StoreErrorKind::Corrupt => "the database is damaged, and nothing was changed: run `airx doctor --repair`".to_owned(),
         _ => error.hint,
@@ -98,7 +173,7 @@ fn sockets(context: &Context) -> Result<SocketPaths, Failure> {
     }
 }
 
-fn socket_failure(error: std::io::Error) -> Failure {
+pub(super) fn socket_failure(error: std::io::Error) -> Failure {
     Failure::failed(format!("cannot make the sockets: {error}"), "set XDG_RUNTIME_DIR to a directory of your own")
 }
 
@@ -109,7 +184,7 @@ fn engine(
     settings: Settings,
     sockets: &SocketPaths,
     reader: Arc<StoreReader>,
-) -> Result<Engine<SqliteStore>, Failure> {
+) -> Result<(Engine<SqliteStore>, Option<JoinHandle<()>>), Failure> {
     let home = &context.home;
     let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
     let make_claude: MakeClaude =
@@ -117,7 +192,7 @@ fn engine(
     // Orphans of runners that die come to the manager, where a sweep finds them.
     airx::os::become_subreaper().map_err(|error| Failure::failed(format!("cannot become a subreaper: {error}"), ""))?;
     let backend_settings = BackendSettings { exe: None, results: home.results() };
-    let backend = ProcessBackend::start(backend_settings, mailbox.sink(), make_claude(&settings))
+    let mut backend = ProcessBackend::start(backend_settings, mailbox.sink(), make_claude(&settings))
         .map_err(|error| Failure::failed(format!("cannot start the process backend: {error}"), ""))?;
     let own = std::env::current_exe().ok();
     let surroundings = Surroundings {
@@ -131,6 +206,7 @@ fn engine(
     let composer = Composer::new(surroundings, &settings, make_claude);
     let (disk, told) = (home.path.clone(), reader.clone());
     let upkeep = Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender());
+    let thread = backend.thread();
     let parts = Parts {
         store,
         backend: Box::new(backend),
@@ -142,7 +218,7 @@ fn engine(
         on_poll: Box::new(upkeep.into_poll()),
         on_freed: Box::new(airx::os::trim_memory),
     };
-    Engine::begin(parts, mailbox).map_err(store_failure)
+    Ok((Engine::begin(parts, mailbox).map_err(store_failure)?, thread))
 }
 
 /// What a person should look at, in lines.
@@ -161,11 +237,12 @@ pub(super) fn modified(path: &Path) -> Option<SystemTime> {
 
 fn serve(
     context: &Context,
-    sockets: &SocketPaths,
+    listeners: &[OwnedFd; 2],
     handle: airx::manager::handle::Handle,
     reader: Arc<StoreReader>,
 ) -> Result<Server, Failure> {
-    let (control, task) = server::bind(sockets).map_err(socket_failure)?;
+    let [control, task] = listeners.each_ref().map(|listener| listener.try_clone().map(UnixListener::from));
+    let (control, task) = (control.map_err(socket_failure)?, task.map_err(socket_failure)?);
     let parts = ServerParts { control, task, handle, reader, home: context.home.path.clone(), uid: airx::os::uid() };
     server::start(parts).map_err(socket_failure)
 }

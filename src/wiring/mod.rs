@@ -5,7 +5,9 @@ mod clock;
 mod lock;
 mod logging;
 mod manager;
+mod station;
 mod upkeep;
+mod workstation;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,6 +53,10 @@ impl Services for Program {
 
     fn manage(&self, context: &Context) -> Result<(), Failure> {
         manager::run(context)
+    }
+
+    fn workstation(&self, context: &Context) -> Result<i32, Failure> {
+        workstation::run(context)
     }
 
     fn checks(&self, context: &Context) -> Vec<Check> {

@@ -1,0 +1,186 @@
+//! Which lines the tree has: the order, the filter and what is unfolded.
+
+use std::collections::HashMap;
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+use crate::model::state::{JobState, TaskKind};
+use crate::tui::data::Mirror;
+use crate::tui::data::mirror::JobRow;
+use crate::tui::data::row::{NONE, TaskRow};
+
+use super::{Row, Sort, Tree};
+
+/// All lines, in their order.
+pub fn rows(tree: &Tree, mirror: &Mirror) -> Vec<Row> {
+    Builder::new(tree, mirror).rows()
+}
+
+struct Builder<'a> {
+    tree: &'a Tree,
+    mirror: &'a Mirror,
+    matcher: Matcher,
+    pattern: Option<Pattern>,
+    buffer: Vec<char>,
+    text: String,
+}
+
+impl<'a> Builder<'a> {
+    fn new(tree: &'a Tree, mirror: &'a Mirror) -> Builder<'a> {
+        let words = &tree.filter.words;
+        let pattern = (!words.is_empty()).then(|| Pattern::parse(words, CaseMatching::Smart, Normalization::Smart));
+        Builder { tree, mirror, matcher: Matcher::new(Config::DEFAULT), pattern, buffer: Vec::new(), text: String::new() }
+    }
+
+    fn rows(mut self) -> Vec<Row> {
+        let mut order: Vec<usize> = (0..self.mirror.jobs.len()).rev().collect();
+        let jobs = &self.mirror.jobs;
+        match self.tree.sort {
+            Sort::Newest => {}
+            Sort::State => order.sort_by_key(|at| job_rank(jobs[*at].view.state)),
+            Sort::Name => order.sort_by(|a, b| jobs[*a].view.name.cmp(&jobs[*b].view.name)),
+            Sort::Cost => order.sort_by_key(|at| std::cmp::Reverse(jobs[*at].view.cost_microusd)),
+        }
+        let mut rows = Vec::new();
+        for at in order {
+            self.job(at, &mut rows);
+        }
+        rows
+    }
+
+    fn job(&mut self, at: usize, rows: &mut Vec<Row>) {
+        let place = u32::try_from(at).unwrap_or(NONE);
+        let job = &self.mirror.jobs[at];
+        let filter = &self.tree.filter;
+        let head = Row { job: place, task: NONE, attempt: 0, depth: 0 };
+        if filter.is_empty() {
+            rows.push(head);
+            if self.tree.open.contains(&job.view.id) {
+                self.tasks(place, job, None, rows);
+            }
+            return;
+        }
+        let matching: Vec<bool> = (0..job.tasks.len()).map(|task| self.matches(job, &job.tasks[task])).collect();
+        let by_state = filter.states.is_empty() || filter.states.iter().any(|kind| job.view.tasks.of(*kind) > 0);
+        let by_pool = filter.pools.is_empty();
+        let is_named = by_state && by_pool && self.like(&job.view.name.to_string());
+        if !is_named && !matching.contains(&true) {
+            return;
+        }
+        rows.push(head);
+        if matching.contains(&true) {
+            self.tasks(place, job, Some(&matching), rows);
+        } else if self.tree.open.contains(&job.view.id) && self.tree.filter.states.is_empty() {
+            self.tasks(place, job, None, rows);
+        }
+    }
+
+    fn tasks(&self, place: u32, job: &JobRow, only: Option<&[bool]>, rows: &mut Vec<Row>) {
+        let count = job.tasks.len();
+        let is_shown = |task: usize| only.is_none_or(|only| only[task]);
+        let nested = only.is_none() && self.tree.sort == Sort::Newest && job.tasks.iter().any(|task| task.parent != NONE);
+        if nested {
+            self.nested(place, job, rows);
+            return;
+        }
+        let mut order: Vec<u32> =
+            (0..count).filter(|task| is_shown(*task)).map(|task| u32::try_from(task).unwrap_or(NONE)).collect();
+        let of = |task: &u32| &job.tasks[*task as usize];
+        match self.tree.sort {
+            Sort::Newest => {}
+            Sort::State => order.sort_by_key(|task| rank(of(task).kind)),
+            Sort::Name => order.sort_by(|a, b| of(a).id.cmp(&of(b).id)),
+            Sort::Cost => order.sort_by_key(|task| std::cmp::Reverse(of(task).cost())),
+        }
+        for task in order {
+            self.task(place, job, task, 1, rows);
+        }
+    }
+
+    /// Tasks that were queued by a task stand below it.
+    fn nested(&self, place: u32, job: &JobRow, rows: &mut Vec<Row>) {
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        let mut roots = Vec::new();
+        for (task, row) in job.tasks.iter().enumerate() {
+            let task = u32::try_from(task).unwrap_or(NONE);
+            if row.parent == NONE || row.parent >= task {
+                roots.push(task);
+            } else {
+                children.entry(row.parent).or_default().push(task);
+            }
+        }
+        let mut stack: Vec<(u32, u8)> = roots.into_iter().rev().map(|task| (task, 1)).collect();
+        while let Some((task, depth)) = stack.pop() {
+            self.task(place, job, task, depth, rows);
+            if let Some(below) = children.get(&task) {
+                stack.extend(below.iter().rev().map(|child| (*child, depth.saturating_add(1).min(12))));
+            }
+        }
+    }
+
+    fn task(&self, place: u32, job: &JobRow, task: u32, depth: u8, rows: &mut Vec<Row>) {
+        rows.push(Row { job: place, task, attempt: 0, depth });
+        if self.tree.open_tasks.contains(&(job.view.id, task)) {
+            // The newest are what people look for.
+            let attempts = job.tasks[task as usize].attempts;
+            for attempt in (attempts.saturating_sub(99).max(1)..=attempts).rev() {
+                rows.push(Row { job: place, task, attempt, depth: depth.saturating_add(1) });
+            }
+        }
+    }
+
+    fn matches(&mut self, job: &JobRow, task: &TaskRow) -> bool {
+        let filter = &self.tree.filter;
+        if !filter.states.is_empty() && !filter.states.contains(&task.kind) {
+            return false;
+        }
+        let own = || task.pool().or(job.spec.as_ref().map(|spec| spec.pool.as_str())).unwrap_or("local");
+        if !filter.pools.is_empty() && !filter.pools.iter().any(|pool| own().starts_with(pool.as_str())) {
+            return false;
+        }
+        if self.pattern.is_none() {
+            return true;
+        }
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        text.push_str(&job.view.name.name);
+        text.push('/');
+        text.push_str(&task.id);
+        let like = self.like(&text);
+        self.text = text;
+        like
+    }
+
+    fn like(&mut self, text: &str) -> bool {
+        match &self.pattern {
+            None => true,
+            Some(pattern) => pattern.score(Utf32Str::new(text, &mut self.buffer), &mut self.matcher).is_some(),
+        }
+    }
+}
+
+/// What runs first, then what waits for a person or a time, then what failed, then the rest.
+fn rank(kind: TaskKind) -> u8 {
+    match kind {
+        TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 0,
+        TaskKind::Held => 1,
+        TaskKind::Failed => 2,
+        TaskKind::Queued => 3,
+        TaskKind::Pending => 4,
+        TaskKind::UpstreamFailed => 5,
+        TaskKind::Cancelled => 6,
+        TaskKind::Skipped => 7,
+        TaskKind::Completed => 8,
+    }
+}
+
+fn job_rank(state: JobState) -> u8 {
+    match state {
+        JobState::Working => 0,
+        JobState::Waiting => 1,
+        JobState::Failed => 2,
+        JobState::Cancelled => 3,
+        JobState::Completed => 4,
+    }
+}

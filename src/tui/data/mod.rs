@@ -1,0 +1,8 @@
+//! The screen's copy of what the manager knows: rows read by pages, kept true by the events that follow.
+
+pub mod mirror;
+mod news;
+pub mod row;
+pub mod sync;
+
+pub use mirror::Mirror;

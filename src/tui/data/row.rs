@@ -1,0 +1,201 @@
+//! A task as the screen keeps it: small, since there may be 100,000.
+
+use crate::model::attempt::Progress;
+use crate::model::change::{Change, Seq};
+use crate::model::message::TaskView;
+use crate::model::state::{Outcome, TaskKind, TaskState};
+use crate::model::time::Utc;
+
+/// No task.
+pub const NONE: u32 = u32::MAX;
+
+/// A task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// Its id.
+    pub id: Box<str>,
+    /// Its state without data.
+    pub kind: TaskKind,
+    /// Whether it is a Claude run.
+    pub is_claude: bool,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The task that queued it, or [`NONE`].
+    pub parent: u32,
+    /// The last run's length, in milliseconds; [`NONE`] when there is none.
+    pub elapsed_ms: u32,
+    /// When the last attempt started; 0 when none did.
+    pub started: Utc,
+    /// When it went to its present state.
+    pub updated: Utc,
+    /// Tasks it waits for, by place; those not known yet are left out.
+    pub needs: Box<[u32]>,
+    /// What few tasks have.
+    pub more: Option<Box<More>>,
+    /// Newest event that is part of this row.
+    pub as_of: Seq,
+}
+
+/// What few tasks have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct More {
+    /// The state's data, when it has any worth showing.
+    pub state: Option<TaskState>,
+    /// Outcome of the last attempt, unless it succeeded.
+    pub outcome: Option<Outcome>,
+    /// How far it says it is.
+    pub progress: Option<Progress>,
+    /// Its pool, when it is not the job's.
+    pub pool: Option<Box<str>>,
+    /// Cost of all its attempts.
+    pub cost_microusd: u64,
+}
+
+impl TaskRow {
+    /// From a page read at `seq`; `place` finds a task of the same job by id.
+    pub fn new(view: TaskView, seq: Seq, place: impl Fn(&str) -> Option<u32>) -> TaskRow {
+        let mut row = TaskRow {
+            id: view.id.into_boxed_str(),
+            kind: view.state.kind(),
+            is_claude: view.is_claude,
+            attempts: view.attempts,
+            parent: view.parent.as_deref().and_then(&place).unwrap_or(NONE),
+            elapsed_ms: view.elapsed_ms.map_or(NONE, millis),
+            started: view.started.unwrap_or_default(),
+            updated: view.updated,
+            needs: view.needs.iter().filter_map(|need| place(need)).collect(),
+            more: None,
+            as_of: seq,
+        };
+        row.set_state(view.state);
+        row.set_outcome(view.outcome);
+        if view.progress.is_some() {
+            row.more().progress = view.progress;
+        }
+        if let Some(pool) = view.pool {
+            row.more().pool = Some(pool.into_boxed_str());
+        }
+        if view.cost_microusd > 0 {
+            row.more().cost_microusd = view.cost_microusd;
+        }
+        row
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// The state with its data.
+    pub fn state(&self) -> TaskState {
+        if let Some(state) = self.more.as_ref().and_then(|more| more.state.clone()) {
+            return state;
+        }
+        let attempt = self.attempts;
+        match self.kind {
+            TaskKind::Pending => TaskState::Pending,
+            TaskKind::Starting => TaskState::Starting { attempt },
+            TaskKind::Running => TaskState::Running { attempt },
+            TaskKind::Cancelling => TaskState::Cancelling { attempt, kill: false },
+            TaskKind::Completed => TaskState::Completed,
+            TaskKind::Failed => TaskState::Failed,
+            TaskKind::Cancelled => TaskState::Cancelled,
+            TaskKind::UpstreamFailed => TaskState::UpstreamFailed,
+            // These two carry data, which is kept; without it they read as waiting for room.
+            TaskKind::Queued | TaskKind::Held | TaskKind::Skipped => TaskState::Queued,
+        }
+    }
+
+    /// Cost of all its attempts.
+    pub fn cost(&self) -> u64 {
+        self.more.as_ref().map_or(0, |more| more.cost_microusd)
+    }
+
+    /// Outcome of the last attempt, unless it succeeded.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.more.as_ref()?.outcome.as_ref()
+    }
+
+    /// How far it says it is.
+    pub fn progress(&self) -> Option<&Progress> {
+        self.more.as_ref()?.progress.as_ref()
+    }
+
+    /// Its pool, when it is not the job's.
+    pub fn pool(&self) -> Option<&str> {
+        self.more.as_ref()?.pool.as_deref()
+    }
+
+    /// Whether an attempt may be alive.
+    pub fn is_live(&self) -> bool {
+        matches!(self.kind, TaskKind::Starting | TaskKind::Running | TaskKind::Cancelling)
+    }
+
+    fn set_state(&mut self, state: TaskState) {
+        self.kind = state.kind();
+        let keep = matches!(state, TaskState::Held { .. } | TaskState::Skipped { .. });
+        if keep {
+            self.more().state = Some(state);
+        } else if let Some(more) = &mut self.more {
+            more.state = None;
+        }
+    }
+
+    fn set_outcome(&mut self, outcome: Option<Outcome>) {
+        match outcome {
+            Some(outcome) if outcome != Outcome::Succeeded => self.more().outcome = Some(outcome),
+            _ => {
+                if let Some(more) = &mut self.more {
+                    more.outcome = None;
+                }
+            }
+        }
+    }
+
+    /// Takes an event in; one that is part of the row already changes nothing.
+    pub fn apply(&mut self, seq: Seq, at: Utc, change: &Change) {
+        if seq <= self.as_of {
+            return;
+        }
+        self.as_of = seq;
+        match change {
+            Change::TaskMoved { state, .. } | Change::TaskRequeued { state, .. } => {
+                self.set_state(state.clone());
+                self.updated = at;
+            }
+            Change::AttemptOpened { attempt, .. } => {
+                self.attempts = attempt.number;
+                self.kind = TaskKind::Starting;
+                self.set_state(TaskState::Starting { attempt: attempt.number });
+                self.updated = at;
+                self.elapsed_ms = NONE;
+                if let Some(more) = &mut self.more {
+                    more.progress = None;
+                }
+            }
+            Change::AttemptStarted { .. } => {
+                if self.kind == TaskKind::Starting {
+                    self.set_state(TaskState::Running { attempt: self.attempts });
+                    self.updated = at;
+                }
+                self.started = at;
+            }
+            Change::AttemptClosed { outcome, facts, state, .. } => {
+                self.set_state(state.clone());
+                self.set_outcome(Some(outcome.clone()));
+                self.updated = at;
+                self.elapsed_ms = millis(facts.elapsed_ms);
+                if let Some(claude) = facts.claude.as_ref().filter(|claude| claude.cost_microusd > 0) {
+                    let more = self.more();
+                    more.cost_microusd = more.cost_microusd.saturating_add(claude.cost_microusd);
+                }
+            }
+            Change::ProgressSet { progress, .. } => self.more().progress = Some(progress.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// Milliseconds in 32 bits: 49 days, then the longest that can be told.
+fn millis(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(NONE - 1)
+}

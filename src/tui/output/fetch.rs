@@ -1,0 +1,137 @@
+//! Whole outputs and jobs as files, for a pager, an editor or a person who takes them away.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::api::client::Client;
+use crate::model::change::{Change, Seq};
+use crate::model::ids::{Address, JobRef};
+use crate::model::message::{Answer, EventView, JobDetail, MAX_PAGE, Query};
+use crate::model::time::Mono;
+
+use super::document::{Document, Step};
+
+/// What to fetch, and where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Both streams of an attempt in the order in which they were written.
+    Output {
+        /// The task.
+        task: Address,
+        /// The attempt.
+        attempt: u32,
+        /// The file.
+        to: PathBuf,
+        /// Whether a file that is there already may be written over.
+        replace: bool,
+    },
+    /// A job: its definition, its tasks and what happened, as JSON.
+    Job {
+        /// The job.
+        job: JobRef,
+        /// The file.
+        to: PathBuf,
+    },
+}
+
+impl Wanted {
+    /// Fetches it; where it is now.
+    ///
+    /// # Errors
+    /// In words: what could not be read or written.
+    pub fn fetch(&self, client: &mut dyn Client) -> Result<PathBuf, String> {
+        match self {
+            Wanted::Output { task, attempt, to, replace } => {
+                let mut file = create(to, *replace)?;
+                output(client, task, *attempt, &mut file).and_then(|()| file.flush().map_err(|error| error.to_string()))?;
+                Ok(to.clone())
+            }
+            Wanted::Job { job, to } => {
+                let value = export(client, job).map_err(|error| error.to_string())?;
+                let mut file = create(to, false)?;
+                serde_json::to_writer_pretty(&mut file, &value).map_err(|error| error.to_string())?;
+                file.write_all(b"\n").and_then(|()| file.flush()).map_err(|error| error.to_string())?;
+                Ok(to.clone())
+            }
+        }
+    }
+}
+
+fn create(to: &Path, replace: bool) -> Result<BufWriter<File>, String> {
+    let mut options = File::options();
+    options.write(true).mode(0o600);
+    if replace {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
+    options.open(to).map(BufWriter::new).map_err(|error| format!("cannot write {}: {error}", to.display()))
+}
+
+fn output(client: &mut dyn Client, task: &Address, attempt: u32, file: &mut dyn Write) -> Result<(), String> {
+    let mut document = Document::new(task.clone(), attempt);
+    let mut at = 0;
+    let mut poll = true;
+    loop {
+        for (key, limit) in document.requests(std::mem::take(&mut poll)) {
+            let query = Query::Output {
+                task: key.task.clone(),
+                attempt: Some(key.attempt),
+                stream: key.stream,
+                offset: key.offset,
+                limit,
+            };
+            match client.query(query).map_err(|error| error.to_string())?.body {
+                Answer::Output(piece) => drop(document.take(&key, piece, Mono(0))),
+                _ => return Err("the manager answered something else".to_owned()),
+            }
+        }
+        match document.line_at(at) {
+            Step::Line(line) => {
+                let is_whole = line.next > line.at + line.bytes.len() as u64;
+                at = line.next;
+                file.write_all(&line.bytes)
+                    .and_then(|()| if is_whole { file.write_all(b"\n") } else { Ok(()) })
+                    .map_err(|error| error.to_string())?;
+            }
+            Step::End => return Ok(()),
+            Step::Missing => {}
+        }
+    }
+}
+
+/// An event as it may leave the home.
+fn harmless(mut view: EventView) -> EventView {
+    if let Change::JobSubmitted { spec, .. } = &mut view.event.change {
+        *spec = std::sync::Arc::new(spec.without_values());
+    }
+    view
+}
+
+fn export(client: &mut dyn Client, job: &JobRef) -> Result<serde_json::Value, crate::api::client::ClientError> {
+    let unexpected = || crate::api::client::ClientError::protocol("it answered something else than was asked".to_owned());
+    let Answer::Job(detail) = client.query(Query::Job { job: job.clone() })?.body else { return Err(unexpected()) };
+    let (mut tasks, mut events) = (Vec::new(), Vec::new());
+    loop {
+        let from = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let query = Query::Tasks { job: job.clone(), from, limit: MAX_PAGE, kinds: Vec::new() };
+        let Answer::Tasks(page) = client.query(query)?.body else { return Err(unexpected()) };
+        if page.is_empty() {
+            break;
+        }
+        tasks.extend(page);
+    }
+    let mut since = Seq(0);
+    loop {
+        let query = Query::Events { since, job: Some(job.clone()), task: None, last: false, limit: MAX_PAGE };
+        let Answer::Events(page) = client.query(query)?.body else { return Err(unexpected()) };
+        let Some(last) = page.last() else { break };
+        since = last.seq;
+        events.extend(page.into_iter().map(harmless));
+    }
+    let spec = detail.spec.without_values();
+    let detail = JobDetail { spec, ..*detail };
+    Ok(serde_json::json!({ "job": detail, "tasks": tasks, "events": events }))
+}

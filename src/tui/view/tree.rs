@@ -1,0 +1,273 @@
+//! The job tree: only the lines that are visible are made.
+
+use ratatui::layout::Rect;
+
+use crate::config::theme::Role;
+use crate::model::message::PoolView;
+use crate::model::state::{Hold, Outcome, TaskKind, TaskState};
+use crate::model::time::Utc;
+use crate::model::why::{Circumstances, why};
+use crate::tui::app::tree::{FILTERED, Row, key};
+use crate::tui::app::{App, Focus};
+use crate::tui::data::mirror::{JobRow, Loaded, began};
+use crate::tui::data::row::{NONE, TaskRow};
+use crate::tui::text::harmless::tamed;
+use crate::tui::text::{cut, time};
+
+use super::brush::{Brush, bar};
+use super::states;
+
+/// Draws it.
+pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
+    let is_focused = app.focus == Focus::Tree && app.editor.is_none();
+    brush.border(area, &title(app), &position(app), is_focused);
+    let inner = Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height.saturating_sub(2) };
+    if app.tree.rows.is_empty() {
+        states::no_rows(app, inner, brush);
+        return;
+    }
+    for (line, row) in app.tree.rows.iter().skip(app.tree.top).take(usize::from(inner.height)).enumerate() {
+        let y = inner.y + u16::try_from(line).unwrap_or(0);
+        let is_selected = app.tree.top + line == app.tree.cursor;
+        draw_row(app, row, Rect { y, height: 1, ..inner }, brush);
+        if is_selected {
+            let role = if is_focused { Role::Selection } else { Role::SelectionUnfocused };
+            brush.restyle(Rect { y, height: 1, ..inner }, role);
+            // Also where there are neither colours nor reversed text.
+            let sign = brush.look.pick("›", ">");
+            brush.put_styled(inner.x, y, inner.right(), sign, brush.style(role));
+        }
+    }
+}
+
+fn title(app: &App) -> String {
+    let mut title = "Jobs".to_owned();
+    if !app.tree.filter.is_empty() {
+        title.push_str(&format!("  /{}", tamed(&app.tree.filter.text)));
+        if app.mirror.jobs.len() > FILTERED {
+            title.push_str(&format!("  (tasks of the newest {FILTERED} jobs)"));
+        }
+    }
+    if app.tree.sort != crate::tui::app::tree::Sort::Newest {
+        title.push_str(&format!("  by {}", app.tree.sort.word()));
+    }
+    if app.tree.follows {
+        title.push_str("  follows");
+    }
+    if !app.tree.marks.is_empty() {
+        title.push_str(&format!("  {} marked", app.tree.marks.len()));
+    }
+    title
+}
+
+fn position(app: &App) -> String {
+    match app.tree.rows.len() {
+        0 => String::new(),
+        // Older jobs than are kept are not in the count.
+        count => format!("{}/{count}{}", app.tree.cursor + 1, if app.mirror.older { "+" } else { "" }),
+    }
+}
+
+fn draw_row(app: &App, row: &Row, area: Rect, brush: &mut Brush<'_>) {
+    let Some(job) = app.mirror.jobs.get(row.job as usize) else { return };
+    let is_marked = !app.tree.marks.is_empty() && app.tree.marks.contains(&key(&app.mirror, row).whole());
+    if is_marked {
+        // Beside the selection's sign, so that a line can have both; and another one than that of Claude runs.
+        brush.put(area.x + 2, area.y, area.right(), brush.look.pick("✚", "#"), Role::Mark);
+    }
+    if row.task == NONE {
+        return draw_job(app, job, area, brush);
+    }
+    let Some(task) = job.tasks.get(row.task as usize) else { return };
+    match row.attempt {
+        0 => draw_task(app, job, task, row, area, brush),
+        attempt => draw_attempt(app, job, task, row, attempt, area, brush),
+    }
+}
+
+/// What stands at the right end of a line, the most important last: it is the last to go.
+struct Right(Vec<(String, Role)>);
+
+impl Right {
+    /// Draws as much as leaves `least` cells for the name; where it begins.
+    fn draw(self, area: Rect, least: u16, brush: &mut Brush<'_>) -> u16 {
+        let mut end = area.right().saturating_sub(1);
+        let start = area.x.saturating_add(least);
+        for (text, role) in self.0.into_iter().rev().filter(|(text, _)| !text.is_empty()) {
+            let width = u16::try_from(cut::width(&text)).unwrap_or(u16::MAX);
+            if end.saturating_sub(width + 1) < start {
+                break;
+            }
+            end -= width;
+            brush.put(end, area.y, area.right(), &text, role);
+            end -= 2.min(end);
+        }
+        end
+    }
+}
+
+fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
+    let view = &job.view;
+    let is_open = app.tree.open.contains(&view.id);
+    // What completed, not what is over: `3/3` beside a failure would read as done.
+    let (total, done) = (view.tasks.total(), view.tasks.of(TaskKind::Completed));
+    let lost = view.tasks.terminal() - done;
+    let (sign, role) = app.look.sign(crate::model::sign::kind_of(view.state));
+    let fold = if is_open { brush.look.pick("▾", "v") } else { brush.look.pick("▸", ">") };
+    // `>` is the selection's sign in ASCII, so the fold stands apart from it.
+    let x = brush.put(area.x + 1, area.y, area.right(), fold, Role::Dim);
+    let x = brush.put(x + 1, area.y, area.right(), sign, role);
+    let mut attention: Vec<(String, Role)> = Vec::new();
+    for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held")] {
+        let count = view.tasks.of(kind);
+        if count > 0 {
+            attention.push((format!("{count} {word}"), app.look.sign(kind).1));
+        }
+    }
+    if view.paused {
+        attention.push(("paused".to_owned(), Role::Warning));
+    } else if view.stopped && !view.state.is_terminal() {
+        attention.push(("stopped".to_owned(), Role::Warning));
+    }
+    let (full, missed, rest) = bar(done.into(), lost.into(), total.into(), 8, brush.look.unicode);
+    let mut right = vec![(format!("{:>4}", time::age(app.now.utc.since(view.submitted))), Role::Dim)];
+    right.push((time::money(view.cost_microusd), Role::Cost));
+    let fraction = format!("{done}/{total}");
+    let shows_bar = area.width >= 60;
+    right.push((fraction, Role::Text));
+    right.extend(attention);
+    let end = Right(right).draw(area, 18, brush);
+    let name = view.name.to_string();
+    let gauge = if shows_bar { 10 } else { 0 };
+    let room = usize::from(end.saturating_sub(x + 1).saturating_sub(gauge));
+    let name = cut::middle(&name, room, brush.look.dots()).into_owned();
+    let x = brush.put(x + 1, area.y, end, &name, Role::Strong);
+    if shows_bar && end.saturating_sub(9) > x {
+        let start = end.saturating_sub(8);
+        let next = brush.put(start, area.y, end, &full, Role::Gauge);
+        let next = brush.put(next, area.y, end, &missed, Role::Bad);
+        brush.put(next, area.y, end, &rest, Role::GaugeRest);
+    }
+    if is_open && job.loaded != Loaded::All && job.tasks.is_empty() {
+        brush.put(x + 1, area.y, end.saturating_sub(9), "loading", Role::Dim);
+    }
+}
+
+fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, brush: &mut Brush<'_>) {
+    let (sign, role) = app.look.sign(task.kind);
+    let indent = 1 + 2 * u16::from(row.depth).min(area.width / 6);
+    let fold = match (task.attempts > 1, app.tree.open_tasks.contains(&(job.view.id, row.task))) {
+        (false, _) => " ",
+        (true, true) => brush.look.pick("▾", "v"),
+        (true, false) => brush.look.pick("▸", ">"),
+    };
+    let x = brush.put(area.x + indent, area.y, area.right(), fold, Role::Dim);
+    let x = brush.put(x + 1, area.y, area.right(), sign, role);
+    let elapsed = match began(task) {
+        Some(began) => time::duration(app.now.utc.since(began)),
+        None if task.elapsed_ms != NONE => time::duration(task.elapsed_ms.into()),
+        None => String::new(),
+    };
+    let tries = if task.attempts > 1 { format!("try {}", task.attempts) } else { String::new() };
+    let (reason, reason_role) = reason(app, job, task);
+    let reason = tamed(&reason);
+    let right = vec![(time::money(task.cost()), Role::Cost), (tries, Role::Dim), (elapsed, Role::Dim)];
+    // What helps to decide goes before numbers: those give way to a reason, cost first.
+    let least = 5 + cut::width(&task.id).min(12) + if reason.is_empty() { 0 } else { cut::width(&reason) + 2 };
+    let least = u16::try_from(least).unwrap_or(u16::MAX).max(16);
+    let end = Right(right).draw(area, indent.saturating_add(least), brush);
+    let room = usize::from(end.saturating_sub(x + 1));
+    // The reason is what helps to decide: names give way to it, down to what tells them apart.
+    let name_room = room.saturating_sub(cut::width(&reason) + 2).max(12.min(room));
+    let claude = if task.is_claude { brush.look.pick("✱ ", "@ ") } else { "" };
+    let x = brush.put(x + 1, area.y, end, claude, Role::Accent);
+    let name = cut::middle(&task.id, name_room.saturating_sub(cut::width(claude)), brush.look.dots()).into_owned();
+    let x = brush.put(x, area.y, end, &name, Role::Text);
+    if !reason.is_empty() && x + 2 < end {
+        let reason = cut::end(&reason, usize::from(end - x - 2), brush.look.dots()).into_owned();
+        brush.put(x + 2, area.y, end, &reason, reason_role);
+    }
+}
+
+/// Why it waits, how it failed, or how far it is.
+pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
+    let outcome = || task.outcome().map(Outcome::sentence).unwrap_or_default();
+    match task.kind {
+        TaskKind::Failed => (outcome(), Role::Bad),
+        TaskKind::Running | TaskKind::Cancelling => (task.progress().map(progress).unwrap_or_default(), Role::Busy),
+        TaskKind::Starting => ("starting".to_owned(), Role::Busy),
+        TaskKind::Completed | TaskKind::Cancelled => (String::new(), Role::Dim),
+        TaskKind::Held => {
+            let why = waiting(app, job, task);
+            // A limit is its own reason.
+            let last = task.outcome().filter(|outcome| !matches!(outcome, Outcome::Limited { .. })).map(Outcome::sentence);
+            let last = last.unwrap_or_default();
+            let text = if last.is_empty() { why } else { format!("{why} ({last})") };
+            (text, Role::Wait)
+        }
+        TaskKind::Pending | TaskKind::Queued | TaskKind::Skipped | TaskKind::UpstreamFailed => {
+            (waiting(app, job, task), Role::Dim)
+        }
+    }
+}
+
+fn progress(progress: &crate::model::attempt::Progress) -> String {
+    let count = match progress.total {
+        Some(total) => format!("{}/{total}", progress.done),
+        None => progress.done.to_string(),
+    };
+    match &progress.text {
+        Some(text) => format!("{count} {text}"),
+        None => count,
+    }
+}
+
+/// Why it waits, in words that name the setting; times are local.
+fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
+    let state = task.state();
+    if let TaskState::Held { hold: Hold::Retry { at, .. } } = &state {
+        let left = at.since(app.now.utc);
+        return format!("retry at {}, in {}", app.time(*at), time::duration(left.saturating_add(999)));
+    }
+    let unmet: Vec<String> = task
+        .needs
+        .iter()
+        .filter_map(|need| job.tasks.get(*need as usize))
+        .filter(|need| need.kind != TaskKind::Completed)
+        .map(|need| need.id.to_string())
+        .collect();
+    let spec = job.spec.as_ref();
+    let pool = task.pool().or(spec.map(|spec| spec.pool.as_str())).unwrap_or("local");
+    let found: Option<&PoolView> = app.mirror.overview.pools.iter().find(|view| view.name == pool);
+    let around = Circumstances {
+        all_paused: app.mirror.overview.paused,
+        disk_low: app.mirror.overview.disk_low,
+        job_paused: job.view.paused,
+        job_live: job.view.tasks.live(),
+        max_parallel: spec.map_or(u32::MAX, |spec| spec.max_parallel),
+        pool,
+        slots: found.map(|view| (view.slots, view.used)),
+        unmet: &unmet,
+    };
+    why(&state, &around, &|at: Utc| app.time(at)).unwrap_or_default()
+}
+
+fn draw_attempt(app: &App, job: &JobRow, task: &TaskRow, row: &Row, attempt: u32, area: Rect, brush: &mut Brush<'_>) {
+    let indent = 3 + 2 * u16::from(row.depth).min(area.width / 6);
+    let known = app.tree.outcomes.get(&(job.view.id, row.task)).and_then(|all| all.iter().find(|(number, _)| *number == attempt));
+    let is_last = attempt == task.attempts;
+    let (kind, text) = match known.map(|(_, outcome)| outcome) {
+        Some(Some(Outcome::Succeeded)) => (Some(TaskKind::Completed), "succeeded".to_owned()),
+        Some(Some(Outcome::Cancelled)) => (Some(TaskKind::Cancelled), "cancelled".to_owned()),
+        Some(Some(outcome)) => (Some(TaskKind::Failed), outcome.sentence()),
+        _ if is_last => (Some(task.kind), task.kind.word().to_owned()),
+        // Not read yet: nothing is claimed about it.
+        _ => (None, String::new()),
+    };
+    let (sign, role) = kind.map_or((" ", Role::Dim), |kind| app.look.sign(kind));
+    let x = brush.put(area.x + indent, area.y, area.right(), sign, role);
+    let x = brush.put(x + 1, area.y, area.right(), &format!("attempt {attempt}"), Role::Text);
+    let room = usize::from(area.right().saturating_sub(x + 3));
+    let text = cut::end(&tamed(&text), room, brush.look.dots()).into_owned();
+    brush.put(x + 2, area.y, area.right(), &text, role);
+}
