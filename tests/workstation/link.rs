@@ -1,0 +1,46 @@
+//! A manager that goes away and comes back.
+
+use crate::home::TestHome;
+use crate::{WAITS, go, manager, state, unfold, wide};
+
+#[test]
+fn a_killed_manager_is_told_its_state_stays_and_another_is_found() {
+    let mut home = TestHome::new();
+    home.start();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home.submit(&format!("name: stays\ntasks:\n  - {{ id: a, run: {WAITS} }}\n  - {{ id: later, run: echo b }}\n"));
+    screen.wait_for(&job);
+    unfold(&screen, "later");
+    home.kill_manager();
+    screen.wait_for("as of ");
+    screen.wait_for("reconnecting");
+    let shown = screen.screen();
+    assert!(shown.contains(&job) && shown.contains("later"), "what was there is gone:\n{shown}");
+    // What cannot be done is not done silently.
+    screen.keys("p");
+    screen.wait_for("not sent");
+
+    home.start();
+    screen.wait_gone("reconnecting");
+    screen.wait_gone("as of ");
+    go(&home);
+    home.until_over(&job);
+    screen.wait_line(&[&job, "2/2"]);
+
+    // Once more; now one is started from here.
+    home.kill_manager();
+    screen.wait_for("reconnecting");
+    screen.keys("S");
+    screen.wait_gone("reconnecting");
+    assert!(home.run(["ping"]).status.success());
+    let started = manager(&home);
+    let other = home.submit("name: other\ntasks:\n  - { id: a, run: echo a }\n");
+    screen.wait_line(&[&other, "1/1"]);
+    assert_eq!(state(&home, &other, "a"), "completed");
+    screen.keys("q");
+    assert_eq!(screen.exit(), 0);
+    screen.assert_restored();
+    assert_eq!(manager(&home), started, "an attached screen leaves the manager alone, also one it started");
+    home.ok(["stop"]);
+}
