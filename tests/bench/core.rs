@@ -6,8 +6,11 @@
 
 mod floor;
 mod place;
+#[path = "../support/pty.rs"]
+mod pty;
 mod report;
 mod runs;
+mod screen;
 
 use report::Report;
 
@@ -21,13 +24,14 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, Figure<'_>); 6] = [
+    let figures: [(&str, Figure<'_>); 7] = [
         ("throughput", &|report| runs::throughput(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),
         ("status", &runs::status),
         ("memory", &runs::memory),
         ("runner", &runs::runner_memory),
+        ("screen", &screen::all),
     ];
     for (name, measure) in figures {
         if words.is_empty() || words.iter().any(|word| word == name) {

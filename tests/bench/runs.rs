@@ -92,7 +92,7 @@ pub fn submit_to_start(report: &mut Report) {
 }
 
 /// A home with so many finished tasks in jobs of 1,000, written by the store itself.
-fn filled(tasks: u32) -> Place {
+pub fn filled(tasks: u32) -> Place {
     let place = Place::new();
     std::fs::create_dir(place.home()).expect("a home");
     std::fs::set_permissions(place.home(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("permissions");
@@ -104,7 +104,7 @@ fn filled(tasks: u32) -> Place {
     place
 }
 
-fn sample() -> airx::model::spec::Submission {
+pub fn sample() -> airx::model::spec::Submission {
     let options = airx::model::jobfile::ParseOptions {
         file: "sample",
         base: std::path::Path::new("/"),
