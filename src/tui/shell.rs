@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::message::Command;
+use crate::model::message::{Command, MAX_PAGE};
 use crate::model::time::Mono;
 use crate::os::wake::Sleeper;
 
@@ -50,6 +50,8 @@ pub struct Shell {
     measured: bool,
     look: (u64, Instant),
     edits: u64,
+    /// Pages were taken in since memory was given back last.
+    grown: bool,
 }
 
 impl Shell {
@@ -96,6 +98,7 @@ impl Shell {
             measured: false,
             look,
             edits: 0,
+            grown: false,
         })
     }
 
@@ -112,6 +115,7 @@ impl Shell {
                 return Ok(self.end(left));
             }
             self.draw(is_pressing)?;
+            self.give_back();
             let patience = if std::mem::take(&mut self.unread) { Some(Duration::ZERO) } else { self.patience() };
             let awake = self.sleeper.sleep(rustix::stdio::stdin(), patience)?;
             // A closed terminal can be read for ever, and gives nothing.
@@ -157,10 +161,19 @@ impl Shell {
         Ok((any, effects))
     }
 
+    /// Gives memory back once a large job was read and nothing is going on: pages on their way take as much as what is kept.
+    fn give_back(&mut self) {
+        if self.grown && !self.app.dirty && self.app.tree.flight.is_empty() {
+            self.grown = false;
+            crate::os::trim_memory();
+        }
+    }
+
     fn read_threads(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         for _ in 0..BATCH {
             let Ok(incoming) = self.sync.incoming.try_recv() else { break };
+            self.grown |= matches!(&incoming, Incoming::Tasks { tasks, .. } if tasks.len() as u32 == MAX_PAGE);
             if let Incoming::Fetched(number, Ok(path)) = &incoming
                 && let Some(Program::Pager) = self.fetched.remove(number)
             {

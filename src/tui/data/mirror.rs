@@ -10,7 +10,7 @@ use crate::model::spec::{Action, JobSpec};
 use crate::model::state::{Counts, TaskKind};
 use crate::model::time::Utc;
 
-use super::row::{NONE, TaskRow};
+use super::row::{NONE, Needs, TaskRow};
 
 /// Jobs kept, newest first; older ones are only counted.
 pub const MAX_JOBS: usize = 20_000;
@@ -77,6 +77,13 @@ impl JobRow {
         find(&self.places, &self.tasks, id)
     }
 
+    /// Finds places by name again, when they were let go.
+    fn index(&mut self) {
+        if self.places.is_empty() {
+            self.places = (0..).zip(&self.tasks).map(|(place, task)| (hash(&task.id), place)).collect();
+        }
+    }
+
     fn push(&mut self, row: TaskRow) {
         let place = u32::try_from(self.tasks.len()).unwrap_or(NONE);
         self.places.insert(hash(&row.id), place);
@@ -97,8 +104,8 @@ impl JobRow {
 
     fn resolve(&mut self) {
         for (place, needs) in std::mem::take(&mut self.unresolved) {
-            let found: Box<[u32]> = needs.iter().filter_map(|need| self.place(need)).collect();
-            if found.len() < needs.len() && self.loaded != Loaded::All {
+            let found: Needs = needs.iter().filter_map(|need| self.place(need)).collect();
+            if found.iter().len() < needs.len() && self.loaded != Loaded::All {
                 self.unresolved.push((place, needs));
             }
             self.tasks[place as usize].needs = found;
@@ -202,6 +209,10 @@ impl Mirror {
             return;
         }
         job.loaded = if views.is_empty() { Loaded::All } else { Loaded::Part };
+        // At once as much as there is: a vector that grows by doubling keeps up to twice of it.
+        let all = job.view.tasks.total() as usize;
+        job.tasks.reserve_exact(all.saturating_sub(job.tasks.len()).min(MAX_TASKS));
+        job.places.reserve(all.saturating_sub(job.places.len()).min(MAX_TASKS));
         for view in views {
             job.add(view, seq, None);
         }
@@ -209,6 +220,10 @@ impl Mirror {
             job.loaded = Loaded::All;
         }
         job.resolve();
+        if job.loaded == Loaded::All {
+            // Events name tasks by their place; whoever adds one finds the others by name again.
+            job.places = HashMap::new();
+        }
         self.structure += 1;
         self.version += 1;
     }
@@ -285,6 +300,7 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
         pool: spec.pool.clone(),
         is_claude: matches!(spec.action, Action::Claude(_)),
     };
+    job.index();
     job.add(view, event.seq, origin.as_ref().and_then(|origin| origin.parent).map(|parent| parent.0));
     job.resolve();
 }

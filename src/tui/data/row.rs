@@ -1,5 +1,7 @@
 //! A task as the screen keeps it: small, since there may be 100,000.
 
+use compact_str::CompactString;
+
 use crate::model::attempt::Progress;
 use crate::model::change::{Change, Seq};
 use crate::model::message::TaskView;
@@ -13,7 +15,7 @@ pub const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRow {
     /// Its id.
-    pub id: Box<str>,
+    pub id: CompactString,
     /// Its state without data.
     pub kind: TaskKind,
     /// Whether it is a Claude run.
@@ -26,14 +28,46 @@ pub struct TaskRow {
     pub elapsed_ms: u32,
     /// When the last attempt started; 0 when none did.
     pub started: Utc,
-    /// When it went to its present state.
-    pub updated: Utc,
     /// Tasks it waits for, by place; those not known yet are left out.
-    pub needs: Box<[u32]>,
+    pub needs: Needs,
     /// What few tasks have.
     pub more: Option<Box<More>>,
     /// Newest event that is part of this row.
     pub as_of: Seq,
+}
+
+/// Places of tasks. Most need none or one, which takes no room of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Needs {
+    /// None.
+    #[default]
+    None,
+    /// One.
+    One(u32),
+    /// More: behind one pointer, so that the others stay small.
+    More(Box<Vec<u32>>),
+}
+
+impl Needs {
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, u32> {
+        match self {
+            Needs::None => [].iter(),
+            Needs::One(place) => std::slice::from_ref(place).iter(),
+            Needs::More(places) => places.iter(),
+        }
+    }
+}
+
+impl FromIterator<u32> for Needs {
+    fn from_iter<T: IntoIterator<Item = u32>>(places: T) -> Needs {
+        let mut places = places.into_iter();
+        match (places.next(), places.next()) {
+            (None, _) => Needs::None,
+            (Some(first), None) => Needs::One(first),
+            (Some(first), Some(second)) => Needs::More(Box::new([first, second].into_iter().chain(places).collect())),
+        }
+    }
 }
 
 /// What few tasks have.
@@ -55,14 +89,14 @@ impl TaskRow {
     /// From a page read at `seq`; `place` finds a task of the same job by id.
     pub fn new(view: TaskView, seq: Seq, place: impl Fn(&str) -> Option<u32>) -> TaskRow {
         let mut row = TaskRow {
-            id: view.id.into_boxed_str(),
+            // Most names are short enough to lie in the row itself.
+            id: CompactString::new(&view.id),
             kind: view.state.kind(),
             is_claude: view.is_claude,
             attempts: view.attempts,
             parent: view.parent.as_deref().and_then(&place).unwrap_or(NONE),
             elapsed_ms: view.elapsed_ms.map_or(NONE, millis),
             started: view.started.unwrap_or_default(),
-            updated: view.updated,
             needs: view.needs.iter().filter_map(|need| place(need)).collect(),
             more: None,
             as_of: seq,
@@ -160,13 +194,11 @@ impl TaskRow {
         match change {
             Change::TaskMoved { state, .. } | Change::TaskRequeued { state, .. } => {
                 self.set_state(state.clone());
-                self.updated = at;
             }
             Change::AttemptOpened { attempt, .. } => {
                 self.attempts = attempt.number;
                 self.kind = TaskKind::Starting;
                 self.set_state(TaskState::Starting { attempt: attempt.number });
-                self.updated = at;
                 self.elapsed_ms = NONE;
                 if let Some(more) = &mut self.more {
                     more.progress = None;
@@ -175,14 +207,12 @@ impl TaskRow {
             Change::AttemptStarted { .. } => {
                 if self.kind == TaskKind::Starting {
                     self.set_state(TaskState::Running { attempt: self.attempts });
-                    self.updated = at;
                 }
                 self.started = at;
             }
             Change::AttemptClosed { outcome, facts, state, .. } => {
                 self.set_state(state.clone());
                 self.set_outcome(Some(outcome.clone()));
-                self.updated = at;
                 self.elapsed_ms = millis(facts.elapsed_ms);
                 if let Some(claude) = facts.claude.as_ref().filter(|claude| claude.cost_microusd > 0) {
                     let more = self.more();

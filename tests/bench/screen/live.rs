@@ -74,7 +74,10 @@ pub fn fast_output(report: &mut Report) {
     screen.wait_for("No jobs yet");
     assert!(place.run(&["submit", &file]).status.success());
     screen.wait_for("fast.1");
-    screen.keys("l j enter");
+    screen.keys("l");
+    screen.wait_for("► a");
+    screen.keys("j enter");
+    screen.wait_for("[Output]");
     screen.wait_for("4999");
     let (mark, start) = (screen.mark(), Instant::now());
     std::thread::sleep(Duration::from_secs(3));

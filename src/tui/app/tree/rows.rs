@@ -46,6 +46,8 @@ impl<'a> Builder<'a> {
         for at in order {
             self.job(at, &mut rows);
         }
+        // What is kept for every line there is should be no more than that.
+        rows.shrink_to_fit();
         rows
     }
 
