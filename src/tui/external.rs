@@ -62,11 +62,12 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
     File::options().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.as_bytes())
 }
 
-/// The variables hold shell text, as everywhere; the file is an argument and never part of that text.
+/// The variables hold shell text, as everywhere; the file is an argument and never part of that text. The shell in between
+/// outlives the keys that are meant for the program, which itself gets them as ever.
 fn run(command: &str, file: &Path) -> Result<bool, String> {
     let status = Command::new("sh")
         .arg("-c")
-        .arg(format!("{command} \"$1\""))
+        .arg(format!("trap : INT QUIT; {command} \"$1\""))
         .arg("sh")
         .arg(file)
         .stdin(Stdio::inherit())

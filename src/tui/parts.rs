@@ -95,6 +95,7 @@ pub struct Told {
 const LEAVE: u8 = 1;
 const SUSPEND: u8 = 2;
 const REDRAW: u8 = 4;
+const LENT: u8 = 8;
 
 impl Told {
     /// Nothing told yet.
@@ -135,6 +136,21 @@ impl Told {
     /// Whether to draw everything anew; told once.
     pub fn takes_redraw(&self) -> bool {
         self.what.fetch_and(!REDRAW, Ordering::SeqCst) & REDRAW != 0
+    }
+
+    /// Another program has the terminal from now on, or gives it back: what its keys send to all programs on it is meant
+    /// for that one.
+    pub fn lend(&self, lent: bool) {
+        if lent {
+            self.what.fetch_or(LENT, Ordering::SeqCst);
+        } else {
+            self.what.fetch_and(!LENT, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether another program has the terminal.
+    pub fn is_lent(&self) -> bool {
+        self.what.load(Ordering::SeqCst) & LENT != 0
     }
 
     /// Wakes the screen.

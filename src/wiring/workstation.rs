@@ -13,7 +13,7 @@ use airx::config::theme::Depth;
 use airx::model::diagnostic::Diagnostic;
 use airx::tui::action;
 use airx::tui::parts::{Left, LoadedLook, Parts, Told};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::station::Station;
@@ -89,12 +89,15 @@ fn say(line: &str) {
 
 /// Signals on a thread of their own: it works when the screen is stuck in a terminal that takes nothing.
 fn listen(told: Told, station: Arc<Station>, is_over: Arc<AtomicBool>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGWINCH])?;
+    let mut signals = Signals::new([SIGHUP, SIGTERM, SIGINT, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH])?;
     let act = move || {
         for signal in signals.forever() {
             match signal {
                 SIGWINCH => told.waker().wake(),
                 SIGCONT => told.redraw(),
+                // Keys of a pager or an editor reach all programs on its terminal, this one too.
+                SIGINT | SIGQUIT if told.is_lent() => {}
+                SIGTSTP if told.is_lent() => stop_beside(&station),
                 SIGTSTP => told.suspend(),
                 _ => {
                     told.leave();
@@ -104,6 +107,14 @@ fn listen(told: Told, station: Arc<Station>, is_over: Arc<AtomicBool>) -> std::i
         }
     };
     std::thread::Builder::new().name("signals".to_owned()).stack_size(512 * 1024).spawn(act).map(drop)
+}
+
+/// Stops together with the program that has the terminal: the shell waits for both. A manager here would stand still.
+fn stop_beside(station: &Station) {
+    if let Err(failure) = station.hand_over() {
+        tracing::error!("{}", failure.message);
+    }
+    airx::os::stop_self();
 }
 
 /// Waits for the screen to leave by itself; when it does not, the manager is handed over from here.

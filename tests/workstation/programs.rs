@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use base64::Engine;
 
 use crate::home::TestHome;
-use crate::pty::count;
-use crate::{unfold, wide};
+use crate::pty::{Pty, count};
+use crate::{WAITS, go, manager, unfold, wide};
 
 /// A script in a directory of its own below the home.
 fn script(home: &TestHome, name: &str, text: &str) -> PathBuf {
@@ -114,4 +114,75 @@ fn inside_of_tmux_what_is_copied_goes_into_its_buffer() {
     assert_eq!(std::fs::read_to_string(home.work().join("buffer")).unwrap(), job);
     assert!(std::fs::read_to_string(home.work().join("asked")).unwrap().starts_with("load-buffer"));
     assert_eq!(count(&screen.since(mark), b"\x1b]52"), 0);
+}
+
+#[test]
+fn keys_that_a_pager_gets_as_signals_are_the_pagers_alone() {
+    let mut home = TestHome::new();
+    let pager = script(
+        &home,
+        "pager",
+        "trap 'echo interrupted' INT; trap 'echo told-to-quit' QUIT; cat \"$1\"; until read line; do :; done",
+    );
+    home.env.push(("PAGER".to_owned(), pager.display().to_string()));
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home.submit(&format!("name: paged\ntasks:\n  - {{ id: a, run: {WAITS} }}\n"));
+    screen.wait_for(&job);
+    unfold(&screen, "a");
+    screen.keys("j o");
+    screen.wait("the pager has it", |screen| screen.starts_with("begun"));
+    screen.assert_restored();
+    for (key, said) in [("\x03", "interrupted"), ("\x1c", "told-to-quit")] {
+        screen.text(key);
+        screen.wait_for(said);
+        assert!(screen.is_alive());
+        assert_eq!(manager(&home), screen.pid(), "the workstation took the key for itself");
+    }
+    screen.text("\r");
+    screen.wait_line(&[&job, "0/1"]);
+    assert!(screen.look(vt100::Screen::alternate_screen));
+    go(&home);
+    screen.wait_line(&[&job, "1/1"]);
+    screen.keys("q");
+    assert_eq!(screen.exit(), 0);
+}
+
+#[test]
+fn ctrl_z_in_an_editor_gives_the_shell_back_the_work_goes_on_and_fg_comes_back_to_it() {
+    let mut home = TestHome::new();
+    let programs = std::path::Path::new(crate::home::AIRX).parent().unwrap().display().to_string();
+    let editor = script(&home, "editor", "echo editing; read line; sed -i \"s/name: build/name: $line/\" \"$1\"");
+    home.env.push(("EDITOR".to_owned(), editor.display().to_string()));
+    home.env.push(("PATH".to_owned(), format!("{programs}:/usr/local/bin:/usr/bin:/bin")));
+    home.env.push(("PS1".to_owned(), "prompt> ".to_owned()));
+    let command = home.command_of(std::path::Path::new("/bin/bash"), ["--norc", "--noprofile", "--noediting", "-i"]);
+    let mut shell = Pty::open(&command, 130, 40);
+    shell.wait_for("prompt>");
+    shell.text("airx\r");
+    shell.wait_for("No jobs yet");
+    let job = home.submit(&format!("name: goes-on\ntasks:\n  - {{ id: a, run: {WAITS} }}\n  - {{ id: b, run: echo b }}\n"));
+    shell.wait_for(&job);
+    let embedding = manager(&home);
+    shell.keys("+");
+    shell.wait_for("name: build");
+    shell.keys("f4");
+    shell.wait_for("editing");
+    shell.keys("ctrl-z");
+    shell.wait_for("Stopped");
+    shell.text("echo $((40 + 2)) is the answer\r");
+    shell.wait_for("42 is the answer");
+    assert_ne!(manager(&home), embedding, "the manager would have stopped with the editor");
+    go(&home);
+    assert_eq!(home.until_over(&job), "completed");
+    shell.text("fg\r");
+    shell.text("made-outside\r");
+    shell.wait_for("name: made-outside");
+    shell.keys("esc");
+    shell.wait_line(&[&job, "2/2"]);
+    shell.keys("q");
+    shell.wait("the screen is left", |screen| !screen.contains("2/2"));
+    shell.text("exit\r");
+    shell.exit();
+    home.ok(["stop"]);
 }

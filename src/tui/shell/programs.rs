@@ -36,7 +36,7 @@ impl Shell {
     }
 
     pub(super) fn page(&mut self, path: &std::path::Path) -> io::Result<()> {
-        self.screen.leave();
+        self.lend();
         let shown = external::page(&self.parts.env, path);
         // What was only shown is not kept.
         let _ = std::fs::remove_file(path);
@@ -56,7 +56,7 @@ impl Shell {
                 return Ok(());
             }
         };
-        self.screen.leave();
+        self.lend();
         let edited = external::edit(&self.parts.env, &directory, text, ending, self.edits);
         self.back_from_program()?;
         match edited {
@@ -71,7 +71,13 @@ impl Shell {
         Ok(())
     }
 
+    fn lend(&mut self) {
+        self.screen.leave();
+        self.parts.told.lend(true);
+    }
+
     pub(super) fn back_from_program(&mut self) -> io::Result<()> {
+        self.parts.told.lend(false);
         self.screen.enter()?;
         (self.app.dirty, self.drawn, self.unread) = (true, None, true);
         Ok(())
