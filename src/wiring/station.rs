@@ -144,46 +144,50 @@ impl Station {
         self.starter.start(Vec::new()).map(|started| started.pid).map_err(|failure| failure.message)
     }
 
-    /// Whether anything is left to do: by a task, or for another client.
-    pub fn is_needed(&self) -> bool {
-        let inside = held(&self.inside);
-        let Some(inside) = inside.as_ref() else { return false };
-        let work = match inside.reader.query(&Query::Status).map(|page| page.body) {
-            Ok(Answer::Status(status)) => status.tasks.total() > status.tasks.terminal(),
-            // What cannot be read may be anything.
-            _ => true,
-        };
-        work || inside.server.connections() > 0
-    }
-
     /// Leaves the manager of this process to one in the background, which gets the home's lock and the listening sockets:
     /// at no moment could another begin. None when there is none here.
     ///
     /// # Errors
     /// Why no other could be started. What runs goes on; the home is free.
     pub fn hand_over(&self) -> Result<Option<Started>, Failure> {
-        let _turn = held(&self.turn);
-        let Some(inside) = held(&self.inside).take() else { return Ok(None) };
-        let cannot = |error: std::io::Error| Failure::failed(format!("cannot hand over: {error}"), "airx --daemon");
-        let kept = inside.rest();
-        let [control, task] = kept.listeners;
-        let lock = kept.lock.share().map_err(cannot)?;
-        match self.starter.start(vec![lock, control, task]) {
-            Ok(started) => Ok(Some(started)),
-            Err(failure) => {
-                kept.sockets.remove(&self.home);
-                Err(failure)
-            }
-        }
+        self.leave(true)
     }
 
-    /// Ends the manager of this process. What runs goes on.
-    pub fn end(&self) {
+    /// The same when anything is left to do, by a task or for another client; else the manager of this process ends.
+    ///
+    /// # Errors
+    /// As for [`Station::hand_over`].
+    pub fn hand_over_if_needed(&self) -> Result<Option<Started>, Failure> {
+        self.leave(false)
+    }
+
+    fn leave(&self, always: bool) -> Result<Option<Started>, Failure> {
         let _turn = held(&self.turn);
-        if let Some(inside) = held(&self.inside).take() {
-            let kept = inside.rest();
+        let Some(inside) = held(&self.inside).take() else { return Ok(None) };
+        let has_clients = inside.server.connections() > 0;
+        let reader = inside.reader.clone();
+        let kept = inside.rest();
+        // Looked at once nothing is decided any more: what was submitted until then is seen.
+        if !always && !has_clients && !has_work(&reader) {
             kept.sockets.remove(&self.home);
+            return Ok(None);
         }
+        let cannot = |error: std::io::Error| Failure::failed(error.to_string(), "");
+        let [control, task] = kept.listeners;
+        let started = kept.lock.share().map_err(cannot).and_then(|lock| self.starter.start(vec![lock, control, task]));
+        started.map(Some).map_err(|failure| {
+            kept.sockets.remove(&self.home);
+            let hint = "what runs goes on; `airx --daemon` starts a manager that takes it over";
+            Failure { message: format!("no manager could take over: {}", failure.message), hint: hint.to_owned(), ..failure }
+        })
+    }
+}
+
+/// Whether a task is not over. What cannot be read may be anything.
+fn has_work(reader: &StoreReader) -> bool {
+    match reader.query(&Query::Status).map(|page| page.body) {
+        Ok(Answer::Status(status)) => status.tasks.total() > status.tasks.terminal(),
+        _ => true,
     }
 }
 

@@ -59,15 +59,10 @@ fn with_terminal<T>(body: impl FnOnce() -> T) -> Option<T> {
 
 /// What becomes of the manager here: the one in the background that goes on, if any does.
 fn settle(station: &Station, left: Left) -> Result<Option<Started>, Failure> {
-    let goes_on = match left {
-        Left::Background => true,
-        Left::Quit | Left::Told => station.is_needed(),
-    };
-    if goes_on {
-        return station.hand_over();
+    match left {
+        Left::Background => station.hand_over(),
+        Left::Quit | Left::Told => station.hand_over_if_needed(),
     }
-    station.end();
-    Ok(None)
 }
 
 /// The same, with the last words on the terminal; the exit code.

@@ -16,7 +16,7 @@ impl Shell {
         self.back_from_program()?;
         self.app.embeds = (self.parts.embeds)();
         if let Some(Err(why)) = handed {
-            self.tell(&format!("the manager stood still with the screen: {why}"), Kind::Fault);
+            self.tell(&why, Kind::Fault);
         }
         Ok(())
     }
