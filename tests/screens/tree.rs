@@ -6,6 +6,7 @@ use airx::model::time::Utc;
 use super::harness::{at, over};
 use super::scenes::morning;
 use super::world::{MINUTE, SECOND, task, world};
+use airx::tui::data::sync::Request;
 
 #[test]
 fn a_line_says_what_waits_for_what_and_what_failed_how() {
@@ -208,4 +209,30 @@ fn a_large_job_is_read_page_by_page_and_moved_through() {
     assert_eq!(screen.selected(), "large.1/t-2499");
     screen.press("ctrl-u");
     assert_eq!(screen.selected(), format!("large.1/t-{}", 2_499 - (40 - 2 - 2 - 1)));
+}
+
+#[test]
+fn what_happens_while_a_page_of_tasks_is_on_its_way_is_not_missed() {
+    let mut world = world().job("build", vec![task("a").running(SECOND), task("b").running(SECOND)]);
+    let job = airx::model::ids::JobRef { name: "build".to_owned(), number: Some(1) };
+    let page = world.answer(Request::Tasks { job: (1, job), from: 0 }).unwrap();
+    world.is_slow = true;
+    let mut screen = at(120, 16).over(world);
+    screen.when(|world| world.moves(1, "a", |task| task.completed(SECOND)));
+    screen.hears(page);
+    assert!(screen.line(" a ").contains('✓'), "{}", screen.text());
+    assert!(!screen.line(" b ").contains('✓'), "{}", screen.text());
+}
+
+#[test]
+fn a_page_of_tasks_from_before_a_new_connection_is_read_again() {
+    let mut world = world().job("build", vec![task("a").running(SECOND), task("b").running(SECOND)]);
+    let job = airx::model::ids::JobRef { name: "build".to_owned(), number: Some(1) };
+    let page = world.answer(Request::Tasks { job: (1, job), from: 0 }).unwrap();
+    world.is_slow = true;
+    drop(world.moves(1, "a", |task| task.completed(SECOND)));
+    let mut screen = at(120, 16).over(world);
+    screen.world.is_slow = false;
+    screen.hears(page);
+    assert!(screen.line(" a ").contains('✓'), "{}", screen.text());
 }

@@ -10,6 +10,7 @@ use crate::model::spec::{Action, JobSpec};
 use crate::model::state::{Counts, TaskKind};
 use crate::model::time::Utc;
 
+use super::early::Early;
 use super::row::{NONE, Needs, TaskRow};
 
 /// Jobs kept, newest first; older ones are only counted.
@@ -60,6 +61,8 @@ pub struct Mirror {
     pub structure: u64,
     /// Grows with every change.
     pub version: u64,
+    /// Events of tasks that were not here yet: a page that was read before them is brought up to date by them.
+    early: Early,
 }
 
 impl JobRow {
@@ -102,6 +105,16 @@ impl JobRow {
         self.push(row);
     }
 
+    /// Brings new rows up to what has happened since they were read.
+    fn catch_up(&mut self, early: &Early) {
+        for event in early.of(self.view.id) {
+            let place = event.event.change.task().map(|task| task.0 as usize);
+            if let Some(row) = place.and_then(|place| self.tasks.get_mut(place)) {
+                row.apply(event.seq, event.event.at, &event.event.change);
+            }
+        }
+    }
+
     fn resolve(&mut self) {
         for (place, needs) in std::mem::take(&mut self.unresolved) {
             let found: Needs = needs.iter().filter_map(|need| self.place(need)).collect();
@@ -138,7 +151,8 @@ impl Mirror {
     pub fn reset(&mut self, overview: OverviewView, jobs: Vec<JobView>, seq: Seq, older: bool) {
         let mut rows: Vec<JobRow> = jobs.into_iter().map(JobRow::new).collect();
         rows.sort_by_key(|job| job.view.id);
-        *self = Mirror { jobs: rows, older, overview, seq, structure: self.structure + 1, version: self.version + 1 };
+        let (structure, version) = (self.structure + 1, self.version + 1);
+        *self = Mirror { jobs: rows, older, overview, seq, structure, version, early: Early::since(seq) };
     }
 
     /// Where a job stands in `jobs`.
@@ -205,7 +219,8 @@ impl Mirror {
     pub fn set_tasks(&mut self, job: u32, from: u32, views: Vec<TaskView>, seq: Seq) {
         let Some(at) = self.find(job) else { return };
         let job = &mut self.jobs[at];
-        if job.tasks.len() != from as usize || job.loaded == Loaded::All {
+        // One that can not be brought up to date is read again.
+        if job.tasks.len() != from as usize || job.loaded == Loaded::All || seq < self.early.complete_from {
             return;
         }
         job.loaded = if views.is_empty() { Loaded::All } else { Loaded::Part };
@@ -220,6 +235,7 @@ impl Mirror {
             job.loaded = Loaded::All;
         }
         job.resolve();
+        job.catch_up(&self.early);
         if job.loaded == Loaded::All {
             // Events name tasks by their place; whoever adds one finds the others by name again.
             job.places = HashMap::new();
@@ -277,6 +293,8 @@ impl Mirror {
             }
         } else if let Some(row) = job.tasks.get_mut(task.0 as usize) {
             row.apply(event.seq, event.event.at, change);
+        } else {
+            self.early.keep(event);
         }
     }
 }

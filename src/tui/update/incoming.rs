@@ -33,7 +33,10 @@ pub fn take(app: &mut App, incoming: Incoming) -> Vec<Effect> {
         }
         Incoming::Job(job, found) => {
             app.tree.flight.remove(&(job, 'j'));
-            app.tree.flight.remove(&(job, 't'));
+            if found.is_err() {
+                // A page of its tasks that could not be read is told so, too.
+                app.tree.flight.remove(&(job, 't'));
+            }
             match found {
                 Ok(detail) => {
                     app.tree.unreadable.remove(&job);
