@@ -78,9 +78,9 @@ fn no_is_no() {
 #[test]
 fn the_bottom_line_tells_the_keys_of_what_is_open() {
     let mut screen = over(morning());
-    screen.press("?").shows(" j down  k up  n close").shows_no("r requeue");
+    screen.press("?").shows(" j down  k up  esc close").shows_no("r requeue");
     screen.press("esc :").shows(" enter choose").shows("esc close").shows_no("r requeue");
-    screen.press("esc j j j c").shows(" y yes  n close").shows_no("r requeue");
+    screen.press("esc j j j c").shows(" y yes  esc close").shows_no("r requeue");
 }
 
 #[test]
@@ -229,6 +229,30 @@ fn a_refused_submission_leaves_the_text() {
     screen.world.says = super::world::Says::No("the store is full", "free some room");
     screen.press("+ f2").shows("the store is full").shows("free some room");
     assert!(screen.app.editor.as_ref().is_some_and(|editor| !editor.sending));
+}
+
+#[test]
+fn what_was_sent_cannot_be_changed_until_it_is_answered() {
+    let mut screen = over(world());
+    screen.world.says = super::world::Says::Nothing;
+    screen.press("+ f2");
+    let text = screen.app.editor.as_ref().unwrap().text();
+    screen.feed(Input::Paste("# pasted\n".to_owned())).press("x f4").pass(200);
+    let editor = screen.app.editor.as_ref().unwrap();
+    assert!(editor.sending && editor.text() == text, "{}", editor.text());
+    assert!(screen.asks_the_shell().is_none());
+}
+
+#[test]
+fn an_editor_that_was_opened_after_a_submission_outlives_its_answer() {
+    let mut screen = over(world());
+    screen.world.says = super::world::Says::Nothing;
+    screen.press("+ f2 esc +").types("# mine").pass(200);
+    let number = screen.late[0];
+    let job = airx::model::ids::JobName { name: "build".to_owned(), number: 1 };
+    let done = airx::model::message::Done::Submitted { job, tasks: 1 };
+    screen.hears(airx::tui::data::sync::Incoming::Answered(number, Ok(done)));
+    screen.shows("build.1 submitted").shows("# mine");
 }
 
 #[test]

@@ -77,6 +77,8 @@ pub struct Document {
     pub failure: Option<String>,
     sizes: [u64; 2],
     order: Order,
+    /// The index was read to its end, and that once the attempt was over.
+    ordered: bool,
     chunks: HashMap<(Stream, u64), Chunk>,
     tick: u64,
     under_way: Vec<(OutputStream, u64)>,
@@ -102,6 +104,7 @@ impl Document {
             failure: None,
             sizes: [0, 0],
             order: Order::default(),
+            ordered: false,
             chunks: HashMap::new(),
             tick: 0,
             under_way: Vec::new(),
@@ -310,6 +313,7 @@ impl Document {
             OutputStream::Index => {
                 let more = piece.offset + (piece.data.len() as u64) < piece.size;
                 self.order.take(&piece.data, piece.over && !more);
+                self.ordered = piece.over && !more;
                 if more && !piece.data.is_empty() {
                     self.wanted.push((OutputStream::Index, self.order.wanted_from(), INDEX_PIECE));
                 }
@@ -324,7 +328,8 @@ impl Document {
                     came = true;
                     self.keep(stream, key.offset, piece.data);
                 }
-                self.over = piece.over;
+                // An attempt that ended between both: its last lines are in no order yet.
+                self.over = piece.over && self.ordered;
             }
             OutputStream::Gate => {}
         }

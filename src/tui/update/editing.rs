@@ -61,6 +61,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::EditorTemplate => template(app),
         Action::EditorSubmit => submit(app),
         Action::EditorExternal => match &app.editor {
+            // It would come back changed to a text that was sent.
+            Some(editor) if editor.sending => Vec::new(),
             Some(editor) => vec![Effect::Edit { text: editor.text(), ending: ".yaml", back: true }],
             None => Vec::new(),
         },

@@ -167,8 +167,11 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
     if sent.submits {
         match answer {
             Ok(Done::Submitted { job, .. }) => {
-                app.editor = None;
-                app.draft = None;
+                // One that was opened meanwhile goes on.
+                if app.editor.as_ref().is_none_or(|editor| editor.sending) {
+                    app.editor = None;
+                    app.draft = None;
+                }
                 app.tree.wanted = Some(job);
                 return vec![Effect::Keep];
             }

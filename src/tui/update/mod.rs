@@ -117,6 +117,10 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
 
 fn paste(app: &mut App, text: &str) -> Vec<Effect> {
     if let Some(editor) = &mut app.editor {
+        // As for keys: what is on its way is what is seen.
+        if editor.sending {
+            return Vec::new();
+        }
         editor.area.insert_str(text.replace("\r\n", "\n").replace('\r', "\n"));
         editor.touch(app.now.mono);
     } else if let Some(prompt) = &mut app.prompt {

@@ -82,7 +82,9 @@ fn dialog_hints(app: &App, dialog: &Dialog) -> Vec<(Action, String, &'static str
     let is_text = matches!(dialog, Dialog::Palette(_));
     let key = |action: &Action| {
         let keys = app.look.keymap.keys_of(action.info().name);
-        keys.into_iter().find(|key| !is_text || key.chars().count() > 1 && key != "space").unwrap_or_default()
+        // As in the question itself: escape is what people press who want none of it.
+        let usual = keys.iter().find(|key| *key == "esc").cloned();
+        usual.or_else(|| keys.into_iter().find(|key| !is_text || key.chars().count() > 1 && key != "space")).unwrap_or_default()
     };
     wanted.iter().map(|action| (*action, key(action), action.info().label)).filter(|(_, key, _)| !key.is_empty()).collect()
 }

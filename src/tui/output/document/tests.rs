@@ -159,3 +159,22 @@ fn going_back_from_the_end_of_a_long_output_stays_near_the_end() {
         at = before;
     }
 }
+
+#[test]
+fn an_attempt_that_ends_between_two_looks_is_read_once_more() {
+    let mut document = document();
+    let piece = |data: &[u8], over| OutputPiece { attempt: 1, offset: 0, data: data.to_vec(), size: data.len() as u64, over };
+    let asked = document.requests(true);
+    let (index, out) = (asked[0].0.clone(), asked[1].0.clone());
+    // It runs at the look at the index, and is over at the one at the output.
+    document.take(&index, piece(&[], false), Mono(1));
+    document.take(&out, piece(b"late\n", true), Mono(1));
+    document.take(&asked[2].0, piece(b"", true), Mono(1));
+    assert!(!document.over, "the index lacks what came last");
+    for (key, _) in document.requests(true) {
+        let data = if key.stream == OutputStream::Index { record(0, 5, 7) } else { Vec::new() };
+        document.take(&key, OutputPiece { size: 5, ..piece(&data, true) }, Mono(2));
+    }
+    assert!(document.over);
+    assert_eq!(document.last_time(), Some(7));
+}
