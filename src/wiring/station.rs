@@ -1,10 +1,12 @@
 //! The manager of a workstation: embedded in its process, or reached by the socket; and how it is handed over.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use airx::api::client::{Client, ClientError, ClientErrorKind};
 use airx::api::local::{Embedded, Watching};
@@ -21,6 +23,9 @@ use airx::store::StoreReader;
 
 use super::lock::{HomeLock, LockError};
 use super::manager::Managed;
+
+/// Longest wait for a manager that holds the lock and does not listen.
+const BETWEEN: Duration = Duration::from_secs(2);
 
 /// Where a workstation's manager is.
 pub struct Station {
@@ -72,7 +77,7 @@ impl Station {
         };
         let begun = match context.home.create().map_err(|error| Failure::input(error.to_string(), "choose another with --home")) {
             Err(failure) => Err(failure),
-            Ok(()) => match HomeLock::take(&context.home.lock()) {
+            Ok(()) => match lock_or_reach(context) {
                 // Somebody else's: attach.
                 Err(LockError::Held { .. }) => return Ok(station(None, None)),
                 Err(error) => Err(Failure::failed(error.to_string(), "check the permissions of the home")),
@@ -191,6 +196,25 @@ fn has_work(reader: &StoreReader) -> bool {
     }
 }
 
+/// The home's lock, or the fault that another holds it and can be reached. One that is just beginning cannot be reached yet,
+/// and one that is ending lets go of it in a moment; one that does neither in time is left to the screen, which tells.
+fn lock_or_reach(context: &Context) -> Result<HomeLock, LockError> {
+    let deadline = Instant::now() + BETWEEN;
+    loop {
+        let taken = HomeLock::take(&context.home.lock());
+        let is_waited_for = matches!(taken, Err(LockError::Held { .. })) && Instant::now() < deadline;
+        if !is_waited_for || is_reached(&context.home.path) {
+            return taken;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether somebody listens at the control socket.
+fn is_reached(home: &Path) -> bool {
+    SocketPaths::find(home).is_some_and(|paths| UnixStream::connect(paths.control()).is_ok())
+}
+
 /// What is left of a manager that has stopped deciding.
 struct Kept {
     lock: HomeLock,
@@ -230,7 +254,7 @@ impl Inside {
     }
 
     /// Clears up after one that ended by itself; why it did.
-    fn bury(self, home: &std::path::Path) -> String {
+    fn bury(self, home: &Path) -> String {
         let why = match self.engine.join() {
             Ok(Ok(())) => "the manager was told to leave".to_owned(),
             Ok(Err(error)) => {

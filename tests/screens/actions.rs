@@ -249,7 +249,7 @@ fn an_editor_that_was_opened_after_a_submission_outlives_its_answer() {
     screen.world.says = super::world::Says::Nothing;
     screen.press("+ f2 esc +").types("# mine").pass(200);
     let number = screen.late[0];
-    let job = airx::model::ids::JobName { name: "build".to_owned(), number: 1 };
+    let job = JobName { name: "build".to_owned(), number: 1 };
     let done = airx::model::message::Done::Submitted { job, tasks: 1 };
     screen.hears(airx::tui::data::sync::Incoming::Answered(number, Ok(done)));
     screen.shows("build.1 submitted").shows("# mine");
@@ -345,4 +345,15 @@ fn the_shell_is_asked_for_what_only_it_can_do() {
         screen.press(key);
         assert_eq!(screen.asks_the_shell(), Some(wanted));
     }
+}
+
+#[test]
+fn the_question_of_how_to_leave_tells_how_things_are_and_goes_when_there_is_nothing_to_ask() {
+    let mut screen = over(world().job("build", vec![task("a").running(MINUTE), task("b").pending(&["a"])]));
+    screen.press("q").shows("Not over: 1 running, 1 waiting.");
+    screen.when(|world| world.moves(1, "a", |task| task.completed(MINUTE))).pass(10);
+    screen.shows("Not over: 1 waiting.");
+    screen.when(|world| world.moves(1, "b", |task| task.completed(SECOND))).pass(10);
+    assert!(screen.app.dialog.is_none());
+    assert!(matches!(screen.asks_the_shell(), Some(Effect::Leave(Left::Quit))));
 }

@@ -186,3 +186,11 @@ fn a_screen_that_is_too_small_says_what_it_needs() {
     at(60, 15).over(morning()).shows("airx needs 60x16");
     at(60, 16).over(morning()).shows("harden-auth.1");
 }
+
+#[test]
+fn a_manager_that_is_met_late_is_not_back() {
+    let mut screen = at(120, 16).connecting(morning());
+    screen.loses_the_manager(lost());
+    let reset = screen.world.reset();
+    screen.hears(reset).shows_no("is back").shows("discover");
+}

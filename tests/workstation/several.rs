@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::home::TestHome;
 use crate::pty::Pty;
-use crate::{WAITS, flood, go, unfold, wait_for_flood, wide};
+use crate::{WAITS, flood, go, manager, unfold, wait_for_flood, wide};
 
 /// Longest way of a change from one screen to all others, in the median.
 const ALL_SEE: Duration = Duration::from_millis(100);
@@ -105,4 +105,24 @@ fn one_that_is_stopped_and_one_whose_terminal_takes_nothing_harm_none() {
     assert!(stopped.is_alive());
     go(&home);
     home.until_over(&floods);
+}
+
+#[test]
+fn two_that_are_started_at_once_in_a_new_home_share_one_manager() {
+    let home = TestHome::new();
+    let (mark, mut screens) = ("fresh.1", [wide(&home), wide(&home)]);
+    for screen in &screens {
+        screen.wait_for("No jobs yet");
+    }
+    let pids = screens.each_ref().map(Pty::pid);
+    assert!(pids.contains(&manager(&home)), "neither has it");
+    home.submit("name: fresh\ntasks:\n  - { id: a, run: echo a }\n");
+    for screen in &mut screens {
+        screen.wait_line(&[mark, "completed"]);
+        let log = String::from_utf8_lossy(&screen.since(0)).into_owned();
+        assert!(!log.contains("is back") && !log.contains("no connection"), "it came before the manager listened");
+        screen.keys("q");
+        assert_eq!(screen.exit(), 0);
+    }
+    home.run(["stop"]);
 }

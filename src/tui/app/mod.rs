@@ -152,6 +152,8 @@ pub struct App {
     pub mirror: Mirror,
     /// The connection.
     pub link: Link,
+    /// Whether there was one before.
+    pub met: bool,
     /// The job tree.
     pub tree: Tree,
     /// The task pane.
@@ -242,6 +244,7 @@ impl App {
         App {
             mirror: Mirror::default(),
             link: Link::Connecting,
+            met: false,
             tree: Tree::default(),
             pane: Pane::default(),
             focus: Focus::Tree,

@@ -74,8 +74,8 @@ fn reset(
     seq: crate::model::change::Seq,
     more: bool,
 ) {
-    let back = matches!(app.link, Link::Down { .. });
-    let first = app.link == Link::Connecting;
+    let first = !std::mem::replace(&mut app.met, true);
+    let back = matches!(app.link, Link::Down { .. }) && !first;
     app.link = Link::Up;
     let selected = app.tree.selected.and_then(|key| Some((key.job, super::targets::address(app, key.whole())?)));
     app.mirror.reset(overview, jobs, seq, false);

@@ -12,9 +12,11 @@ mod searching;
 mod targets;
 
 use crate::config::keymap::{Chord, Found, Key};
+use crate::model::state::TaskKind;
 use crate::model::time::{Mono, Now};
 
 use super::action::Action;
+use super::app::dialog::Dialog;
 use super::app::look::Look;
 use super::app::prompt::{Prompt, Purpose};
 use super::app::toast::Kind;
@@ -193,6 +195,7 @@ pub fn tick(app: &mut App, now: Now) -> Vec<Effect> {
         editor.check_at = None;
         effects.push(Effect::Check);
     }
+    effects.extend(ask_anew(app));
     if app.leaving.is_some() && app.link.is_up() && !app.has_work() {
         effects.push(Effect::Leave(Left::Quit));
     }
@@ -249,16 +252,35 @@ pub fn relook(app: &mut App, look: Look, unicode: bool) {
 
 /// A person asks to leave.
 fn quit(app: &mut App) -> Vec<Effect> {
-    let totals = app.mirror.totals();
     if !app.embeds || !app.has_work() {
         return vec![Effect::Leave(Left::Quit)];
     }
-    use crate::model::state::TaskKind;
-    let waits = totals.total() - totals.terminal() - totals.live();
-    let held = totals.of(TaskKind::Held);
     let from = Mono(app.now.mono.0 + super::app::dialog::DEAF_MS);
-    app.dialog = Some(super::app::dialog::Dialog::Leave { from, counts: [totals.live(), waits - held, held] });
+    app.dialog = Some(Dialog::Leave { from, counts: not_over(app) });
     Vec::new()
+}
+
+/// Tasks that run, wait and are held.
+fn not_over(app: &App) -> [u32; 3] {
+    let totals = app.mirror.totals();
+    let held = totals.of(TaskKind::Held);
+    [totals.live(), totals.total() - totals.terminal() - totals.live() - held, held]
+}
+
+/// The question of how to leave tells how things are now; once there is nothing to ask about, it is answered.
+fn ask_anew(app: &mut App) -> Option<Effect> {
+    let now = matches!(app.dialog, Some(Dialog::Leave { .. })).then(|| not_over(app))?;
+    if app.link.is_up() && !app.has_work() {
+        app.dialog = None;
+        return Some(Effect::Leave(Left::Quit));
+    }
+    if let Some(Dialog::Leave { counts, .. }) = &mut app.dialog
+        && *counts != now
+    {
+        *counts = now;
+        app.dirty = true;
+    }
+    None
 }
 
 /// Leaves once everything is over.
