@@ -232,6 +232,16 @@ fn a_refused_submission_leaves_the_text() {
 }
 
 #[test]
+fn a_whole_job_that_is_pasted_takes_the_place_of_an_untouched_template() {
+    let job = "name: pasted\r\ntasks:\r\n  - { id: a, run: echo }\r\n";
+    let mut screen = over(world());
+    screen.press("+").feed(Input::Paste(job.to_owned())).pass(200);
+    screen.shows("no fault: pasted, 1 task").shows_no("lint");
+    // What a person typed gives way to nothing.
+    screen.feed(Input::Paste(job.to_owned())).pass(200).shows("stands twice");
+}
+
+#[test]
 fn what_was_sent_cannot_be_changed_until_it_is_answered() {
     let mut screen = over(world());
     screen.world.says = super::world::Says::Nothing;

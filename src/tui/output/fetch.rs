@@ -1,7 +1,8 @@
 //! Whole outputs and jobs as files, for a pager, an editor or a person who takes them away.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,9 @@ use crate::model::message::{Answer, EventView, JobDetail, MAX_PAGE, Query};
 use crate::model::time::Mono;
 
 use super::document::{Document, Step};
+
+/// Highest number that a name gets because those before it are taken.
+const MAX_NUMBER: u32 = 1_000;
 
 /// What to fetch, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,22 +48,23 @@ impl Wanted {
     pub fn fetch(&self, client: &mut dyn Client) -> Result<PathBuf, String> {
         match self {
             Wanted::Output { task, attempt, to, replace } => {
-                let mut file = create(to, *replace)?;
+                let (mut file, path) = create(to, *replace)?;
                 output(client, task, *attempt, &mut file).and_then(|()| file.flush().map_err(|error| error.to_string()))?;
-                Ok(to.clone())
+                Ok(path)
             }
             Wanted::Job { job, to } => {
                 let value = export(client, job).map_err(|error| error.to_string())?;
-                let mut file = create(to, false)?;
+                let (mut file, path) = create(to, false)?;
                 serde_json::to_writer_pretty(&mut file, &value).map_err(|error| error.to_string())?;
                 file.write_all(b"\n").and_then(|()| file.flush()).map_err(|error| error.to_string())?;
-                Ok(to.clone())
+                Ok(path)
             }
         }
     }
 }
 
-fn create(to: &Path, replace: bool) -> Result<BufWriter<File>, String> {
+/// Makes the file; where. Nothing that is there is written over: the name gets a number then.
+fn create(to: &Path, replace: bool) -> Result<(BufWriter<File>, PathBuf), String> {
     let mut options = File::options();
     options.write(true).mode(0o600);
     if replace {
@@ -67,7 +72,21 @@ fn create(to: &Path, replace: bool) -> Result<BufWriter<File>, String> {
     } else {
         options.create_new(true)
     };
-    options.open(to).map(BufWriter::new).map_err(|error| format!("cannot write {}: {error}", to.display()))
+    let mut path = to.to_owned();
+    for number in 2..=MAX_NUMBER {
+        match options.open(&path) {
+            Ok(file) => return Ok((BufWriter::new(file), path)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && number < MAX_NUMBER => path = numbered(to, number),
+            Err(error) => return Err(format!("cannot write {}: {error}", path.display())),
+        }
+    }
+    Err(format!("cannot write {}", to.display()))
+}
+
+/// `build.1.json` becomes `build.1-2.json`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let part = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    path.with_file_name(format!("{}-{number}.{}", part(path.file_stem()), part(path.extension())))
 }
 
 fn output(client: &mut dyn Client, task: &Address, attempt: u32, file: &mut dyn Write) -> Result<(), String> {
@@ -134,4 +153,19 @@ fn export(client: &mut dyn Client, job: &JobRef) -> Result<serde_json::Value, cr
     let spec = detail.spec.without_values();
     let detail = JobDetail { spec, ..*detail };
     Ok(serde_json::json!({ "job": detail, "tasks": tasks, "events": events }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let to = directory.path().join("build.1.json");
+        let names: Vec<String> =
+            (0..3).map(|_| create(&to, false).unwrap().1.file_name().unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["build.1.json", "build.1-2.json", "build.1-3.json"]);
+        assert_eq!(create(&to, true).unwrap().1, to);
+    }
 }

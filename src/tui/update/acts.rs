@@ -1,7 +1,5 @@
 //! Actions on jobs and tasks, and those that belong to no pane.
 
-use std::path::PathBuf;
-
 use crate::model::ids::Address;
 use crate::model::message::{CancelHow, Command, RequeueWhich};
 use crate::tui::action::Action;
@@ -223,7 +221,7 @@ fn export(app: &mut App) -> Vec<Effect> {
     let Some(key) = app.tree.selected else { return refuse(app, "nothing is selected") };
     let Some(target) = address(app, key.whole()) else { return refuse(app, "it is gone") };
     let number = app.next_number();
-    let file = |name: String| free_name(&app.cwd, &name);
+    let file = |name: String| app.cwd.join(name);
     let wanted = match &target.task {
         None => Wanted::Job { job: target.job.clone(), to: file(format!("{}.json", target.job)) },
         Some(task) => {
@@ -237,11 +235,6 @@ fn export(app: &mut App) -> Vec<Effect> {
     };
     app.toasts.add_for(format!("export of {target}: under way"), Kind::Sent, app.now, Some(number));
     vec![Effect::Show(number, wanted, Program::None)]
-}
-
-/// The name itself; the writer refuses to write over what is there.
-fn free_name(directory: &std::path::Path, name: &str) -> PathBuf {
-    directory.join(name)
 }
 
 fn shown_attempt(app: &App, key: Key) -> u32 {

@@ -123,7 +123,13 @@ fn paste(app: &mut App, text: &str) -> Vec<Effect> {
         if editor.sending {
             return Vec::new();
         }
-        editor.area.insert_str(text.replace("\r\n", "\n").replace('\r', "\n"));
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        // A whole job: nobody wants it in front of a template that was not touched.
+        if !editor.touched && editor.template.is_some() && text.lines().any(|line| line.starts_with("tasks:")) {
+            editing::replaced(app, &text);
+            return Vec::new();
+        }
+        editor.area.insert_str(text);
         editor.touch(app.now.mono);
     } else if let Some(prompt) = &mut app.prompt {
         prompt.insert(text);
