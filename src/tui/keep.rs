@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::app::editor::Draft;
+
 /// Largest file that is read, in bytes: a job file and a little more.
 const MAX: u64 = 9 << 20;
 
@@ -15,7 +17,7 @@ const MAX: u64 = 9 << 20;
 #[serde(default)]
 pub struct Kept {
     /// What the editor held when it was closed, or when the program ended.
-    pub draft: Option<String>,
+    pub draft: Option<Draft>,
     /// The tree's part of the width, in percent.
     pub split: Option<u16>,
 }
@@ -54,7 +56,9 @@ mod tests {
     fn what_is_written_is_read_again_and_damage_is_nothing() {
         let home = tempfile::tempdir().unwrap();
         assert_eq!(Kept::read(home.path()), Kept::default());
-        let kept = Kept { draft: Some("name: x\n".to_owned()), split: Some(40) };
+        let params = vec![("a".to_owned(), "1".to_owned())];
+        let draft = Draft { text: "name: x\n".to_owned(), file: "edit of x.1".to_owned(), base: "/somewhere".into(), params };
+        let kept = Kept { draft: Some(draft), split: Some(40) };
         kept.write(home.path()).unwrap();
         assert_eq!(Kept::read(home.path()), kept);
         std::fs::write(path(home.path()), "{").unwrap();

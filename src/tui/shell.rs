@@ -12,6 +12,7 @@ use crate::model::message::{Command, MAX_PAGE};
 use crate::model::time::Mono;
 use crate::os::wake::Sleeper;
 
+use super::app::editor::Editor;
 use super::app::toast::Kind;
 use super::app::{App, Begin, Effect, Program};
 use super::data::sync::{Incoming, Request, Sync};
@@ -112,7 +113,7 @@ impl Shell {
             self.fit();
             let effects = update::prepare(&mut self.app);
             if let Some(left) = self.perform(effects)? {
-                return Ok(self.end(left));
+                return Ok(left);
             }
             self.draw(is_pressing)?;
             self.give_back();
@@ -120,7 +121,7 @@ impl Shell {
             let awake = self.sleeper.sleep(rustix::stdio::stdin(), patience)?;
             // A closed terminal can be read for ever, and gives nothing.
             if self.parts.told.must_leave() || awake.gone {
-                return Ok(self.end(Left::Told));
+                return Ok(Left::Told);
             }
             is_pressing = self.parts.told.takes_redraw();
             if is_pressing {
@@ -136,7 +137,7 @@ impl Shell {
             self.app.embeds = (self.parts.embeds)();
             effects.extend(update::tick(&mut self.app, crate::os::now()));
             if let Some(left) = self.perform(effects)? {
-                return Ok(self.end(left));
+                return Ok(left);
             }
         }
     }
@@ -309,7 +310,7 @@ impl Shell {
     }
 
     fn keep(&mut self) {
-        let draft = self.app.editor.as_ref().filter(|editor| editor.touched).map(|editor| editor.text());
+        let draft = self.app.editor.as_ref().and_then(Editor::draft);
         let kept = Kept { draft: draft.or_else(|| self.app.draft.clone()), split: Some(self.app.split) };
         if let Err(error) = kept.write(&self.parts.home) {
             self.tell(&format!("the text and the sizes of panes could not be kept: {error}"), Kind::Fault);
@@ -333,12 +334,14 @@ impl Shell {
         self.app.toasts.add(text, kind, crate::os::now());
         self.app.dirty = true;
     }
+}
 
-    fn end(mut self, left: Left) -> Left {
+/// However it ends, by a fault of ours or of the terminal too: what was typed is kept.
+impl Drop for Shell {
+    fn drop(&mut self) {
         if self.app.editor.as_ref().is_some_and(|editor| editor.touched) {
             self.keep();
         }
-        left
     }
 }
 

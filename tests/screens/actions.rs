@@ -367,3 +367,17 @@ fn the_question_of_how_to_leave_tells_how_things_are_and_goes_when_there_is_noth
     assert!(screen.app.dialog.is_none());
     assert!(matches!(screen.asks_the_shell(), Some(Effect::Leave(Left::Quit))));
 }
+
+#[test]
+fn an_edit_that_is_gone_on_with_later_keeps_where_its_paths_begin() {
+    let mut screen = over(morning());
+    screen.press("e").types("# mine ");
+    let kept = |screen: &Screen| {
+        let editor = screen.app.editor.as_ref().unwrap();
+        (editor.base.clone(), editor.params.clone(), editor.file.clone())
+    };
+    let before = kept(&screen);
+    screen.app.cwd = "/elsewhere".into();
+    screen.press("esc +").shows("# mine");
+    assert_eq!(kept(&screen), before);
+}

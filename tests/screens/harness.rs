@@ -38,7 +38,7 @@ pub struct Setup {
     pub embeds: bool,
     pub read_only: Option<String>,
     pub faults: Vec<Diagnostic>,
-    pub draft: Option<String>,
+    pub draft: Option<airx::tui::app::editor::Draft>,
 }
 
 impl Default for Setup {

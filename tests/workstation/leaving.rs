@@ -198,3 +198,26 @@ fn a_stuck_terminal_does_not_keep_the_manager_from_being_handed_over() {
     assert_eq!(home.until_over(&job), "completed");
     home.ok(["stop"]);
 }
+
+#[cfg(debug_assertions)]
+#[test]
+fn what_was_being_written_survives_a_fault() {
+    let mut home = TestHome::new();
+    let fault = home.work().join("fault");
+    home.env.push(("AIRX_TEST_PANIC".to_owned(), fault.display().to_string()));
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    screen.keys("+");
+    screen.wait_for("name: build");
+    screen.text("# of mine ");
+    screen.wait_for("# of mine");
+    std::fs::write(&fault, "").unwrap();
+    assert_eq!(screen.exit(), 101);
+    std::fs::remove_file(&fault).unwrap();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    screen.keys("+");
+    screen.wait_for("# of mine");
+    screen.keys("esc q");
+    assert_eq!(screen.exit(), 0);
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ratatui_textarea::TextArea;
+use serde::{Deserialize, Serialize};
 
 use crate::model::diagnostic::Diagnostic;
 use crate::model::time::Mono;
@@ -26,6 +27,19 @@ pub enum Checked {
     Good(String, usize, Vec<Diagnostic>),
     /// Faults.
     Bad(Vec<Diagnostic>),
+}
+
+/// A text that is not submitted yet, with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The text.
+    pub text: String,
+    /// How it is named in messages.
+    pub file: String,
+    /// Where relative paths begin.
+    pub base: PathBuf,
+    /// Parameters.
+    pub params: Vec<(String, String)>,
 }
 
 /// The editor.
@@ -77,6 +91,18 @@ impl Editor {
         let mut text = self.area.lines().join("\n");
         text.push('\n');
         text
+    }
+
+    /// Goes on with what was kept. It gives way to no template, and is kept again.
+    pub fn go_on(draft: Draft, now: Mono) -> Editor {
+        let editor = Editor::new(&draft.text, &draft.file, draft.base, now);
+        Editor { params: draft.params, touched: true, ..editor }
+    }
+
+    /// What is to be kept of it: nothing when nothing was typed.
+    pub fn draft(&self) -> Option<Draft> {
+        let whole = || Draft { text: self.text(), file: self.file.clone(), base: self.base.clone(), params: self.params.clone() };
+        self.touched.then(whole)
     }
 
     /// Something was typed.

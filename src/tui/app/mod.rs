@@ -25,7 +25,7 @@ use super::output::fetch::Wanted;
 use super::parts::{Left, MakeTranscript};
 
 use dialog::Dialog;
-use editor::Editor;
+use editor::{Draft, Editor};
 use look::Look;
 use pane::{Pane, Tab};
 use prompt::Prompt;
@@ -169,7 +169,7 @@ pub struct App {
     /// The editor of job files.
     pub editor: Option<Editor>,
     /// What the editor held when it was closed.
-    pub draft: Option<String>,
+    pub draft: Option<Draft>,
     /// A line being typed.
     pub prompt: Option<Prompt>,
     /// Keys typed so far of a sequence.
@@ -229,7 +229,7 @@ pub struct Begin {
     /// Why nothing can be changed, when only the store can be read.
     pub read_only: Option<String>,
     /// What the editor held at the end of the last session.
-    pub draft: Option<String>,
+    pub draft: Option<Draft>,
     /// The tree's part of the width.
     pub split: Option<u16>,
     /// Whether to take the mouse.

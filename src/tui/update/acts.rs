@@ -189,13 +189,13 @@ fn pause_all(app: &mut App) -> Vec<Effect> {
 }
 
 fn new_job(app: &mut App) -> Vec<Effect> {
-    let draft = app.draft.take();
-    let text = draft.as_deref().unwrap_or(TEMPLATES[0].1);
-    let mut editor = Editor::new(text, "new job", app.cwd.clone(), app.now.mono);
-    // What a person typed gives way to no template, and is kept again.
-    editor.touched = draft.is_some();
-    editor.template = draft.is_none().then_some(0);
-    app.editor = Some(editor);
+    app.editor = Some(match app.draft.take() {
+        Some(draft) => Editor::go_on(draft, app.now.mono),
+        None => {
+            let editor = Editor::new(TEMPLATES[0].1, "new job", app.cwd.clone(), app.now.mono);
+            Editor { template: Some(0), ..editor }
+        }
+    });
     Vec::new()
 }
 
@@ -210,8 +210,8 @@ fn edit_job(app: &mut App) -> Vec<Effect> {
     let name = job.view.name.to_string();
     let mut editor = Editor::new(&source.text, &format!("edit of {name}"), source.base, app.now.mono);
     editor.params = source.params;
-    if let Some(open) = app.editor.take().filter(|editor| editor.touched) {
-        app.draft = Some(open.text());
+    if let Some(open) = app.editor.take().and_then(|editor| editor.draft()) {
+        app.draft = Some(open);
     }
     app.editor = Some(editor);
     Vec::new()

@@ -73,10 +73,8 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
 /// Nothing typed is lost: the text comes back with the next new job, also after a restart.
 fn close(app: &mut App) -> Vec<Effect> {
     let Some(editor) = app.editor.take() else { return Vec::new() };
-    if !editor.touched {
-        return Vec::new();
-    }
-    app.draft = Some(editor.text());
+    let Some(draft) = editor.draft() else { return Vec::new() };
+    app.draft = Some(draft);
     let key = app.look.keys(Action::NewJob);
     app.toasts.add(format!("the text is kept: {key} goes on with it"), Kind::News, app.now);
     vec![Effect::Keep]

@@ -126,7 +126,7 @@ fn paste(app: &mut App, text: &str) -> Vec<Effect> {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         // A whole job: nobody wants it in front of a template that was not touched.
         if !editor.touched && editor.template.is_some() && text.lines().any(|line| line.starts_with("tasks:")) {
-            editing::replaced(app, &text);
+            replaced(app, &text);
             return Vec::new();
         }
         editor.area.insert_str(text);
