@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::api::client::{Client, ClientError, ClientErrorKind};
 use crate::api::local::Offline;
@@ -12,11 +13,16 @@ use crate::config::home::Home;
 use crate::manager::ports::Reader;
 use crate::model::attempt::OutboxBody;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::message::RefusalCode;
+use crate::model::message::{Command, Done, RefusalCode};
 
 use super::args::{Format, Global};
 use super::doctor::Check;
 use super::print::{self, Printer};
+
+/// A manager that decides nothing more is still heard for so long at most.
+const LEAVING: Duration = Duration::from_millis(500);
+/// Longest wait for the manager that takes over from one that leaves.
+const HANDED_OVER: Duration = Duration::from_secs(3);
 
 /// Renders a transcript piece by piece; called with an empty piece at the end.
 pub type Renderer = Box<dyn FnMut(&[u8]) -> String>;
@@ -125,8 +131,17 @@ impl Context {
     /// # Errors
     /// When none runs or it cannot be reached.
     pub fn manager(&self) -> Result<SocketClient, ClientError> {
-        let paths = SocketPaths::find(&self.home.path).ok_or_else(ClientError::no_manager)?;
-        SocketClient::connect(&paths.control())
+        let deadline = Instant::now() + HANDED_OVER;
+        loop {
+            let paths = SocketPaths::find(&self.home.path).ok_or_else(ClientError::no_manager)?;
+            match SocketClient::connect(&paths.control()) {
+                // It left before it was asked anything.
+                Err(error) if error.kind == ClientErrorKind::Lost && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The running manager, started in the background when none runs.
@@ -146,6 +161,32 @@ impl Context {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Asks for a change that carries a key. A manager that leaves meanwhile hands over to another, which is asked again: the
+    /// same key is answered with what was done already.
+    ///
+    /// # Errors
+    /// [`ClientError`]; that of the first manager when no other comes.
+    pub fn ask(&self, client: &mut SocketClient, command: &Command) -> Result<Done, ClientError> {
+        let asked = client.manager.pid;
+        let error = match client.command(command.clone()) {
+            Err(error) if is_gone(error.kind) => error,
+            answer => return answer,
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < HANDED_OVER {
+            match self.manager() {
+                Ok(other) if other.manager.pid != asked => {
+                    *client = other;
+                    return client.command(command.clone());
+                }
+                // It is still there, and means what it says.
+                Ok(_) if error.kind != ClientErrorKind::Lost && begun.elapsed() > LEAVING => return Err(error),
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        Err(error)
     }
 
     /// Whoever can answer queries: the manager, else the store alone.
@@ -174,4 +215,9 @@ impl Context {
             print::note(&format!("warning: {warning}"));
         }
     }
+}
+
+/// Whether the manager may have left without doing it.
+fn is_gone(kind: ClientErrorKind) -> bool {
+    matches!(kind, ClientErrorKind::Lost | ClientErrorKind::Refused(RefusalCode::Unavailable))
 }

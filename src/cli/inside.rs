@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api::client::{Client, ClientErrorKind};
+use crate::api::client::ClientErrorKind;
 use crate::api::socket::intake;
 use crate::model::attempt::{AddedTask, MAX_OUTBOX_BYTES, OutboxBody, Progress};
 use crate::model::core::Taken;
@@ -93,7 +93,7 @@ fn add_inside(context: &Context, directory: &Path, task: AddedTask, id: Option<&
 fn add_from_outside(context: &Context, job: &str, task: AddedTask) -> Result<(), Failure> {
     let job = job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), ""))?;
     let mut client = context.manager_or_start()?;
-    let done = client.command(Command::Add { job, task: Box::new(task), key: Some(super::submit::fresh_key()) })?;
+    let done = context.ask(&mut client, &Command::Add { job, task: Box::new(task), key: Some(super::submit::fresh_key()) })?;
     match done {
         Done::Added { task } if !context.is_json() => print::out(&format!("queued {task}\n")),
         Done::Added { task } => print::out(&print::value(context.global.output, &task.to_string())),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
-use crate::api::client::Client;
+use crate::api::socket::SocketClient;
 use crate::model::attempt::AddedTask;
 use crate::model::diagnostic::{self, Diagnostic};
 use crate::model::ids::{AddressError, JobName};
@@ -24,14 +24,14 @@ const NO_FILE: &str = "the command line";
 pub(super) fn run(context: &Context, args: &FileArgs) -> Result<i32, Failure> {
     let parsed = read(context, args)?;
     let mut client = context.manager_or_start()?;
-    let (job, _) = send(&mut client, parsed.submission)?;
+    let (job, _) = send(context, &mut client, parsed.submission)?;
     super::follow::follow(context, client, &job)
 }
 
 pub(super) fn submit(context: &Context, args: &FileArgs) -> Result<(), Failure> {
     let parsed = read(context, args)?;
     let mut client = context.manager_or_start()?;
-    let (job, tasks) = send(&mut client, parsed.submission)?;
+    let (job, tasks) = send(context, &mut client, parsed.submission)?;
     if context.is_json() {
         print::out(&print::value(context.global.output, &serde_json::json!({ "job": job, "tasks": tasks })));
     } else {
@@ -64,7 +64,7 @@ pub(super) fn claude(context: &Context, args: &ClaudeArgs) -> Result<(), Failure
         let job = job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), ""))?;
         let task = AddedTask { id: None, needs: Vec::new(), action: Action::Claude(Box::new(spec)) };
         let mut client = context.manager_or_start()?;
-        let done = client.command(Command::Add { job, task: Box::new(task), key: Some(fresh_key()) })?;
+        let done = context.ask(&mut client, &Command::Add { job, task: Box::new(task), key: Some(fresh_key()) })?;
         match done {
             Done::Added { task } if !context.is_json() => print::out(&format!("queued {task}\n")),
             other => print::out(&print::value(context.global.output, &other)),
@@ -89,7 +89,7 @@ pub(super) fn single(context: &Context, name: &str, id: &str, action: Action) ->
         };
     }
     let mut client = context.manager_or_start()?;
-    let (job, _) = send(&mut client, parsed.submission)?;
+    let (job, _) = send(context, &mut client, parsed.submission)?;
     if context.is_json() {
         print::out(&print::value(context.global.output, &serde_json::json!({ "job": job })));
     } else {
@@ -239,8 +239,8 @@ fn read_all(source: impl Read, name: &str) -> Result<String, Unreadable> {
     })
 }
 
-fn send(client: &mut dyn Client, submission: Submission) -> Result<(JobName, u32), Failure> {
-    match client.command(Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
+fn send(context: &Context, client: &mut SocketClient, submission: Submission) -> Result<(JobName, u32), Failure> {
+    match context.ask(client, &Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
         Done::Submitted { job, tasks, missing } => {
             for secret in missing {
                 print::note(&format!("warning: a secret is missing, its tasks will be held: {}", print::harmless(&secret, 400)));

@@ -260,7 +260,7 @@ fn an_editor_that_was_opened_after_a_submission_outlives_its_answer() {
     screen.press("+ f2 esc +").types("# mine").pass(200);
     let number = screen.late[0];
     let job = JobName { name: "build".to_owned(), number: 1 };
-    let done = airx::model::message::Done::Submitted { job, tasks: 1 };
+    let done = airx::model::message::Done::Submitted { job, tasks: 1, missing: Vec::new() };
     screen.hears(airx::tui::data::sync::Incoming::Answered(number, Ok(done)));
     screen.shows("build.1 submitted").shows("# mine");
 }

@@ -221,3 +221,34 @@ fn what_was_being_written_survives_a_fault() {
     screen.keys("esc q");
     assert_eq!(screen.exit(), 0);
 }
+
+#[test]
+fn nobody_who_submits_meanwhile_notices_a_hand_over() {
+    let home = TestHome::new();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home.submit(&format!("name: stays\ntasks:\n  - {{ id: a, run: {WAITS} }}\n"));
+    screen.wait_for(&job);
+    let embedding = manager(&home);
+    let is_over = AtomicBool::new(false);
+    let submitted: Vec<String> = std::thread::scope(|scope| {
+        let submit = || {
+            let mut names = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                names.push(home.submit("name: more\ntasks:\n  - { id: a, run: echo a }\n"));
+            }
+            names
+        };
+        let threads = [scope.spawn(submit), scope.spawn(submit), scope.spawn(submit)];
+        screen.signal(Signal::TERM);
+        screen.exit();
+        is_over.store(true, Ordering::SeqCst);
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_ne!(manager(&home), embedding);
+    assert!(!submitted.is_empty());
+    submitted.iter().for_each(|job| assert_eq!(home.until_over(job), "completed"));
+    go(&home);
+    assert_eq!(home.until_over(&job), "completed");
+    home.ok(["stop"]);
+}
