@@ -230,12 +230,14 @@ fn nobody_who_submits_meanwhile_notices_a_hand_over() {
     let job = home.submit(&format!("name: stays\ntasks:\n  - {{ id: a, run: {WAITS} }}\n"));
     screen.wait_for(&job);
     let embedding = manager(&home);
+    let more = home.work().join("more.yaml");
+    std::fs::write(&more, "name: more\ntasks:\n  - { id: a, run: echo a }\n").unwrap();
     let is_over = AtomicBool::new(false);
     let submitted: Vec<String> = std::thread::scope(|scope| {
         let submit = || {
             let mut names = Vec::new();
             while !is_over.load(Ordering::SeqCst) {
-                names.push(home.submit("name: more\ntasks:\n  - { id: a, run: echo a }\n"));
+                names.push(home.ok(["submit", more.to_str().unwrap(), "-o", "plain"]).trim().to_owned());
             }
             names
         };
