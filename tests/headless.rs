@@ -403,3 +403,24 @@ fn reading_needs_no_manager_and_says_that_none_runs() {
     assert!(text(&output).contains("read.1"));
     assert_eq!(home.run(["pause"]).status.code(), Some(3));
 }
+
+#[test]
+fn all_that_a_home_holds_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = TestHome::new();
+    let path = home.job_file("job.yaml", "name: own\ntasks:\n  - { id: a, run: echo a; echo b >&2, result: text }\n");
+    assert!(home.run(["run", path.to_str().unwrap()]).status.success());
+    let (mut open, mut look) = (Vec::new(), vec![home.path().to_owned()]);
+    while let Some(directory) = look.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let data = entry.path().symlink_metadata().unwrap();
+            if data.permissions().mode() & 0o077 != 0 {
+                open.push((entry.path(), format!("{:o}", data.permissions().mode())));
+            }
+            if data.is_dir() {
+                look.push(entry.path());
+            }
+        }
+    }
+    assert_eq!(open, []);
+}

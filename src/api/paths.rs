@@ -1,7 +1,7 @@
 //! Where the sockets are: in a short, private directory, whatever the home (a socket's path has at most 107 bytes).
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -62,7 +62,12 @@ impl SocketPaths {
         }
         let pointer = home.join(POINTER);
         let partial = home.join("sockets.partial");
-        std::fs::write(&partial, format!("{}\n", self.directory.display()))?;
+        match std::fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&partial)?;
+        writeln!(file, "{}", self.directory.display())?;
         std::fs::rename(partial, pointer)
     }
 

@@ -151,6 +151,11 @@ impl Context {
     pub fn manager_or_start(&self) -> Result<SocketClient, Failure> {
         match self.manager() {
             Ok(client) => Ok(client),
+            // It would end with the task, whose processes are swept.
+            Err(error) if error.kind == ClientErrorKind::NoManager && self.env.contains_key("AIRX_ATTEMPT") => Err(Failure {
+                hint: "from a terminal: `airx --daemon`; a task adds to its own job with `airx add`".to_owned(),
+                ..Failure::from(ClientError { message: "no manager runs, and a task starts none".to_owned(), ..error })
+            }),
             Err(error) if error.kind == ClientErrorKind::NoManager => {
                 let started = super::daemon::start_background(self)?;
                 print::note(&format!(

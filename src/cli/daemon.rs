@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use crate::api::paths::SocketPaths;
@@ -90,7 +92,18 @@ impl Starter {
         command.env(READY, "1").current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = crate::os::in_new_session(&mut command, keep).spawn().map_err(cannot)?;
         let mut ready = [0u8; 1];
-        let told = child.stdout.take().is_some_and(|mut pipe| pipe.read(&mut ready).is_ok_and(|count| count == 1));
+        let told =
+            child.stdout.take().is_some_and(|mut pipe| is_readable(&pipe) && pipe.read(&mut ready).is_ok_and(|count| count == 1));
+        if !told && child.try_wait().is_ok_and(|ended| ended.is_none()) && !has_ended(&mut child) {
+            // It may hold the home: ended, so that the next one can begin.
+            let _ = child.kill();
+            let _ = child.wait();
+            let seconds = READY_WITHIN.as_secs();
+            return Err(Failure::failed(
+                format!("the manager was not ready within {seconds} s and was ended"),
+                "see the log, then try again",
+            ));
+        }
         if !told {
             let mut said = String::new();
             if let Some(stderr) = child.stderr.take() {
@@ -106,6 +119,30 @@ impl Starter {
         let socket = SocketPaths::find(&self.home).map(|paths| paths.control().display().to_string()).unwrap_or_default();
         Ok(Started { pid, socket })
     }
+}
+
+/// Longest wait for a manager to be ready: a large database that has to be recovered takes seconds.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Longest wait for one that said nothing to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Waits until the manager says something or is gone; false when it does neither.
+fn is_readable(pipe: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+    let timeout = Timespec { tv_sec: i64::try_from(READY_WITHIN.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    poll(&mut fds, Some(&timeout)).is_ok_and(|count| count > 0)
+}
+
+/// Whether it ends by itself: its streams are closed a moment before.
+fn has_ended(child: &mut std::process::Child) -> bool {
+    let deadline = Instant::now() + GONE_WITHIN;
+    while Instant::now() < deadline {
+        if child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 /// Tells whoever started this manager that it is ready, then lets go of its streams.

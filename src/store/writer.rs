@@ -42,6 +42,19 @@ struct Totals {
     cost: i64,
 }
 
+/// Makes the file for its owner alone before SQLite does for everybody; what lies beside it gets the same rights from SQLite.
+/// Where that is not possible, opening it says why.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let made = std::fs::File::options().append(true).create(true).mode(0o600).open(path);
+    let is_open = |data: &std::fs::Metadata| data.permissions().mode() & 0o077 != 0;
+    if let Ok(file) = made
+        && file.metadata().is_ok_and(|data| data.is_file() && is_open(&data))
+    {
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
 impl SqliteStore {
     /// Opens (or makes) the database. `entropy` is used once, for the identity of a new home.
     ///
@@ -50,6 +63,7 @@ impl SqliteStore {
     pub fn open(path: &Path, entropy: [u8; 36]) -> Result<SqliteStore, StoreError> {
         let error = during("opening the database");
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        make_private(path);
         let mut connection = Connection::open_with_flags(path, flags).map_err(&error)?;
         connection
             .execute_batch(&format!(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::model::diagnostic::Diagnostic;
 use crate::model::message::{Command, MAX_PAGE};
 use crate::model::time::Mono;
 use crate::os::wake::Sleeper;
@@ -318,7 +319,11 @@ impl Shell {
     }
 
     /// On a thread: a file of many thousands of tasks takes a moment.
-    fn check(&self) {
+    fn check(&mut self) {
+        // What was typed outlives this process, however it ends.
+        if self.app.editor.as_ref().is_some_and(|editor| editor.touched && !editor.sending) {
+            self.keep();
+        }
         let Some(editor) = &self.app.editor else { return };
         let (check, back) = (Arc::clone(&self.parts.check_job), self.sync.back());
         let (text, file, base, params, stamp) =
@@ -327,7 +332,17 @@ impl Shell {
             let found = check(&text, &file, &base, &params).map(Box::new);
             back.tell(Incoming::Checked(stamp, found));
         };
-        drop(std::thread::Builder::new().name("screen-check".to_owned()).spawn(check));
+        if let Err(error) = std::thread::Builder::new().name("screen-check".to_owned()).spawn(check) {
+            let fault = Diagnostic {
+                file: String::new(),
+                line: 1,
+                column: 1,
+                message: format!("the text cannot be checked now: {error}"),
+                hint: "try again in a moment".to_owned(),
+            };
+            let incoming = Incoming::Checked(stamp, Err(vec![fault]));
+            update::update(&mut self.app, Input::Incoming(incoming), crate::os::now());
+        }
     }
 
     fn tell(&mut self, text: &str, kind: Kind) {

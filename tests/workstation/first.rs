@@ -117,6 +117,26 @@ fn a_text_that_was_not_submitted_is_there_again_also_after_a_restart() {
 }
 
 #[test]
+fn what_was_typed_outlives_a_kill() {
+    let home = TestHome::new();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    screen.keys("+");
+    screen.wait_for("template: command");
+    screen.text("# unfinished thought");
+    screen.wait_for("unfinished thought");
+    home.until("the text is on the disk", || {
+        std::fs::read_to_string(home.path().join("workstation.json")).is_ok_and(|kept| kept.contains("unfinished thought"))
+    });
+    screen.signal(rustix::process::Signal::KILL);
+    screen.exit();
+    let again = wide(&home);
+    again.wait_for("No jobs yet");
+    again.keys("+");
+    again.wait_for("unfinished thought");
+}
+
+#[test]
 fn leaving_with_work_going_on_asks_and_a_background_manager_goes_on() {
     let home = TestHome::new();
     let mut screen = wide(&home);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use crate::api::client::{Client, ClientError, ClientErrorKind};
 use crate::model::change::Seq;
@@ -15,6 +16,9 @@ use crate::model::message::{
 use crate::os::wake::Waker;
 use crate::tui::parts::Connect;
 
+/// How long a submission waits for the manager that another hands over to, and between two looks for it.
+const HANDED_OVER: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
 /// Messages that may wait for the screen; the threads wait when it is behind, and the manager waits for none of them.
 const WAITING: usize = 64;
 /// Requests that may wait for the reading thread; more are refused, and asked again by whoever still needs them.
@@ -271,10 +275,28 @@ fn reads(connect: &Connect, queue: &Receiver<Request>, back: &Back) {
 fn obey(connect: &Connect, orders: &Receiver<(u64, Command)>, back: &Back) {
     let mut link = Link { connect, client: None };
     while let Ok((number, command)) = orders.recv() {
-        let answer = link.with(|client| client.command(command));
+        let answer = order(&mut link, &command);
         if !back.tell(Incoming::Answered(number, answer)) {
             return;
         }
+    }
+}
+
+/// A submission has a key, under which it is done once whoever answers: when the manager hands over to another meanwhile, that
+/// one is asked.
+fn order(link: &mut Link<'_>, command: &Command) -> Result<Done, ClientError> {
+    let is_keyed = matches!(command, Command::Submit { key: Some(_), .. });
+    let deadline = Instant::now() + HANDED_OVER;
+    loop {
+        let answer = link.with(|client| client.command(command.clone()));
+        let is_gone = answer.as_ref().is_err_and(|error| {
+            matches!(error.kind, ClientErrorKind::Lost | ClientErrorKind::NoManager)
+                || error.kind == ClientErrorKind::Refused(RefusalCode::Unavailable)
+        });
+        if !(is_keyed && is_gone) || Instant::now() >= deadline {
+            return answer;
+        }
+        std::thread::sleep(AGAIN);
     }
 }
 
