@@ -1,6 +1,6 @@
 //! The workstation: the full-screen terminal app, over the same [`Client`](crate::api::client::Client) as the command line.
 //!
-//! What comes in changes the [`app`] in [`update`]; the [`view`] is a function of the app and the area; [`shell`] is the
+//! What comes in changes the [`app`] in [`update`]; the [`view`] is a function of the app and the area; `shell` is the
 //! loop around both, and the threads of [`data::sync`] talk to the manager, so that nothing here ever waits for it.
 
 pub mod action;
