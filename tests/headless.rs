@@ -3,6 +3,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/pty.rs"]
+mod pty;
 
 use airx::model::change::TaskResult;
 use airx::model::state::{FailCause, Outcome, TaskState};
@@ -130,23 +132,16 @@ fn a_command_is_queued_without_a_file_and_its_words_are_literal() {
 
 #[test]
 fn ctrl_c_at_a_terminal_that_cannot_draw_leaves_the_job_running() {
-    if std::process::Command::new("script").arg("--version").output().is_err() {
-        return;
-    }
     let mut home = TestHome::new();
     home.env.push(("TERM".to_owned(), "dumb".to_owned()));
     home.start();
     home.job_file("job.yaml", "name: dumb\ntasks:\n  - { id: a, run: 'touch begun; while [ ! -e go ]; do sleep 0.05; done' }\n");
-    let mut script = std::process::Command::new("script");
-    let inside = home.command(["run", "job.yaml"]);
-    script.args(["-qec", &format!("echo $$ > pid; exec {} run job.yaml", home::AIRX), "/dev/null"]);
-    script.env_clear().envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(home.work());
-    let child = script.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut terminal = pty::Pty::open(&home.command(["run", "job.yaml"]), 80, 24);
     home.until("the task runs", || home.work().join("begun").exists());
-    let pid = std::fs::read_to_string(home.work().join("pid")).unwrap().trim().parse().unwrap();
-    home::signal(pid, rustix::process::Signal::INT);
-    let output = child.wait_with_output().unwrap();
-    assert!(text(&output).contains("dumb.1 goes on") && !text(&output).contains("\u{1b}["), "{}", text(&output));
+    terminal.keys("ctrl-c");
+    terminal.wait_for("dumb.1 goes on");
+    assert_eq!(terminal.exit(), 0);
+    assert!(!terminal.since(0).contains(&0x1b), "{}", terminal.screen());
     std::fs::write(home.work().join("go"), "").unwrap();
     assert_eq!(home.until_over("dumb"), "completed");
 }
