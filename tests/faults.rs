@@ -161,6 +161,20 @@ fn an_undecodable_row_sets_its_own_job_aside_and_the_rest_goes_on() {
     assert_eq!(home.until_over(&bad), "completed");
 }
 
+#[test]
+fn an_undecodable_event_keeps_none_of_the_others_back() {
+    let mut home = TestHome::new();
+    home.start();
+    let name = home.submit("name: told\ntasks:\n  - { id: a, run: echo a }\n");
+    home.until_over(&name);
+    let all = home.ok(["events"]).lines().count();
+    let database = rusqlite::Connection::open(home.path().join("airx.db")).unwrap();
+    database.execute("UPDATE event SET body = 'not json' WHERE seq = 3", []).unwrap();
+    drop(database);
+    assert_eq!(home.ok(["events"]).lines().count(), all - 1);
+    assert_eq!(home.ok(["events", "--job", &name]).lines().count(), all - 1);
+}
+
 /// A small file system of its own; none where it cannot be mounted (only root can).
 struct Small(tempfile::TempDir);
 

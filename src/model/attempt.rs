@@ -218,6 +218,10 @@ pub enum OutboxBody {
     Add(Box<AddedTask>),
     /// Set the task's result; the last one counts.
     Result(serde_json::Value),
+    /// The same once the backend has put a large one into a file. It is never read from an outbox: a task that could name a
+    /// file by its hash could take another's result.
+    #[serde(skip)]
+    Stored(super::change::TaskResult),
     /// Tell how far it is.
     Progress(Progress),
 }

@@ -69,7 +69,7 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
     let key = match (id, &body) {
         (Some(id), _) => id.to_owned(),
         (None, OutboxBody::Add(_)) => format!("#{ordinal}"),
-        (None, OutboxBody::Result(_)) => format!("result#{seq}"),
+        (None, OutboxBody::Result(_) | OutboxBody::Stored(_)) => format!("result#{seq}"),
         (None, OutboxBody::Progress(_)) => format!("progress#{seq}"),
     };
     let item = OutboxItem { seq, key: key.clone(), body };

@@ -102,7 +102,11 @@ fn answer(dir: &Path, kind: ResultKind, result: &ClaudeResult) -> Result<Value, 
     }
 }
 
-fn keep(value: Value, results: &Path) -> io::Result<TaskResult> {
+/// A result as it is referred to: a large one lies in a file by its hash.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn keep(value: Value, results: &Path) -> io::Result<TaskResult> {
     let text = serde_json::to_vec(&value)?;
     if text.len() <= MAX_INLINE_RESULT {
         return Ok(TaskResult::Inline(Arc::new(value)));

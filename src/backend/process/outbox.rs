@@ -4,15 +4,18 @@ use std::fs;
 use std::path::Path;
 
 use super::directory::read;
-use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxItem};
+use super::ending::keep;
+use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxBody, OutboxItem};
+use crate::model::change::TaskResult;
 
 /// Most files that are looked at; the writing side stops there as well.
 const MAX_FILES: usize = 10_000;
 /// Most names that are looked at, whatever they are: a task may put anything into its outbox.
 const MAX_NAMES: usize = 50_000;
 
-/// Items numbered above `after`, in order, and remarks about files that could not be used (set aside as `*.bad`).
-pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
+/// Items numbered above `after`, in order, and remarks about files that could not be used (set aside as `*.bad`). Large results
+/// are put into files of the directory `results`.
+pub fn take(dir: &Path, after: u32, results: &Path) -> (Vec<OutboxItem>, Vec<String>) {
     let outbox = dir.join("outbox");
     // Most attempts have none.
     let Ok(entries) = fs::read_dir(&outbox) else { return (Vec::new(), Vec::new()) };
@@ -41,7 +44,7 @@ pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
             break;
         }
         match text.and_then(|bytes| Ok(serde_json::from_slice::<OutboxItem>(&bytes)?)) {
-            Ok(item) if item.seq == seq => items.push(item),
+            Ok(item) if item.seq == seq => items.push(stored(item, results)),
             other => {
                 let why = other.map_or_else(|e| e.to_string(), |item| format!("its number is {} inside", item.seq));
                 notes.push(format!("outbox/{name} cannot be used: {why}"));
@@ -53,10 +56,20 @@ pub fn take(dir: &Path, after: u32) -> (Vec<OutboxItem>, Vec<String>) {
     (items, notes)
 }
 
+/// Where the file cannot be written, the value itself is kept: it is bounded, and lost it would be gone.
+fn stored(mut item: OutboxItem, results: &Path) -> OutboxItem {
+    if let OutboxBody::Result(value) = &item.body
+        && let Ok(result @ TaskResult::File { .. }) = keep(value.clone(), results)
+    {
+        item.body = OutboxBody::Stored(result);
+    }
+    item
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::attempt::{OutboxBody, Progress};
+    use crate::model::attempt::Progress;
 
     #[test]
     fn bad_files_are_set_aside_and_the_rest_comes_in_order() {
@@ -70,11 +83,11 @@ mod tests {
         fs::write(outbox.join("000003-torn.json"), "{\"seq\":3").unwrap();
         fs::write(outbox.join("000004-lies.json"), serde_json::to_vec(&item(9)).unwrap()).unwrap();
         fs::write(outbox.join(".5.new"), "{").unwrap();
-        let (items, notes) = take(dir.path(), 1);
+        let (items, notes) = take(dir.path(), 1, dir.path());
         assert_eq!(items, [item(2), item(10)]);
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(outbox.join("000003-torn.json.bad").exists());
-        assert_eq!(take(dir.path(), 0), (vec![item(1), item(2), item(10)], vec![]));
+        assert_eq!(take(dir.path(), 0, dir.path()), (vec![item(1), item(2), item(10)], vec![]));
     }
 
     #[test]
@@ -85,9 +98,9 @@ mod tests {
         // Opened like a file, a fifo without a writer would stop the thread that watches all runners.
         rustix::fs::mkfifoat(rustix::fs::CWD, outbox.join("000001-fifo.json"), rustix::fs::Mode::RWXU).unwrap();
         std::os::unix::fs::symlink("/dev/zero", outbox.join("000002-link.json")).unwrap();
-        let (items, notes) = take(dir.path(), 0);
+        let (items, notes) = take(dir.path(), 0, dir.path());
         assert_eq!((items, notes.len()), (vec![], 3));
-        assert_eq!(take(dir.path(), 0), (vec![], vec![]), "set aside, they are not looked at again");
+        assert_eq!(take(dir.path(), 0, dir.path()), (vec![], vec![]), "set aside, they are not looked at again");
     }
 
     #[test]
@@ -101,8 +114,27 @@ mod tests {
             let item = OutboxItem { seq, key: format!("#{seq}"), body };
             fs::write(outbox.join(format!("{seq:06}-x.json")), serde_json::to_vec(&item).unwrap()).unwrap();
         }
-        let (items, notes) = take(dir.path(), 0);
+        let (items, notes) = take(dir.path(), 0, dir.path());
         assert!(items.len() < 64 && items.len() > 60, "{}", items.len());
         assert!(notes[0].contains("holds more than"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_large_result_lies_in_a_file_by_its_hash_and_no_task_can_name_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (outbox, results) = (dir.path().join("outbox"), dir.path().join("results"));
+        fs::create_dir(&outbox).unwrap();
+        let write = |seq: u32, text: &str| fs::write(outbox.join(format!("{seq:06}-x.json")), text).unwrap();
+        let result = |length: usize| OutboxBody::Result(serde_json::Value::String("x".repeat(length)));
+        for (seq, length) in [(1, 10), (2, 300 * 1024)] {
+            let item = OutboxItem { seq, key: format!("#{seq}"), body: result(length) };
+            write(seq, &serde_json::to_string(&item).unwrap());
+        }
+        write(3, r##"{"seq":3,"key":"#3","body":{"stored":{"file":{"sha256":"00","bytes":1}}}}"##);
+        let (items, notes) = take(dir.path(), 0, &results);
+        assert_eq!(items[0].body, result(10));
+        let OutboxBody::Stored(TaskResult::File { sha256, bytes }) = &items[1].body else { panic!("{:?}", items[1].body) };
+        assert_eq!(fs::read(results.join(sha256)).unwrap().len() as u64, *bytes);
+        assert_eq!((items.len(), notes.len()), (2, 1), "{notes:?}");
     }
 }

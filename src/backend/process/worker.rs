@@ -281,7 +281,7 @@ impl Worker {
     fn intake(&mut self, attempt: AttemptId, asked: Option<u32>) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let after = asked.unwrap_or(live.reported);
-        let (items, notes) = outbox::take(&live.dir, after);
+        let (items, notes) = outbox::take(&live.dir, after, &self.settings.results);
         live.note(notes);
         live.reported = items.last().map_or(after, |last| last.seq);
         if asked.is_some() || !items.is_empty() {
@@ -350,7 +350,7 @@ impl Worker {
                 ExitFinding::Missing { rebooted }
             }
         };
-        let (outbox, notes) = outbox::take(&live.dir, 0);
+        let (outbox, notes) = outbox::take(&live.dir, 0, &self.settings.results);
         live.note(notes);
         let claude = live.facts.claude.then(|| self.claude.read(&live.dir.join("out")));
         let result = match (&exit, live.facts.result) {

@@ -80,9 +80,13 @@ impl Core {
                     taken.refused = Some(why);
                 }
             },
-            OutboxBody::Result(value) => {
+            OutboxBody::Result(_) | OutboxBody::Stored(_) => {
                 taken.result = true;
-                let result = TaskResult::Inline(Arc::new(value));
+                let result = match item.body {
+                    OutboxBody::Result(value) => TaskResult::Inline(Arc::new(value)),
+                    OutboxBody::Stored(result) => result,
+                    _ => return taken,
+                };
                 let known = self.task(attempt.job, attempt.task).and_then(|task| task.result.as_ref()) == Some(&result);
                 if !known {
                     self.emit(Change::ResultSet { attempt, result }, now);
