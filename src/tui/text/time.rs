@@ -26,6 +26,11 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
+/// How long something took: as a duration, but milliseconds where there is no whole second.
+pub fn took(millis: u64) -> String {
+    if millis < 1_000 { format!("{millis} ms") } else { duration(millis) }
+}
+
 /// How long ago, in one unit: `<1m`, `3m`, `2h`, `5d`. Not in seconds: an idle screen has nothing to draw.
 pub fn age(millis: u64) -> String {
     match millis / age_unit(millis) {

@@ -191,8 +191,8 @@ fn attempt(app: &App, detail: &TaskDetail, attempt: &AttemptView, workspace: &st
     }
     sheet.field("pool", &attempt.pool, Role::Text);
     if let Some(facts) = &attempt.facts {
-        sheet.field("ran", &time::duration(facts.elapsed_ms), Role::Text);
-        let used = format!("{} of processor, {} at most", time::duration(facts.cpu_ms), time::bytes(facts.max_rss_kib << 10));
+        sheet.field("ran", &time::took(facts.elapsed_ms), Role::Text);
+        let used = format!("{} of processor, {} at most", time::took(facts.cpu_ms), time::bytes(facts.max_rss_kib << 10));
         sheet.field("used", &used, Role::Text);
         sheet.field("output", &format!("{} out, {} err", time::bytes(facts.out_bytes), time::bytes(facts.err_bytes)), Role::Text);
         if facts.leftovers > 0 {
