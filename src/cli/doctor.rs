@@ -119,7 +119,10 @@ fn configuration(context: &Context) -> Check {
         None => Check::ok("configuration", "none, the defaults hold (`airx init` writes one)"),
         Some(first) => Check::fail(
             "configuration",
-            format!("{} faults; the first: {}:{}:{}: {}", faults.len(), first.file, first.line, first.column, first.message),
+            match faults.len() {
+                1 => format!("{}:{}:{}: {}", first.file, first.line, first.column, first.message),
+                count => format!("{count} faults; the first: {}:{}:{}: {}", first.file, first.line, first.column, first.message),
+            },
             if first.hint.is_empty() { "mend the file; the rest of it holds".to_owned() } else { first.hint.clone() },
         ),
     }
