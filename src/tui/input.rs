@@ -1,5 +1,9 @@
 //! What a terminal tells, as the app understands it.
 
+mod torn;
+
+pub use torn::Torn;
+
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
 
 use crate::config::keymap::{Chord, Key};

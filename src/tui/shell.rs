@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::config::theme::Depth;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::message::{Command, MAX_PAGE};
 use crate::model::time::Mono;
@@ -52,6 +53,8 @@ pub struct Shell {
     measured: bool,
     look: (u64, Instant),
     edits: u64,
+    /// Keys that may be the beginning of one that is still on its way.
+    torn: input::Torn,
     /// Pages were taken in since memory was given back last.
     grown: bool,
 }
@@ -67,7 +70,7 @@ impl Shell {
         let kept = Kept::read(&parts.home);
         let mouse = look.screen.mouse;
         let sync = Sync::start(&parts.connect, &parts.told.waker())?;
-        let screen = Screen::take(mouse)?;
+        let screen = Screen::take(mouse, look.depth == Depth::Ansi16)?;
         let size = crossterm::terminal::size()?;
         let app = App::new(Begin {
             look: super::app::look::Look::new(look, |name| parts.env.get(name).cloned()),
@@ -100,6 +103,7 @@ impl Shell {
             measured: false,
             look,
             edits: 0,
+            torn: input::Torn::default(),
             grown: false,
         })
     }
@@ -146,12 +150,20 @@ impl Shell {
     /// Keys and other events of the terminal; whether there were any.
     fn read_terminal(&mut self) -> io::Result<(bool, Vec<Effect>)> {
         let (mut any, mut effects) = (false, Vec::new());
+        for chord in self.torn.due(Instant::now()) {
+            any = true;
+            effects.extend(update::update(&mut self.app, Input::Key(chord), crate::os::now()));
+        }
         for _ in 0..KEYS {
             if !crossterm::event::poll(Duration::ZERO)? {
                 return Ok((any, effects));
             }
-            if let Some(input) = input::input(crossterm::event::read()?) {
-                any = true;
+            let ready = match input::input(crossterm::event::read()?) {
+                Some(Input::Key(chord)) => self.torn.take(chord, Instant::now()).into_iter().map(Input::Key).collect(),
+                other => Vec::from_iter(other),
+            };
+            any |= !ready.is_empty();
+            for input in ready {
                 effects.extend(update::update(&mut self.app, input, crate::os::now()));
             }
             // What follows may be meant for another program, or for a screen that is gone.
@@ -210,7 +222,7 @@ impl Shell {
         let until = |mono: Mono| Duration::from_millis(mono.0.saturating_sub(crate::os::now().mono.0));
         let wake = update::next_wake(&self.app).map(until);
         let frame = self.app.dirty.then(|| self.drawn.map_or(Duration::ZERO, |at| FRAME.saturating_sub(at.elapsed())));
-        [wake, frame, Some(LOOK_EVERY)].into_iter().flatten().min()
+        [wake, frame, self.torn.patience(Instant::now()), Some(LOOK_EVERY)].into_iter().flatten().min()
     }
 
     /// Reads the configuration again when it was written.

@@ -1,5 +1,7 @@
 //! The terminal itself: taken, drawn to, given back whatever happens.
 
+mod palette;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
+use palette::Palette;
+
 /// Bytes gathered before the terminal gets them: more than a full frame of the largest screens.
 const BUFFER: usize = 256 * 1024;
 /// A character of ambiguous width (Unicode, East Asian Width): borders, bars and the ellipsis are of that kind, and
@@ -27,7 +31,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The terminal while it is ours. Two buffers and their difference, without the questions to the terminal that ratatui's
 /// own `Terminal` asks at each clearing: one that does not answer would hold every key up for seconds.
 pub struct Screen {
-    backend: CrosstermBackend<BufWriter<File>>,
+    backend: CrosstermBackend<Palette<BufWriter<File>>>,
     /// What is on the screen.
     shown: Buffer,
     /// The frame being made.
@@ -36,15 +40,15 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal; one of sixteen colours gets them by their own codes.
     ///
     /// # Errors
     /// What the terminal says; then it is as it was.
-    pub fn take(mouse: bool) -> io::Result<Screen> {
+    pub fn take(mouse: bool, is_sixteen: bool) -> io::Result<Screen> {
         // Past the line buffer of standard output: a frame goes out in one piece.
         // Closed in whatever is started meanwhile: a manager in the background must not keep the terminal.
         let out = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?);
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, out));
+        let backend = CrosstermBackend::new(Palette::new(BufWriter::with_capacity(BUFFER, out), is_sixteen));
         let mut screen = Screen { backend, shown: Buffer::default(), next: Buffer::default(), mouse };
         screen.enter()?;
         Ok(screen)

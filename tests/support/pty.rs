@@ -168,7 +168,7 @@ impl Pty {
     }
 
     /// Waits until the program has read what was typed.
-    fn until_read(&self) {
+    pub fn until_read(&self) {
         std::thread::sleep(self.delay);
         let name = self.master.as_ref().and_then(|master| master.tty_name()).expect("a terminal has a name");
         let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;

@@ -44,3 +44,32 @@ fn a_killed_manager_is_told_its_state_stays_and_another_is_found() {
     assert_eq!(manager(&home), started, "an attached screen leaves the manager alone, also one it started");
     home.ok(["stop"]);
 }
+
+#[test]
+fn an_arrow_whose_sequence_comes_in_two_pieces_is_an_arrow() {
+    let home = TestHome::new();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home.submit("name: torn\ntasks:\n  - { id: a, run: echo a }\n  - { id: b, run: echo b }\n");
+    screen.wait_line(&[&job, "2/2"]);
+    unfold(&screen, "b");
+    let on_job = |text: &str| text.lines().nth(2).is_some_and(|line| line.contains('›'));
+    // On a busy machine the pieces may lie too far apart for anybody to put them together.
+    let is_arrow = (0..10).any(|_| {
+        screen.keys("g g");
+        screen.wait("the cursor is on the job", on_job);
+        screen.text("\x1b");
+        screen.until_read();
+        screen.text("[B");
+        screen.until_read();
+        // What the letters would do by themselves comes before this.
+        screen.keys("?");
+        screen.wait_for("Job tree");
+        screen.keys("esc");
+        screen.wait_gone("Job tree");
+        !on_job(&screen.screen())
+    });
+    assert!(is_arrow, "{}", screen.screen());
+    screen.keys("q");
+    assert_eq!(screen.exit(), 0);
+}

@@ -256,3 +256,18 @@ fn nothing_a_task_writes_reaches_the_terminal_as_it_is() {
     assert_eq!(screen.exit(), 0);
     screen.assert_restored();
 }
+
+#[test]
+fn a_terminal_of_sixteen_colours_gets_them_by_their_own_codes() {
+    let mut home = TestHome::new();
+    home.env.push(("TERM".to_owned(), "xterm".to_owned()));
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home.submit("name: few\ntasks:\n  - { id: a, run: exit 1 }\n");
+    screen.wait_line(&[&job, "1 failed"]);
+    screen.keys("q");
+    assert_eq!(screen.exit(), 0);
+    let written = String::from_utf8_lossy(&screen.since(0)).into_owned();
+    assert!(!written.contains("38;5;") && !written.contains("48;5;"), "{written:?}");
+    assert!(written.contains("\x1b[31m") || written.contains(";31m") || written.contains("\x1b[31;"), "{written:?}");
+}
