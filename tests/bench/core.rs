@@ -21,6 +21,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let is_check = std::env::args().any(|arg| arg == "--check");
     let mut report = Report::default();
+    floor::settle();
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
@@ -38,6 +39,7 @@ fn main() {
             measure(&mut report);
         }
     }
+    place::clear();
     let misses = report.finish();
     if is_check && misses > 0 {
         std::process::exit(1);

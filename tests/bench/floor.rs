@@ -3,6 +3,13 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+/// Waits until what was written before (a build, most often) is on the disk: every durable commit would wait behind it.
+pub fn settle() {
+    rustix::fs::sync();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    rustix::fs::sync();
+}
+
 /// Bare spawns of /bin/true a second, one after the other (std uses posix_spawn here).
 pub fn spawn_loop(count: u32) -> f64 {
     let start = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -11,18 +12,23 @@ pub const AIRX: &str = env!("CARGO_BIN_EXE_airx");
 
 /// A home and its manager.
 pub struct Place {
-    dir: TempDir,
+    dir: Option<TempDir>,
     manager: Option<Child>,
 }
 
 impl Place {
     /// An empty home without a manager.
     pub fn new() -> Place {
-        let dir = tempfile::tempdir().expect("a directory");
+        // Not among the system's temporary files: a test suite removes many thousands of them, and ext4 looks at each inode
+        // that was removed within the last minutes before it makes a new one near it (`recently_deleted` in its ialloc.c).
+        // Beside them every attempt's directory takes two to three times as long.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/homes");
+        std::fs::create_dir_all(&root).expect("target/bench/homes");
+        let dir = tempfile::tempdir_in(root).expect("a directory");
         for part in ["run", "user", "work"] {
             std::fs::create_dir(dir.path().join(part)).expect("a directory");
         }
-        Place { dir, manager: None }
+        Place { dir: Some(dir), manager: None }
     }
 
     /// With a manager that answers.
@@ -57,12 +63,16 @@ impl Place {
         }
     }
 
+    fn path(&self) -> &Path {
+        self.dir.as_ref().expect("it is there until it is dropped").path()
+    }
+
     pub fn home(&self) -> PathBuf {
-        self.dir.path().join("home")
+        self.path().join("home")
     }
 
     pub fn work(&self) -> PathBuf {
-        self.dir.path().join("work")
+        self.path().join("work")
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -71,9 +81,9 @@ impl Place {
             .args(args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.dir.path().join("user"))
+            .env("HOME", self.path().join("user"))
             .env("AIRX_HOME", self.home())
-            .env("XDG_RUNTIME_DIR", self.dir.path().join("run"))
+            .env("XDG_RUNTIME_DIR", self.path().join("run"))
             .current_dir(self.work())
             .stdin(Stdio::null());
         command
@@ -108,7 +118,21 @@ impl Drop for Place {
             let _ = manager.kill();
             let _ = manager.wait();
         }
+        used().extend(self.dir.take());
     }
+}
+
+/// Homes that are no longer needed. They are removed at the very end, for the same reason as they are not among the temporary
+/// files.
+static USED: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
+
+fn used() -> std::sync::MutexGuard<'static, Vec<TempDir>> {
+    USED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Removes what all figures left.
+pub fn clear() {
+    used().clear();
 }
 
 /// A process's proportional share of memory, in KiB.
