@@ -211,19 +211,8 @@ pub(super) fn reason(task: &TaskView) -> String {
             let said = last.strip_prefix("could not start: ").is_some_and(|reason| why.ends_with(reason));
             if last.is_empty() || said { why } else { format!("{why} ({last})") }
         }
-        TaskState::Running { .. } => task.progress.as_ref().map(progress).unwrap_or_default(),
+        TaskState::Running { .. } => task.progress.as_ref().map(ToString::to_string).unwrap_or_default(),
         _ => task.why.clone().unwrap_or_default(),
-    }
-}
-
-fn progress(progress: &crate::model::attempt::Progress) -> String {
-    let count = match progress.total {
-        Some(total) => format!("{}/{total}", progress.done),
-        None => progress.done.to_string(),
-    };
-    match &progress.text {
-        Some(text) => format!("{count} {text}"),
-        None => count,
     }
 }
 
@@ -423,7 +412,7 @@ pub(super) fn change_text(change: &Change) -> String {
         Change::AttemptClosed { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),
         Change::AttemptStale { attempt, what } => format!("late news of attempt {}: {what}", attempt.number),
         Change::ResultSet { .. } => "result set".to_owned(),
-        Change::ProgressSet { progress: so_far, .. } => format!("progress {}", progress(so_far)),
+        Change::ProgressSet { progress: so_far, .. } => format!("progress {so_far}"),
         Change::OutboxRefused { key, why, .. } => format!("refused `{key}`: {why}"),
         Change::JobMoved { state, .. } => format!("job {}", state.word()),
         Change::JobPaused { paused: true, .. } => "job paused".to_owned(),

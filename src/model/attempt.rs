@@ -252,6 +252,15 @@ pub struct Progress {
     pub text: Option<String>,
 }
 
+/// `3/10 compiling`; only how many where it is not known out of how many.
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.done)?;
+        self.total.iter().try_for_each(|total| write!(f, "/{total}"))?;
+        self.text.iter().try_for_each(|text| write!(f, " {text}"))
+    }
+}
+
 /// Largest outbox file, in bytes: a definition or a result.
 pub const MAX_OUTBOX_BYTES: u64 = 1 << 20;
 /// Most bytes of all files of one attempt's outbox together: the manager holds them at once when the attempt is over.

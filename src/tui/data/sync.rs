@@ -101,6 +101,14 @@ pub struct OutputKey {
     pub offset: u64,
 }
 
+impl OutputKey {
+    /// The question for it, and for so many bytes.
+    pub fn query(&self, limit: u32) -> Query {
+        let (task, attempt) = (self.task.clone(), Some(self.attempt));
+        Query::Output { task, attempt, stream: self.stream, offset: self.offset, limit }
+    }
+}
+
 /// What the screen asks to be read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
@@ -252,14 +260,7 @@ fn reads(connect: &Connect, queue: &Receiver<Request>, back: &Back) {
                 Incoming::Events(address, found)
             }
             Request::Output(key, limit) => {
-                let query = Query::Output {
-                    task: key.task.clone(),
-                    attempt: Some(key.attempt),
-                    stream: key.stream,
-                    offset: key.offset,
-                    limit,
-                };
-                let found = link.with(|client| match client.query(query)?.body {
+                let found = link.with(|client| match client.query(key.query(limit))?.body {
                     Answer::Output(piece) => Ok(piece),
                     _ => Err(unexpected()),
                 });

@@ -95,14 +95,7 @@ fn output(client: &mut dyn Client, task: &Address, attempt: u32, file: &mut dyn 
     let mut poll = true;
     loop {
         for (key, limit) in document.requests(std::mem::take(&mut poll)) {
-            let query = Query::Output {
-                task: key.task.clone(),
-                attempt: Some(key.attempt),
-                stream: key.stream,
-                offset: key.offset,
-                limit,
-            };
-            match client.query(query).map_err(|error| error.to_string())?.body {
+            match client.query(key.query(limit)).map_err(|error| error.to_string())?.body {
                 Answer::Output(piece) => drop(document.take(&key, piece, Mono(0))),
                 _ => return Err("the manager answered something else".to_owned()),
             }

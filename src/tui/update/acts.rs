@@ -1,5 +1,7 @@
 //! Actions on jobs and tasks, and those that belong to no pane.
 
+use std::collections::BTreeSet;
+
 use crate::model::ids::Address;
 use crate::model::message::{CancelHow, Command, RequeueWhich};
 use crate::tui::action::Action;
@@ -19,9 +21,9 @@ use super::targets::{address, addresses, ask, naming, refuse, send};
 pub fn act(app: &mut App, action: Action) -> Option<Vec<Effect>> {
     Some(match action {
         Action::Requeue => requeue(app),
-        Action::RequeueFailed => requeue_jobs(app, RequeueWhich::Failed),
-        Action::RequeueAll => requeue_jobs(app, RequeueWhich::All),
-        Action::RequeueFrom => requeue_from(app),
+        Action::RequeueFailed => requeue_failed(app),
+        Action::RequeueAll => requeue_asked(app, jobs_of(app), RequeueWhich::All),
+        Action::RequeueFrom => requeue_asked(app, addresses(app), RequeueWhich::From),
         Action::Cancel => cancel(app, CancelHow::Ask),
         Action::Kill => cancel(app, CancelHow::Kill),
         Action::Pause => pause(app),
@@ -93,44 +95,36 @@ fn requeue(app: &mut App) -> Vec<Effect> {
     send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed })
 }
 
-/// The selected or marked tasks and all that comes after them.
-fn requeue_from(app: &mut App) -> Vec<Effect> {
-    let targets = addresses(app);
-    if targets.is_empty() {
-        return refuse(app, "nothing is selected");
-    }
-    let name = naming(&targets);
-    let lines = targets.iter().map(ToString::to_string).collect();
-    let command = Command::Requeue { targets, which: RequeueWhich::From };
-    let commands = vec![(format!("requeue from {name}"), command)];
-    ask(app, format!("Run {name} again, and all that comes after?"), lines, commands)
+/// Numbers of the jobs of what is selected or marked, each once.
+fn chosen_jobs(app: &App) -> BTreeSet<u32> {
+    app.tree.targets().iter().map(|key| key.job).collect()
 }
 
-/// The jobs of what is selected.
 fn jobs_of(app: &App) -> Vec<Address> {
-    let mut jobs: Vec<u32> = app.tree.targets().iter().map(|key| key.job).collect();
-    jobs.sort_unstable();
-    jobs.dedup();
-    jobs.into_iter().filter_map(|job| address(app, Key::job(job))).collect()
+    chosen_jobs(app).into_iter().filter_map(|job| address(app, Key::job(job))).collect()
 }
 
-fn requeue_jobs(app: &mut App, which: RequeueWhich) -> Vec<Effect> {
+fn requeue_failed(app: &mut App) -> Vec<Effect> {
     let targets = jobs_of(app);
     if targets.is_empty() {
         return refuse(app, "nothing is selected");
     }
-    let name = naming(&targets);
-    match which {
-        RequeueWhich::Failed => {
-            let what = format!("requeue of what failed in {name}");
-            send(app, what, Command::Requeue { targets, which })
-        }
-        RequeueWhich::All | RequeueWhich::From => {
-            let lines = targets.iter().map(ToString::to_string).collect();
-            let commands = vec![(format!("requeue of all tasks of {name}"), Command::Requeue { targets, which })];
-            ask(app, format!("Run every task of {name} again?"), lines, commands)
-        }
+    let what = format!("requeue of what failed in {}", naming(&targets));
+    send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed })
+}
+
+/// Runs again what is over already, so it asks first.
+fn requeue_asked(app: &mut App, targets: Vec<Address>, which: RequeueWhich) -> Vec<Effect> {
+    if targets.is_empty() {
+        return refuse(app, "nothing is selected");
     }
+    let name = naming(&targets);
+    let (what, question) = match which {
+        RequeueWhich::From => (format!("requeue from {name}"), format!("Run {name} again, and all that comes after?")),
+        _ => (format!("requeue of all tasks of {name}"), format!("Run every task of {name} again?")),
+    };
+    let lines = targets.iter().map(ToString::to_string).collect();
+    ask(app, question, lines, vec![(what, Command::Requeue { targets, which })])
 }
 
 fn cancel(app: &mut App, how: CancelHow) -> Vec<Effect> {
@@ -164,10 +158,8 @@ fn still_going(app: &App, key: Key) -> u32 {
 }
 
 fn pause(app: &mut App) -> Vec<Effect> {
-    let mut jobs: Vec<u32> = app.tree.targets().iter().map(|key| key.job).collect();
-    jobs.dedup();
     let mut effects = Vec::new();
-    for id in jobs {
+    for id in chosen_jobs(app) {
         let Some(job) = app.mirror.job(id) else { continue };
         let (name, paused) = (job.view.name.clone(), job.view.paused);
         let job = Some(reference(&name));

@@ -194,7 +194,7 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
     let outcome = || task.outcome().map(Outcome::sentence).unwrap_or_default();
     match task.kind {
         TaskKind::Failed => (outcome(), Role::Bad),
-        TaskKind::Running | TaskKind::Cancelling => (task.progress().map(progress).unwrap_or_default(), Role::Busy),
+        TaskKind::Running | TaskKind::Cancelling => (task.progress().map(ToString::to_string).unwrap_or_default(), Role::Busy),
         TaskKind::Starting => ("starting".to_owned(), Role::Busy),
         TaskKind::Completed | TaskKind::Cancelled => (String::new(), Role::Dim),
         TaskKind::Held => {
@@ -208,17 +208,6 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
         TaskKind::Pending | TaskKind::Queued | TaskKind::Skipped | TaskKind::UpstreamFailed => {
             (waiting(app, job, task), Role::Dim)
         }
-    }
-}
-
-fn progress(progress: &crate::model::attempt::Progress) -> String {
-    let count = match progress.total {
-        Some(total) => format!("{}/{total}", progress.done),
-        None => progress.done.to_string(),
-    };
-    match &progress.text {
-        Some(text) => format!("{count} {text}"),
-        None => count,
     }
 }
 
