@@ -8,7 +8,7 @@ use crate::model::sign::{self, Sign};
 use crate::model::state::TaskKind;
 use crate::tui::action::Action;
 use crate::tui::parts::LoadedLook;
-use crate::tui::text::ansi;
+use crate::tui::text::ansi::Sgr;
 use ratatui::style::{Color as Shown, Modifier, Style};
 
 /// All of it.
@@ -55,14 +55,10 @@ impl Look {
         self.measured
     }
 
-    /// The nearest colour to one of a program's own that may be shown; none where there are no colours.
-    pub fn within_depth(&self, color: ansi::Color) -> Option<Shown> {
-        let color = match color {
-            ansi::Color::Ansi(number) => Color::Ansi(number),
-            ansi::Color::Indexed(number) => Color::Indexed(number),
-            ansi::Color::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
-        };
-        color.at_depth(self.depth).map(self::color)
+    /// How a program's own output looks, in the nearest colours that may be shown; in none where there are none.
+    pub fn within_depth(&self, sgr: Sgr) -> Style {
+        let within = |color: Option<Color>| color.and_then(|color| color.at_depth(self.depth));
+        shown(Plain { fg: within(sgr.fg), bg: within(sgr.bg), ..sgr })
     }
 
     /// A role's style.

@@ -1,43 +1,15 @@
 //! A line of program output: its colours are kept, everything else that a terminal would obey is taken out.
 
 use super::harmless::harmless;
+use crate::config::theme::Color;
 
 /// Longest line that is laid out with carriage returns and backspaces, in bytes.
 const MAX_OVERWRITTEN: usize = 8 * 1024;
 /// Longest line at all, in bytes; the rest of it is cut.
 const MAX_LINE: usize = 64 * 1024;
 
-/// A colour as a program asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Color {
-    /// One of the terminal's 16.
-    Ansi(u8),
-    /// One of 256.
-    Indexed(u8),
-    /// Red, green, blue.
-    Rgb(u8, u8, u8),
-}
-
-/// Select Graphic Rendition: how characters look (ECMA-48 8.3.117; colours as in ISO 8613-6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Sgr {
-    /// Of the characters.
-    pub fg: Option<Color>,
-    /// Behind them.
-    pub bg: Option<Color>,
-    /// Bold.
-    pub bold: bool,
-    /// Faint.
-    pub dim: bool,
-    /// Italic.
-    pub italic: bool,
-    /// Underlined.
-    pub underline: bool,
-    /// Both colours changed about.
-    pub reverse: bool,
-    /// Struck out.
-    pub strikethrough: bool,
-}
+/// Select Graphic Rendition: how characters look as a program asked for it (ECMA-48 8.3.117; colours as in ISO 8613-6).
+pub type Sgr = crate::config::theme::Style;
 
 /// Text that looks the same throughout.
 #[derive(Debug, Clone, PartialEq, Eq)]

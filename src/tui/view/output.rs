@@ -1,21 +1,18 @@
 //! Output: a log, or a conversation.
 
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
 
 use crate::config::theme::Role;
 use crate::model::conversation::TodoState;
 use crate::model::spec::{Action as TaskAction, ClaudeAuth};
 use crate::model::state::{FailCause, Outcome};
 use crate::tui::action::Action;
-use crate::tui::app::look::Look;
 use crate::tui::app::pane::{Output, Shown as Row};
 use crate::tui::app::{App, Focus};
 use crate::tui::data::mirror::began;
 use crate::tui::data::row::NONE;
 use crate::tui::output::order::Stream;
 use crate::tui::output::talk::Talk;
-use crate::tui::text::ansi::Sgr;
 use crate::tui::text::harmless::tamed;
 use crate::tui::text::{cut, time, wrap};
 
@@ -157,7 +154,7 @@ fn draw_line(row: &Row, left: usize, area: Rect, brush: &mut Brush<'_>) {
     let base = if is_err { brush.style(Role::Stderr) } else { brush.style(Role::Text) };
     let (mut x, mut skip) = (area.x + 1, left);
     for segment in &row.segments {
-        let style = base.patch(style(brush.look, &segment.sgr));
+        let style = base.patch(brush.look.within_depth(segment.sgr));
         let width = cut::width(&segment.text);
         if skip >= width {
             skip -= width;
@@ -171,25 +168,6 @@ fn draw_line(row: &Row, left: usize, area: Rect, brush: &mut Brush<'_>) {
             return;
         }
     }
-}
-
-/// A program's colours, as far as this terminal and theme have any.
-fn style(look: &Look, sgr: &Sgr) -> Style {
-    let shown = |color: Option<crate::tui::text::ansi::Color>| color.and_then(|color| look.within_depth(color));
-    let mut style = Style { fg: shown(sgr.fg), bg: shown(sgr.bg), ..Style::default() };
-    for (is_set, modifier) in [
-        (sgr.bold, Modifier::BOLD),
-        (sgr.dim, Modifier::DIM),
-        (sgr.italic, Modifier::ITALIC),
-        (sgr.underline, Modifier::UNDERLINED),
-        (sgr.reverse, Modifier::REVERSED),
-        (sgr.strikethrough, Modifier::CROSSED_OUT),
-    ] {
-        if is_set {
-            style = style.add_modifier(modifier);
-        }
-    }
-    style
 }
 
 fn draw_talk(app: &App, talk: &Talk, area: Rect, brush: &mut Brush<'_>) {
