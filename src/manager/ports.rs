@@ -137,3 +137,10 @@ pub enum StoreErrorKind {
     /// Anything else.
     Other,
 }
+
+impl StoreErrorKind {
+    /// Whether what is stored is at fault, which only a repair mends.
+    pub fn is_damage(self) -> bool {
+        matches!(self, StoreErrorKind::Corrupt | StoreErrorKind::Row(_))
+    }
+}

@@ -107,8 +107,40 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     end.map_err(store_failure)
 }
 
+/// Why no manager begins.
+pub enum BeginError {
+    /// The store is at fault.
+    Store(StoreError),
+    /// Something around it is.
+    Other(Failure),
+}
+
+impl From<StoreError> for BeginError {
+    fn from(error: StoreError) -> Self {
+        BeginError::Store(error)
+    }
+}
+
+impl From<Failure> for BeginError {
+    fn from(failure: Failure) -> Self {
+        BeginError::Other(failure)
+    }
+}
+
+impl From<BeginError> for Failure {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Store(error) => store_failure(error),
+            BeginError::Other(failure) => failure,
+        }
+    }
+}
+
 /// Makes the manager of the context's home, whose lock the caller holds. It listens already; it decides when its engine runs.
-pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>) -> Result<Managed, Failure> {
+///
+/// # Errors
+/// When the store cannot be opened or read, and when the log, the sockets or the backend cannot be made.
+pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>) -> Result<Managed, BeginError> {
     let home = &context.home;
     let log = super::logging::start(&home.logs(), context.global.verbose)
         .map_err(|error| Failure::failed(format!("cannot write the log in {}: {error}", home.logs().display()), ""))?;
@@ -145,9 +177,9 @@ fn eprint(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-fn open_store(context: &Context) -> Result<SqliteStore, Failure> {
+fn open_store(context: &Context) -> Result<SqliteStore, StoreError> {
     let entropy = airx::os::random_bytes(36).try_into().unwrap_or([0; 36]);
-    SqliteStore::open(&context.home.database(), entropy).map_err(store_failure)
+    SqliteStore::open(&context.home.database(), entropy)
 }
 
 pub(super) fn store_failure(error: StoreError) -> Failure {
@@ -184,7 +216,7 @@ fn engine(
     settings: Settings,
     sockets: &SocketPaths,
     reader: Arc<StoreReader>,
-) -> Result<(Engine<SqliteStore>, Option<JoinHandle<()>>), Failure> {
+) -> Result<(Engine<SqliteStore>, Option<JoinHandle<()>>), BeginError> {
     let home = &context.home;
     let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
     let make_claude: MakeClaude =
@@ -218,7 +250,7 @@ fn engine(
         on_poll: Box::new(upkeep.into_poll()),
         on_freed: Box::new(airx::os::trim_memory),
     };
-    Ok((Engine::begin(parts, mailbox).map_err(store_failure)?, thread))
+    Ok((Engine::begin(parts, mailbox)?, thread))
 }
 
 /// What a person should look at, in lines.

@@ -22,7 +22,7 @@ use airx::model::message::{Answer, Query};
 use airx::store::StoreReader;
 
 use super::lock::{HomeLock, LockError};
-use super::manager::Managed;
+use super::manager::{BeginError, Managed, store_failure};
 
 /// Longest wait for a manager that holds the lock and does not listen.
 const BETWEEN: Duration = Duration::from_secs(2);
@@ -75,22 +75,16 @@ impl Station {
             starter: Starter::new(context),
             home: context.home.path.clone(),
         };
-        let begun = match context.home.create().map_err(|error| Failure::input(error.to_string(), "choose another with --home")) {
-            Err(failure) => Err(failure),
-            Ok(()) => match lock_or_reach(context) {
-                // Somebody else's: attach.
-                Err(LockError::Held { .. }) => return Ok(station(None, None)),
-                Err(error) => Err(Failure::failed(error.to_string(), "check the permissions of the home")),
-                Ok(lock) => super::manager::begin(context, lock, None).and_then(Inside::run),
-            },
-        };
-        match begun {
-            Ok(inside) => Ok(station(Some(inside), None)),
-            Err(failure) => {
+        match Inside::begin(context) {
+            Ok(Some(inside)) => Ok(station(Some(inside), None)),
+            // Somebody else's: attach.
+            Ok(None) => Ok(station(None, None)),
+            Err(BeginError::Store(error)) if error.kind.is_damage() => Err(store_failure(error)),
+            Err(error) => {
+                let failure = Failure::from(error);
                 let reader = Arc::new(StoreReader::new(&context.home.path, &context.home.database()));
                 let is_readable = context.home.database().exists() && reader.query(&Query::Overview).is_ok();
-                let is_damaged = failure.hint.contains("--repair");
-                if is_readable && !is_damaged { Ok(station(None, Some((reader, failure.message)))) } else { Err(failure) }
+                if is_readable { Ok(station(None, Some((reader, failure.message)))) } else { Err(failure) }
             }
         }
     }
@@ -223,6 +217,16 @@ struct Kept {
 }
 
 impl Inside {
+    /// Begins a manager here; none when the home has one already.
+    fn begin(context: &Context) -> Result<Option<Inside>, BeginError> {
+        context.home.create().map_err(|error| Failure::input(error.to_string(), "choose another with --home"))?;
+        match lock_or_reach(context) {
+            Ok(lock) => Ok(Some(Inside::run(super::manager::begin(context, lock, None)?)?)),
+            Err(LockError::Held { .. }) => Ok(None),
+            Err(error) => Err(Failure::failed(error.to_string(), "check the permissions of the home").into()),
+        }
+    }
+
     /// Lets it decide, on a thread of its own.
     fn run(managed: Managed) -> Result<Inside, Failure> {
         let Managed { lock, sockets, listeners, server, engine, backend, sender, reader, log, faults: _ } = managed;
@@ -258,7 +262,7 @@ impl Inside {
         let why = match self.engine.join() {
             Ok(Ok(())) => "the manager was told to leave".to_owned(),
             Ok(Err(error)) => {
-                let failure = super::manager::store_failure(error);
+                let failure = store_failure(error);
                 format!("the manager had to end: {}; {}", failure.message, failure.hint)
             }
             Err(_) => "the manager ended by a fault of its own (see the log); what runs goes on".to_owned(),
