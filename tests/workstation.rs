@@ -21,6 +21,7 @@ mod several;
 #[path = "workstation/terminal.rs"]
 mod terminal;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -40,6 +41,17 @@ fn airx(home: &TestHome) -> Command {
 /// The workstation in a terminal that has both panes.
 fn wide(home: &TestHome) -> Pty {
     Pty::open(&airx(home), 130, 40)
+}
+
+/// A shell at its prompt in a terminal, from which `airx` is started by its name. Variables of the home are set before.
+fn shell(home: &mut TestHome) -> Pty {
+    let programs = Path::new(home::AIRX).parent().unwrap().display().to_string();
+    home.env.push(("PATH".to_owned(), format!("{programs}:/usr/local/bin:/usr/bin:/bin")));
+    home.env.push(("PS1".to_owned(), "prompt> ".to_owned()));
+    let command = home.command_of(Path::new("/bin/bash"), ["--norc", "--noprofile", "--noediting", "-i"]);
+    let shell = Pty::open(&command, 130, 40);
+    shell.wait_for("prompt>");
+    shell
 }
 
 /// Answers a question that is about to be on the screen.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use base64::Engine;
 
 use crate::home::TestHome;
-use crate::pty::{Pty, count};
-use crate::{WAITS, go, manager, unfold, wide};
+use crate::pty::count;
+use crate::{WAITS, go, manager, shell, unfold, wide};
 
 /// A script in a directory of its own below the home.
 fn script(home: &TestHome, name: &str, text: &str) -> PathBuf {
@@ -151,14 +151,9 @@ fn keys_that_a_pager_gets_as_signals_are_the_pagers_alone() {
 #[test]
 fn ctrl_z_in_an_editor_gives_the_shell_back_the_work_goes_on_and_fg_comes_back_to_it() {
     let mut home = TestHome::new();
-    let programs = std::path::Path::new(crate::home::AIRX).parent().unwrap().display().to_string();
     let editor = script(&home, "editor", "echo editing; read line; sed -i \"s/name: build/name: $line/\" \"$1\"");
     home.env.push(("EDITOR".to_owned(), editor.display().to_string()));
-    home.env.push(("PATH".to_owned(), format!("{programs}:/usr/local/bin:/usr/bin:/bin")));
-    home.env.push(("PS1".to_owned(), "prompt> ".to_owned()));
-    let command = home.command_of(std::path::Path::new("/bin/bash"), ["--norc", "--noprofile", "--noediting", "-i"]);
-    let mut shell = Pty::open(&command, 130, 40);
-    shell.wait_for("prompt>");
+    let mut shell = shell(&mut home);
     shell.text("airx\r");
     shell.wait_for("No jobs yet");
     let job = home.submit(&format!("name: goes-on\ntasks:\n  - {{ id: a, run: {WAITS} }}\n  - {{ id: b, run: echo b }}\n"));

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::home::{TestHome, text};
 use crate::pty::{Pty, count};
-use crate::{WAITS, airx, go, has_row, in_state, manager, unfold, wide};
+use crate::{WAITS, airx, go, has_row, in_state, manager, shell, unfold, wide};
 
 /// Whether a process is stopped.
 fn is_stopped(pid: u32) -> bool {
@@ -27,13 +27,7 @@ fn thirty() -> String {
 #[test]
 fn ctrl_z_gives_the_shell_back_the_work_goes_on_and_fg_shows_how_things_are() {
     let mut home = TestHome::new();
-    let programs = std::path::Path::new(crate::home::AIRX).parent().unwrap().display().to_string();
-    home.env.push(("PATH".to_owned(), format!("{programs}:/usr/local/bin:/usr/bin:/bin")));
-    home.env.push(("PS1".to_owned(), "prompt> ".to_owned()));
-    let mut command = home.command_of(std::path::Path::new("/bin/bash"), ["--norc", "--noprofile", "--noediting", "-i"]);
-    command.env("BASH_SILENCE_DEPRECATION_WARNING", "1");
-    let mut shell = Pty::open(&command, 130, 40);
-    shell.wait_for("prompt>");
+    let mut shell = shell(&mut home);
     shell.text("airx\r");
     shell.wait_for("No jobs yet");
     let job = home.submit(&format!("name: goes-on\ntasks:\n  - {{ id: a, run: {WAITS} }}\n  - {{ id: b, run: echo b }}\n"));
