@@ -5,7 +5,8 @@ use std::io::Read;
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo};
+use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo, count, parse};
+use super::kind::Kind;
 use super::text::clip;
 use crate::model::report::{ClaudeLimit, ClaudeReport, ClaudeResult};
 use crate::model::time::Utc;
@@ -17,74 +18,6 @@ const MAX_LAST: usize = 256 * 1024;
 /// How the CLI begins to say that the account's usage limit is reached; what follows ("· resets 3pm") depends on zone and
 /// language and is not parsed.
 const LIMIT_BANNER: &str = "You've hit your ";
-
-/// What a line is, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Result,
-    Init,
-    Retry,
-    Fallback,
-    RateLimit,
-    Assistant,
-    Other,
-}
-
-impl Kind {
-    /// By the line's first bytes in the form that the CLI writes, else by parsing.
-    pub(super) fn of(line: &[u8]) -> Kind {
-        match line.strip_prefix(b"{\"type\":\"") {
-            Some(rest) if rest.starts_with(b"assistant\"") => Kind::Assistant,
-            Some(rest) if rest.starts_with(b"user\"") || rest.starts_with(b"stream_event\"") => Kind::Other,
-            Some(rest) if rest.starts_with(b"result\"") => Kind::Result,
-            Some(rest) if rest.starts_with(b"rate_limit_event\"") => Kind::RateLimit,
-            Some(rest) => match rest.strip_prefix(b"system\",\"subtype\":\"") {
-                Some(rest) => Kind::of_system(rest.split(|byte| *byte == b'"').next().unwrap_or_default()),
-                None => Kind::parsed(line),
-            },
-            None => Kind::parsed(line),
-        }
-    }
-
-    fn of_system(subtype: &[u8]) -> Kind {
-        match subtype {
-            b"init" => Kind::Init,
-            b"api_retry" => Kind::Retry,
-            b"model_fallback" => Kind::Fallback,
-            _ => Kind::Other,
-        }
-    }
-
-    fn parsed(line: &[u8]) -> Kind {
-        if line.trim_ascii_start().first() != Some(&b'{') {
-            return Kind::Other;
-        }
-        let head: Head = parse(line).unwrap_or_default();
-        match (head.r#type.text(), head.subtype.text()) {
-            (Some("assistant"), _) => Kind::Assistant,
-            (Some("result"), _) => Kind::Result,
-            (Some("rate_limit_event"), _) => Kind::RateLimit,
-            (Some("system"), Some(subtype)) => Kind::of_system(subtype.as_bytes()),
-            _ => Kind::Other,
-        }
-    }
-}
-
-/// A whole line, with invalid UTF-8 replaced if that is what makes it unreadable.
-fn parse<T: for<'de> Deserialize<'de>>(line: &[u8]) -> Option<T> {
-    match serde_json::from_slice(line) {
-        Ok(value) => Some(value),
-        Err(_) if std::str::from_utf8(line).is_err() => serde_json::from_str(&String::from_utf8_lossy(line)).ok(),
-        Err(_) => None,
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Head {
-    r#type: Loose,
-    subtype: Loose,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -182,10 +115,10 @@ impl Collector {
         self.place = (start, length);
     }
 
-    /// Takes one line, at most [`super::transcript::MAX_LINE`] long.
+    /// Takes one line, at most [`super::lines::MAX_LINE`] long.
     pub(super) fn line(&mut self, line: &[u8]) {
         match Kind::of(line) {
-            Kind::Other => {}
+            Kind::Other | Kind::User | Kind::ControlRequest => {}
             Kind::Assistant => self.assistant(line),
             Kind::Result => {
                 if let Some(result) = parse(line) {
@@ -331,10 +264,4 @@ fn set(field: &mut Option<String>, value: &Loose) {
     if let Some(text) = value.text() {
         *field = Some(clip(text, MAX_NAME).to_owned());
     }
-}
-
-/// A number as a count: rounded, 0 when it is none, negative or not finite.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-fn count(value: &Loose) -> u64 {
-    value.number().unwrap_or(0.0).round() as u64
 }

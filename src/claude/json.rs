@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::text::clip;
@@ -97,6 +98,21 @@ impl<'de> Visitor<'de> for LooseVisitor {
     }
 }
 
+/// A whole line, with invalid UTF-8 replaced if that is what makes it unreadable.
+pub(super) fn parse<T: for<'de> Deserialize<'de>>(line: &[u8]) -> Option<T> {
+    match serde_json::from_slice(line) {
+        Ok(value) => Some(value),
+        Err(_) if std::str::from_utf8(line).is_err() => serde_json::from_str(&String::from_utf8_lossy(line)).ok(),
+        Err(_) => None,
+    }
+}
+
+/// A number as a count: rounded, 0 when it is none, negative or not finite.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+pub(super) fn count(value: &Loose) -> u64 {
+    value.number().unwrap_or(0.0).round() as u64
+}
+
 /// A list (or the values of an object) of which at most `N` items are kept. Anything else is an empty one.
 #[derive(Debug)]
 pub(super) struct UpTo<const N: usize, T>(pub(super) Vec<T>);
@@ -168,6 +184,119 @@ impl<'de, const N: usize, T: Deserialize<'de>> Visitor<'de> for UpToVisitor<N, T
         }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(UpTo(items))
+    }
+}
+
+/// An object read as a `T`, or `T`'s default when it is no object.
+#[derive(Debug, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ObjectVisitor::<T>(std::marker::PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(std::marker::PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Object::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Object::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// How many characters the texts in any JSON value have, the names of fields included; other scalars count one each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Length(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LengthVisitor)
+    }
+}
+
+struct LengthVisitor;
+
+impl<'de> Visitor<'de> for LengthVisitor {
+    type Value = Length;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Length, E> {
+        Ok(Length(0))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Length, E> {
+        Ok(Length(1))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Length, E> {
+        Ok(Length(1))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Length, E> {
+        Ok(Length(1))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Length, E> {
+        Ok(Length(1))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Length, E> {
+        Ok(Length(value.chars().count() as u64))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Length, A::Error> {
+        let mut length = 0u64;
+        while let Some(Length(more)) = seq.next_element()? {
+            length = length.saturating_add(more);
+        }
+        Ok(Length(length))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Length, A::Error> {
+        let mut length = 0u64;
+        while let Some((Length(name), Length(value))) = map.next_entry()? {
+            length = length.saturating_add(name).saturating_add(value);
+        }
+        Ok(Length(length))
     }
 }
 

@@ -11,14 +11,12 @@ use std::path::Path;
 
 use memchr::memchr;
 
-use super::collect::{Collector, Kind};
+use super::collect::Collector;
 use super::json::BoundedTokens;
+use super::kind::Kind;
+use super::lines::{HEAD, MAX_LINE};
 use crate::model::report::ClaudeReport;
 
-/// Longest line held in memory.
-pub const MAX_LINE: usize = 8 << 20;
-/// What is kept of a longer line to tell its kind.
-const HEAD: usize = 4096;
 const BUFFER: usize = 256 * 1024;
 
 /// Reads the transcript to its end. A file that cannot be opened is an empty transcript; one that cannot be read to its end
