@@ -5,7 +5,7 @@ mod wiring;
 fn main() {
     // First of all: a task costs mostly the start of its runner.
     if let Some(dir) = airx::runner::requested(std::env::args_os()) {
-        std::process::exit(airx::runner::main(&dir));
+        std::process::exit(airx::runner::main(&dir, || Box::<airx::claude::live::Live>::default()));
     }
     // Reports of panics, which are faults of airx; it cannot be installed twice, and nothing is installed before.
     let _ = color_eyre::install();

@@ -11,6 +11,7 @@ mod recorded;
 #[path = "claude/replayed.rs"]
 mod replayed;
 
+use airx::manager::ports::ClaudeRun;
 use airx::model::attempt::{End, ExitRecord, StopCause};
 use airx::model::outcome::{Asked, classify};
 use airx::model::report::{ClaudeReport, EndReport, ExitFinding};
@@ -30,6 +31,8 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
         limits: TaskDefaults::default(),
         accept: None,
         result: None,
+        budget: None,
+        repeat: None,
     };
     let record = ExitRecord {
         mark: "h-1-0-1".to_owned(),
@@ -40,6 +43,9 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
         end,
         stopped: interrupted.then_some(StopCause::Asked { kill: false }),
         gate: None,
+        round: None,
+        tree: None,
+        spent: None,
         leftovers: 0,
         out_bytes: 0,
         err_bytes: 0,
@@ -50,4 +56,10 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
     let exit = ExitFinding::Record(Box::new(record));
     let end = EndReport { exit, result: None, claude: Some(report.clone()), notes: Vec::new() };
     classify(&end, if interrupted { Asked::Cancel } else { Asked::Nothing }, &task)
+}
+
+/// A fresh session of this specification.
+pub fn run(spec: &ClaudeSpec) -> ClaudeRun<'_> {
+    let session = "6b3f1a52-8f0e-4d0c-9a63-2b1f6f0e7a11";
+    ClaudeRun { spec, session, resumes: false, microusd: None, rules: &[] }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use airx::backend::process::{ProcessBackend, Settings};
-use airx::manager::ports::{Backend, ClaudeCli, LaunchOrder};
+use airx::manager::ports::{Backend, ClaudeCli, ClaudeRun, LaunchOrder};
 use airx::model::attempt::{End, MAX_INLINE_RESULT, OutboxBody, Progress, RunnerInfo, RunnerSpec, StopCause};
 use airx::model::change::TaskResult;
 use airx::model::ids::{AttemptId, JobId, TaskIdx};
@@ -31,10 +31,16 @@ impl ClaudeCli for NoClaude {
         Vec::new()
     }
 
-    fn argv(&self, _: &ClaudeSpec, _: &str) -> Vec<String> {
+    fn argv(&self, _: &ClaudeRun<'_>) -> Vec<String> {
         Vec::new()
     }
-    fn stdin(&self, prompt: &str) -> String {
+    fn go_on(&self) -> &'static str {
+        ""
+    }
+    fn has_session(&self, _: &str, _: &std::collections::BTreeMap<String, String>) -> Option<bool> {
+        None
+    }
+    fn stdin(&self, prompt: &str, _: bool) -> String {
         prompt.to_owned()
     }
     fn read(&self, _: &Path) -> ClaudeReport {

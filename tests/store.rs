@@ -41,7 +41,7 @@ fn history() -> Vec<Event> {
         changes.push(Change::TaskAdded { job, task, spec: Arc::new(spec), origin: None, state });
     }
     let attempt = |task| AttemptId { job, task: TaskIdx(task), number: 1 };
-    let opened = |task| Change::AttemptOpened { attempt: attempt(task), pool: "local".to_owned(), session: None };
+    let opened = |task| Change::AttemptOpened { attempt: attempt(task), pool: "local".to_owned(), session: None, resumes: false };
     let closed = |task, outcome, state| Change::AttemptClosed {
         attempt: attempt(task),
         outcome,
@@ -203,7 +203,7 @@ fn a_change_that_contradicts_the_rows_names_its_job() {
     let before = store.load().unwrap();
     // Attempt 1 is there already.
     let attempt = AttemptId { job: JobId(1), task: TaskIdx(1), number: 1 };
-    let opened = Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None };
+    let opened = Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None, resumes: false };
     let error = store.commit(&[Event { at: Utc(9), change: opened }]).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Row(Some(JobId(1))), "{error}");
     assert_eq!(store.load().unwrap(), before);

@@ -1,13 +1,17 @@
 //! The command line of a headless run, and what must be known before starting one.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::manager::ports::ClaudeCli;
+use crate::manager::ports::{ClaudeCli, ClaudeRun};
 use crate::model::report::ClaudeReport;
 use crate::model::spec::ClaudeSpec;
 
 /// Longest single argument that Linux takes (`MAX_ARG_STRLEN`, 32 pages of 4 KiB, its final NUL included).
 const MAX_ARG_BYTES: usize = 32 * 4096 - 1;
+
+/// The smallest budget that the CLI is given: it crashes at none.
+const MIN_MICROUSD: u64 = 1;
 
 /// The installed CLI, as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,22 +31,28 @@ impl Cli {
 impl ClaudeCli for Cli {
     /// Every value is glued to its flag with `=`, list flags are repeated: a list flag followed by a separate word takes
     /// all further words, and a value that begins with `-` would be read as a flag.
-    fn argv(&self, spec: &ClaudeSpec, session: &str) -> Vec<String> {
+    fn argv(&self, run: &ClaudeRun<'_>) -> Vec<String> {
+        let spec = run.spec;
         let mut argv = vec![self.binary.clone(), "-p".to_owned(), "--verbose".to_owned()];
         let mut flag = |name: &str, value: &str| argv.push(format!("--{name}={value}"));
         flag("output-format", "stream-json");
-        flag("session-id", session);
+        flag(if run.resumes { "resume" } else { "session-id" }, run.session);
+        if spec.permissions.is_some() {
+            flag("input-format", "stream-json");
+            flag("permission-prompt-tool", "stdio");
+        }
         flag("model", spec.model.as_deref().unwrap_or(&self.model));
         if let Some(mode) = &spec.permission_mode {
             flag("permission-mode", mode);
         }
-        spec.allowed_tools.iter().for_each(|rule| flag("allowedTools", rule));
+        spec.allowed_tools.iter().chain(run.rules).for_each(|rule| flag("allowedTools", rule));
         spec.disallowed_tools.iter().for_each(|rule| flag("disallowedTools", rule));
         spec.add_dirs.iter().for_each(|dir| flag("add-dir", dir));
         if let Some(turns) = spec.max_turns {
             flag("max-turns", &turns.to_string());
         }
-        if let Some(usd) = spec.max_budget_usd {
+        let left = run.microusd.map(|left| left.max(MIN_MICROUSD) as f64 / 1e6);
+        if let Some(usd) = [spec.max_budget_usd, left].into_iter().flatten().reduce(f64::min) {
             flag("max-budget-usd", &usd.to_string());
         }
         if let Some(text) = &spec.append_system_prompt {
@@ -56,8 +66,22 @@ impl ClaudeCli for Cli {
 
     /// A prompt that begins with `/` would be taken for one of the CLI's own commands, answered without the model and
     /// reported as a success.
-    fn stdin(&self, prompt: &str) -> String {
-        if prompt.starts_with('/') { format!(" {prompt}") } else { prompt.to_owned() }
+    fn stdin(&self, prompt: &str, is_conversation: bool) -> String {
+        let prompt = if prompt.starts_with('/') { format!(" {prompt}") } else { prompt.to_owned() };
+        if !is_conversation {
+            return prompt;
+        }
+        let content = [serde_json::json!({ "type": "text", "text": prompt })];
+        format!("{}\n", serde_json::json!({ "type": "user", "message": { "role": "user", "content": content } }))
+    }
+
+    /// The CLI's own words for it.
+    fn go_on(&self) -> &'static str {
+        "Continue from where you left off."
+    }
+
+    fn has_session(&self, session: &str, env: &BTreeMap<String, String>) -> Option<bool> {
+        super::session::exists(session, env)
     }
 
     fn refuse(&self, spec: &ClaudeSpec, prompt: &str, is_root: bool, env: &[(String, String)]) -> Option<String> {
@@ -105,7 +129,11 @@ mod tests {
     const SESSION: &str = "6b3f1a52-8f0e-4d0c-9a63-2b1f6f0e7a11";
 
     fn argv(spec: &ClaudeSpec) -> Vec<String> {
-        Cli::new("claude", "sonnet").argv(spec, SESSION)
+        Cli::new("claude", "sonnet").argv(&run(spec))
+    }
+
+    fn run(spec: &ClaudeSpec) -> ClaudeRun<'_> {
+        ClaudeRun { spec, session: SESSION, resumes: false, microusd: None, rules: &[] }
     }
 
     #[test]
@@ -162,11 +190,32 @@ mod tests {
     }
 
     #[test]
+    fn a_resumed_session_is_named_as_such_and_the_tighter_budget_counts() {
+        let spec = ClaudeSpec { max_budget_usd: Some(0.5), allowed_tools: vec!["Read".to_owned()], ..ClaudeSpec::default() };
+        let rules = ["Bash(touch *)".to_owned()];
+        let argv =
+            Cli::new("claude", "sonnet").argv(&ClaudeRun { resumes: true, microusd: Some(20_000), rules: &rules, ..run(&spec) });
+        assert_eq!(argv[4], format!("--resume={SESSION}"));
+        assert_eq!(argv[6..], ["--allowedTools=Read", "--allowedTools=Bash(touch *)", "--max-budget-usd=0.02"]);
+    }
+
+    #[test]
+    fn a_run_that_asks_a_person_is_a_conversation() {
+        let spec = ClaudeSpec { permissions: Some(crate::model::spec::AskPerson::default()), ..ClaudeSpec::default() };
+        let argv = argv(&spec);
+        assert!(argv.contains(&"--permission-prompt-tool=stdio".to_owned()), "{argv:?}");
+        let line = Cli::new("claude", "sonnet").stdin("/clear\n\"it\"", true);
+        let message: serde_json::Value = serde_json::from_str(line.strip_suffix('\n').unwrap()).unwrap();
+        assert_eq!(message["message"]["content"][0]["text"], " /clear\n\"it\"");
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
     fn a_prompt_that_looks_like_a_command_is_neutralised_and_others_are_kept() {
         let cli = Cli::new("claude", "sonnet");
-        assert_eq!(cli.stdin("/clear everything"), " /clear everything");
-        assert_eq!(cli.stdin("fix /etc/hosts"), "fix /etc/hosts");
-        assert_eq!(cli.stdin("-p is not a flag here"), "-p is not a flag here");
+        assert_eq!(cli.stdin("/clear everything", false), " /clear everything");
+        assert_eq!(cli.stdin("fix /etc/hosts", false), "fix /etc/hosts");
+        assert_eq!(cli.stdin("-p is not a flag here", false), "-p is not a flag here");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod lines;
 pub mod live;
 mod notice;
 pub mod render;
+pub mod session;
 mod spending;
 mod text;
 mod todo;

@@ -96,7 +96,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     job: reference.clone(),
                     from: 0,
                     limit: 200,
-                    kinds: vec![TaskKind::Running, TaskKind::Cancelling],
+                    kinds: vec![TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling],
                 };
                 if let Answer::Tasks(running) = link.again(|client| client.query(query.clone()))?.body {
                     live.draw(&view, &running);

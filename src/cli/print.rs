@@ -114,7 +114,7 @@ impl Printer {
         let ink = match kind {
             TaskKind::Queued => Ink::Plain,
             TaskKind::Pending | TaskKind::Skipped | TaskKind::UpstreamFailed => Ink::Dim,
-            TaskKind::Held | TaskKind::Cancelling | TaskKind::Cancelled => Ink::Wait,
+            TaskKind::Held | TaskKind::AwaitingInput | TaskKind::Cancelling | TaskKind::Cancelled => Ink::Wait,
             TaskKind::Starting | TaskKind::Running => Ink::Busy,
             TaskKind::Completed => Ink::Good,
             TaskKind::Failed => Ink::Bad,

@@ -5,9 +5,11 @@ use std::time::Duration;
 use crate::api::client::{Client, ClientError};
 use crate::model::change::{Change, Seq, TaskResult};
 use crate::model::ids::{Address, AddressError, JobRef};
+use crate::model::live::how_far;
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, Page, Query, StatusView, TaskDetail, TaskView,
 };
+use crate::model::said::said;
 use crate::model::state::{JobState, TaskKind, TaskState};
 use crate::model::time::Utc;
 
@@ -183,7 +185,9 @@ fn task_table(printer: &Printer, tasks: &[TaskView]) -> String {
 fn task_row(printer: &Printer, task: &TaskView) -> Vec<Cell> {
     let (sign, ink) = printer.task_sign(task.state.kind());
     let time = match (&task.state, task.elapsed_ms, task.started) {
-        (TaskState::Running { .. } | TaskState::Cancelling { .. }, _, Some(started)) => print::duration(now().since(started)),
+        (TaskState::Running { .. } | TaskState::AwaitingInput { .. } | TaskState::Cancelling { .. }, _, Some(started)) => {
+            print::duration(now().since(started))
+        }
         (_, Some(elapsed), _) => print::duration(elapsed),
         _ => String::new(),
     };
@@ -211,7 +215,7 @@ pub(super) fn reason(task: &TaskView) -> String {
             let said = last.strip_prefix("could not start: ").is_some_and(|reason| why.ends_with(reason));
             if last.is_empty() || said { why } else { format!("{why} ({last})") }
         }
-        TaskState::Running { .. } => task.progress.as_ref().map(ToString::to_string).unwrap_or_default(),
+        TaskState::Running { .. } => how_far(task.progress.as_ref(), task.run.as_deref()),
         _ => task.why.clone().unwrap_or_default(),
     }
 }
@@ -421,6 +425,7 @@ pub(super) fn change_text(change: &Change) -> String {
         Change::JobStopped { .. } => "job goes on".to_owned(),
         Change::AllPaused { paused: true } => "paused".to_owned(),
         Change::AllPaused { .. } => "resumed".to_owned(),
+        other => said(other).unwrap_or_default(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::model::diagnostic::{Diagnostic, harmless, nearest, place_of};
 use crate::model::ids::is_name;
 use crate::model::settings::{PoolSettings, Settings};
-use crate::model::spec::{ClaudeAuth, Resources};
+use crate::model::spec::Resources;
 use crate::model::units::{parse_duration, parse_size};
 use crate::model::yaml::{self, Node, Value};
 
@@ -61,7 +61,7 @@ pub fn load(path: &Path) -> Loaded {
     Loaded { settings, screen, faults: reader.faults, notes: reader.notes }
 }
 
-struct Reader {
+pub(super) struct Reader {
     file: String,
     faults: Vec<Diagnostic>,
     notes: Vec<Diagnostic>,
@@ -75,8 +75,8 @@ impl Reader {
         }
         let Some(root) = parsed.root.filter(|root| root.value != Value::Null) else { return };
         const KEYS: &[&str] =
-            &["poll_interval", "pools", "claude", "min_free_disk", "retention", "theme", "keymap", "glyphs", "mouse"];
-        const LATER: &[&str] = &["budget", "notify"];
+            &["poll_interval", "pools", "claude", "budget", "min_free_disk", "retention", "theme", "keymap", "glyphs", "mouse"];
+        const LATER: &[&str] = &["notify"];
         for (key, node) in self.entries(&root, "the configuration", KEYS, LATER) {
             match key {
                 "poll_interval" => {
@@ -89,7 +89,8 @@ impl Reader {
                     }
                 }
                 "pools" => self.pools(node, settings),
-                "claude" => self.claude(node, settings),
+                "claude" => self.claude(node, &mut settings.claude),
+                "budget" => settings.day_budget = self.budget(node),
                 "theme" => self.named(node, &mut screen.theme),
                 "keymap" => self.named(node, &mut screen.keymap),
                 "glyphs" => match node.text() {
@@ -113,7 +114,7 @@ impl Reader {
     }
 
     /// The name of a keymap or theme; it becomes a file's name.
-    fn named(&mut self, node: &Node, setting: &mut (String, u32, u32)) {
+    pub(super) fn named(&mut self, node: &Node, setting: &mut (String, u32, u32)) {
         match node.text().filter(|name| is_name(name)) {
             Some(name) => *setting = (name.to_owned(), node.line, node.column),
             None => self.fault(node, "this is no name".to_owned(), "write 1 to 100 letters, digits, `_` and `-`"),
@@ -177,25 +178,6 @@ impl Reader {
         }
     }
 
-    fn claude(&mut self, node: &Node, settings: &mut Settings) {
-        let later = &["max_parallel", "when_limited", "trust", "quiet_hours"];
-        for (key, value) in self.entries(node, "claude", &["binary", "model", "auth"], later) {
-            let Some(text) = value.text().filter(|text| !text.is_empty()) else {
-                self.fault(value, format!("{key} is {}, not text", value.kind()), "write text");
-                continue;
-            };
-            match key {
-                "binary" => settings.claude.binary = text.to_owned(),
-                "model" => settings.claude.model = text.to_owned(),
-                _ => match text.strip_prefix("env:") {
-                    _ if text == "login" => settings.claude.auth = ClaudeAuth::Login,
-                    Some(name) if !name.is_empty() => settings.claude.auth = ClaudeAuth::Env(name.to_owned()),
-                    _ => self.fault(value, "auth is neither `login` nor a reference".to_owned(), "write login, or env:NAME"),
-                },
-            }
-        }
-    }
-
     fn retention(&mut self, node: &Node, settings: &mut Settings) {
         for (key, value) in self.entries(node, "retention", &["days", "bytes"], &[]) {
             match key {
@@ -205,7 +187,7 @@ impl Reader {
         }
     }
 
-    fn entries<'n>(
+    pub(super) fn entries<'n>(
         &mut self,
         node: &'n Node,
         what: &str,
@@ -240,7 +222,7 @@ impl Reader {
         found
     }
 
-    fn whole(&mut self, node: &Node, most: u32) -> Option<u32> {
+    pub(super) fn whole(&mut self, node: &Node, most: u32) -> Option<u32> {
         let number = node.plain().and_then(|text| text.parse::<u32>().ok()).filter(|number| (1..=most).contains(number));
         if number.is_none() {
             self.fault(node, "this is no whole number within bounds".to_owned(), &format!("it is 1 to {most}"));
@@ -248,7 +230,7 @@ impl Reader {
         number
     }
 
-    fn parsed(&mut self, node: &Node, parse: fn(&str) -> Result<u64, String>) -> Option<u64> {
+    pub(super) fn parsed(&mut self, node: &Node, parse: fn(&str) -> Result<u64, String>) -> Option<u64> {
         match parse(node.text().unwrap_or_default()) {
             Ok(value) => Some(value),
             Err(why) => {
@@ -258,7 +240,7 @@ impl Reader {
         }
     }
 
-    fn fault(&mut self, node: &Node, message: String, hint: &str) {
+    pub(super) fn fault(&mut self, node: &Node, message: String, hint: &str) {
         self.fault_at(node.line, node.column, message, hint);
     }
 
@@ -308,12 +290,12 @@ mod tests {
     #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
         let Loaded { settings, screen, faults, notes } = loaded(
-            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\nbudget: 3\ntheme: dark\n",
+            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6]);
-        assert_eq!(notes[0].line, 7, "budgets belong to a later version");
+        assert_eq!(notes[0].line, 7, "notifications belong to a later version");
         assert_eq!(screen.theme, ("dark".to_owned(), 8, 8));
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);

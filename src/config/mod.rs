@@ -1,5 +1,6 @@
 //! The configuration file, keymaps and themes, and where a home is.
 
+mod claude;
 pub mod home;
 pub mod keymap;
 mod layers;

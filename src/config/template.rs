@@ -17,7 +17,14 @@ pub fn template() -> &'static str {
 
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
-#claude: { binary: claude, model: sonnet, auth: login }
+# max_parallel bounds runs over all pools. when_limited: wait for the end of a usage limit (and limit_margin longer), ask a
+# person then, or fail. In quiet hours (local time) no run starts. A run without an event for silence is ended and resumed.
+#claude: { binary: claude, model: sonnet, auth: login, when_limited: wait, limit_margin: 30s, silence: 40m }
+#  # max_parallel: 3
+#  # quiet_hours: 09:00-18:00
+
+# What all Claude runs may use in a local day; none by default.
+#  # budget: { usd_per_day: 20, tokens_per_day: 50000000 }
 
 # Nothing new starts when the disk has less room than this.
 #min_free_disk: 256m

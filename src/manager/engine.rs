@@ -1,6 +1,7 @@
 //! The manager's thread: drains messages into turns, performs their effects, keeps the poll interval.
 
 mod composing;
+mod limits;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,8 +15,11 @@ use crate::model::core::{Effect, Input, Limits, Live, RequestId};
 use crate::model::ids::{AttemptId, JobName};
 use crate::model::message::{Command, Done, Refusal, RefusalCode};
 use crate::model::report::Report;
+use crate::model::seal::seal;
 use crate::model::settings::Settings;
 use crate::model::time::Mono;
+
+use limits::limits;
 
 use super::Message;
 use super::handle::{ClientMessage, Handle, Reply, Taken};
@@ -104,6 +108,8 @@ pub struct Engine<S> {
     composer: Arc<Composer>,
     clock: Box<dyn Clock>,
     settings: Settings,
+    /// What the core was told last: its days and quiet hours pass.
+    limits: Limits,
     free_bytes: Box<dyn Fn() -> Option<u64> + Send>,
     on_trouble: Box<dyn FnMut(Trouble) + Send>,
     told: Trouble,
@@ -135,13 +141,15 @@ impl<S: Store> Engine<S> {
     /// [`StoreError`] when it cannot be read.
     pub fn begin(parts: Parts<S>, mailbox: Mailbox) -> Result<Engine<S>, StoreError> {
         let Parts { store, backend, composer, clock, settings, free_bytes, on_trouble, on_poll, on_freed } = parts;
-        let turn = Turn::begin(store, limits(&settings), composer.identity().seed(), clock.now())?;
+        let bounds = limits(&settings, clock.as_ref());
+        let turn = Turn::begin(store, bounds.clone(), composer.identity().seed(), clock.now())?;
         Ok(Engine {
             turn,
             backend,
             composer: Arc::new(composer),
             clock,
             settings,
+            limits: bounds,
             free_bytes,
             on_trouble,
             told: Trouble::default(),
@@ -242,6 +250,11 @@ impl<S: Store> Engine<S> {
         if now.mono >= self.next_poll {
             self.next_poll = Mono(now.mono.0 + self.settings.poll_interval_ms);
             (self.on_poll)();
+            let bounds = limits(&self.settings, self.clock.as_ref());
+            if bounds != self.limits {
+                self.limits = bounds.clone();
+                inputs.push(Input::Limits(bounds));
+            }
             inputs.push(Input::Reconcile);
         } else {
             inputs.push(Input::Tick);
@@ -281,7 +294,9 @@ impl<S: Store> Engine<S> {
                 inputs.extend(self.launch(&launch, *composed));
             }
             Message::Configure(settings) => {
-                inputs.push(Input::Limits(limits(&settings)));
+                let bounds = limits(&settings, self.clock.as_ref());
+                self.limits = bounds.clone();
+                inputs.push(Input::Limits(bounds));
                 self.composer = Arc::new(self.composer.with_settings(&settings));
                 self.settings = *settings;
             }
@@ -320,6 +335,17 @@ impl<S: Store> Engine<S> {
                 let after = self.turn.core().live().get(&attempt).map_or(0, Live::taken_to);
                 self.backend.intake(attempt, after);
             }
+            Effect::Answer { attempt, item } => {
+                let identity = self.composer.identity();
+                let mark = identity.mark(attempt);
+                let name = format!("{}.json", item.key);
+                let sealed = seal(&identity.seal(&mark), &mark, *item);
+                // Keys are names, and answers always have a JSON form.
+                self.backend.put(attempt, name, serde_json::to_vec(&sealed).unwrap_or_default());
+            }
+            Effect::OverBudget { attempt, of } => {
+                self.backend.put(attempt, "over-budget".to_owned(), of.word().as_bytes().to_vec());
+            }
             Effect::Forget(attempt) => {
                 self.ordered.remove(&attempt);
                 self.backend.forget(attempt);
@@ -356,9 +382,4 @@ impl<S: Store> Engine<S> {
             }
         }
     }
-}
-
-/// What the core has to know of the configuration.
-fn limits(settings: &Settings) -> Limits {
-    Limits { slots: settings.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect() }
 }

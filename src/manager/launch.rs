@@ -8,11 +8,12 @@ use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal}
 use crate::model::change::TaskResult;
 use crate::model::core::Launch;
 use crate::model::ids::AttemptId;
+use crate::model::seal::public;
 use crate::model::settings::Settings;
-use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission};
+use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission, Until};
 use crate::model::template::{Context, render_shell, render_text};
 
-use super::ports::{ClaudeCli, LaunchOrder};
+use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder};
 use super::secrets;
 use super::token::Identity;
 
@@ -125,6 +126,7 @@ impl Composer {
             Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), rendered.script])
         };
         let mut prompt = None;
+        let mut silence_ms = None;
         let argv = match &launch.task.action {
             Action::Run(text) => shell(text)?,
             Action::Command { program, args } => std::iter::once(program)
@@ -142,10 +144,17 @@ impl Composer {
                 if let Some(why) = self.claude.refuse(claude, &text, self.is_root, &pairs) {
                     return Err(Obstacle::Never(why));
                 }
-                prompt = Some(self.claude.stdin(&text));
-                self.claude.argv(claude, launch.session.as_deref().unwrap_or_default())
+                let session = launch.session.as_deref().unwrap_or_default();
+                // Recorded as resumed, but gone since (or never begun): the id is free for a session that begins afresh.
+                let resumes = launch.resumes && self.claude.has_session(session, &env) != Some(false);
+                let text = if resumes && launch.continues { self.claude.go_on().to_owned() } else { text };
+                prompt = Some(self.claude.stdin(&text, claude.permissions.is_some()));
+                silence_ms = Some(claude.silence_ms.unwrap_or(self.settings.claude.silence_ms));
+                let microusd = launch.allowance.and_then(|allowance| allowance.left.microusd);
+                self.claude.argv(&ClaudeRun { spec: claude, session, resumes, microusd, rules: &launch.rules })
             }
         };
+        let round = launch.task.repeat.as_ref().map(|repeat| round(&repeat.until, &mut shell)).transpose()?;
         let gate = launch
             .task
             .accept
@@ -153,23 +162,35 @@ impl Composer {
             .map(|gate| Ok(GateSpec { argv: shell(&gate.run)?, timeout_ms: gate.timeout_ms }))
             .transpose()?;
         env.extend(variables);
+        if let Some(Until::File { path, matches }) = launch.task.repeat.as_ref().map(|repeat| &repeat.until) {
+            env.insert("AIRX_UNTIL_FILE".to_owned(), path.clone());
+            env.insert("AIRX_UNTIL_MATCHES".to_owned(), matches.clone().unwrap_or_default());
+        }
         let dir = self.directory(&launch.name.to_string(), &launch.task.id, launch.attempt);
         self.identify(launch, &dir, &mut env);
         let is_claude = prompt.is_some();
         let limits = &launch.task.limits;
+        let mark = self.identity.mark(launch.attempt);
         let spec = RunnerSpec {
-            mark: self.identity.mark(launch.attempt),
+            mark: mark.clone(),
             argv,
             cwd: launch.task.workspace.clone().unwrap_or_else(|| launch.job.workspace.clone()),
-            stdin: if is_claude { Stdin::Prompt } else { Stdin::Null },
+            stdin: match &launch.task.action {
+                Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
+                Action::Claude(_) => Stdin::Prompt,
+                Action::Run(_) | Action::Command { .. } => Stdin::Null,
+            },
             output: if is_claude { OutputMode::File } else { OutputMode::Pipes },
             timeout_ms: limits.timeout_ms,
-            silence_ms: None,
+            silence_ms,
             grace_ms: limits.grace_ms,
             stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
             output_limit: limits.output_limit,
             resources: self.resources(launch),
+            round,
             gate,
+            allowance: launch.allowance,
+            seal: if is_claude { public(&self.identity.seal(&mark)) } else { String::new() },
             result: launch.task.result,
             claude: is_claude,
         };
@@ -273,6 +294,34 @@ impl Launch {
         let is_command = |value: &EnvValue| matches!(value, EnvValue::From(SecretRef::Command(_)));
         self.job.env.values().chain(self.task.env.values()).any(is_command)
     }
+}
+
+/// Longest look at the condition of a task that repeats.
+const ROUND_TIMEOUT_MS: u64 = 600_000;
+
+/// Writes a digest of the workspace's git tree, untracked files included, where there is one.
+const TREE: &str = r#"if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+  { git rev-parse -q --verify HEAD; git status --porcelain=v1 -uall; git diff --no-ext-diff --no-textconv HEAD
+    git ls-files -oz --exclude-standard | xargs -0r git hash-object --; } 2>/dev/null | git hash-object --stdin >"$AIRX_DIR/tree"
+fi
+"#;
+
+/// The condition of a task that repeats, as a shell command that also writes down the state of the workspace.
+fn round(until: &Until, shell: &mut dyn FnMut(&str) -> Result<Vec<String>, Obstacle>) -> Result<GateSpec, Obstacle> {
+    let mut argv = match until {
+        Until::Command(text) => shell(text)?,
+        Until::File { matches, .. } => {
+            let look = match matches {
+                Some(_) => r#"exec grep -qE -e "$AIRX_UNTIL_MATCHES" -- "$AIRX_UNTIL_FILE""#,
+                None => r#"exec test -e "$AIRX_UNTIL_FILE""#,
+            };
+            vec!["/bin/sh".to_owned(), "-c".to_owned(), look.to_owned()]
+        }
+    };
+    if let Some(script) = argv.last_mut() {
+        script.insert_str(0, TREE);
+    }
+    Ok(GateSpec { argv, timeout_ms: ROUND_TIMEOUT_MS })
 }
 
 /// Why there is no order.

@@ -1,5 +1,6 @@
 //! The manager's ports: what it needs from the outside, as traits. Only `main` knows who implements them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::model::message::{Answer, Page, Query, Refusal};
 use crate::model::report::{ClaudeReport, Report};
 use crate::model::spec::ClaudeSpec;
 pub use crate::model::stored::{Loaded, StoredJob, StoredTask};
-use crate::model::time::Now;
+use crate::model::time::{Now, Utc};
 
 /// Where runners live. Every method returns at once; what happens is told through the [`ReportSink`] that the
 /// implementation was built with.
@@ -27,6 +28,8 @@ pub trait Backend: Send {
     /// Looks into the attempt's outbox now, for what is numbered above `after` (the last that the manager has taken in);
     /// answers `Outbox`, also when nothing is new.
     fn intake(&mut self, attempt: AttemptId, after: u32);
+    /// Puts a file into the attempt's inbox, under a name without a slash; one that is there stays as it is.
+    fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>);
     /// The outcome is committed: nothing more will be asked about the attempt.
     fn forget(&mut self, attempt: AttemptId);
 }
@@ -51,23 +54,46 @@ pub struct LaunchOrder {
 
 /// What is asked of the Claude Code CLI's knowledge, so that manager and backends need none.
 pub trait ClaudeCli: Send + Sync {
-    /// The command line for a fresh session, program first; the prompt goes to stdin.
-    fn argv(&self, spec: &ClaudeSpec, session: &str) -> Vec<String>;
+    /// The command line, program first; the prompt goes to stdin.
+    fn argv(&self, run: &ClaudeRun<'_>) -> Vec<String>;
     /// Why a run would certainly fail at once, with the remedy; none when it may start.
     fn refuse(&self, spec: &ClaudeSpec, prompt: &str, is_root: bool, env: &[(String, String)]) -> Option<String>;
     /// What is set for every run unless its environment has it already.
     fn env_defaults(&self) -> Vec<(&'static str, &'static str)>;
-    /// The prompt as it must be written to stdin (a leading `/` is neutralised).
-    fn stdin(&self, prompt: &str) -> String;
+    /// The prompt as it must be written to stdin (a leading `/` is neutralised); as a message where the run is a conversation.
+    fn stdin(&self, prompt: &str, is_conversation: bool) -> String;
+    /// What a resumed session is told.
+    fn go_on(&self) -> &'static str;
+    /// Whether the CLI still has a session, by the environment it would run in; none when that cannot be told.
+    fn has_session(&self, session: &str, env: &BTreeMap<String, String>) -> Option<bool>;
     /// Reads the transcript (the attempt's `out`) to its end. Its session is the one that was printed, so none when
     /// nothing was.
     fn read(&self, transcript: &Path) -> ClaudeReport;
+}
+
+/// One run of the CLI.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaudeRun<'a> {
+    /// What it is asked to do, and how.
+    pub spec: &'a ClaudeSpec,
+    /// Its session.
+    pub session: &'a str,
+    /// Whether the session exists and is resumed.
+    pub resumes: bool,
+    /// Millionths of a dollar after which it ends, whatever the specification says.
+    pub microusd: Option<u64>,
+    /// Rules that a person added for the whole job.
+    pub rules: &'a [String],
 }
 
 /// Both clocks.
 pub trait Clock: Send {
     /// Reads them together.
     fn now(&self) -> Now;
+    /// How far local time is ahead of UTC at a point in time, in milliseconds; UTC itself unless an implementation knows more.
+    fn offset_ms(&self, _at: Utc) -> i64 {
+        0
+    }
 }
 
 /// The write side of the store, and what the manager reads from it.

@@ -29,6 +29,11 @@ impl Identity {
         hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The secret half of the seal on answers to this attempt's questions ([`crate::model::seal`]).
+    pub fn seal(&self, mark: &str) -> [u8; 32] {
+        Sha256::digest(self.token(&format!("answers to {mark}")).as_bytes()).into()
+    }
+
     /// The attempt that a mark and its token prove; none when they do not.
     pub fn prove(&self, mark: &str, token: &str) -> Option<AttemptId> {
         let expected = self.token(mark);

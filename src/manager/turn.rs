@@ -200,6 +200,9 @@ impl<S: Store> Turn<S> {
             Command::Requeue { targets, .. } | Command::Cancel { targets, .. } => {
                 targets.iter_mut().try_for_each(|Address { job, .. }| self.bring_in(job, now))
             }
+            // The jobs of what waits for an answer live, so they are in memory.
+            Command::Answer { .. } => Ok(()),
+            Command::Budget { job, .. } => self.bring_in(job, now),
             Command::Pause { job } | Command::Resume { job } => job.iter_mut().try_for_each(|job| self.bring_in(job, now)),
             Command::Stop => Ok(()),
         }

@@ -62,5 +62,7 @@ pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn
         limits: defaults.clone(),
         accept: None,
         result: None,
+        budget: None,
+        repeat: None,
     })
 }

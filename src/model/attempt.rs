@@ -10,7 +10,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Resources, ResultKind};
+use super::live::Spent;
+use super::question::Question;
+use super::spec::{Budget, Resources, ResultKind};
+use super::state::BudgetOf;
 use super::time::Utc;
 
 /// `spec.json`: all the runner needs, apart from the environment, which it inherits.
@@ -44,15 +47,33 @@ pub struct RunnerSpec {
     /// Run after the command exited 0, in the same sandbox; its output goes to `gate.log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateSpec>,
+    /// The condition of a task that repeats, run after the command exited 0 and before the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<GateSpec>,
+    /// The most that a Claude run may still use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
     /// What of stdout the manager reads as the task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultKind>,
+    /// The public half of the seal on answers, for a run that may ask ([`super::seal`]).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seal: String,
     /// Whether stdout is a Claude Code transcript that decides the outcome together with the exit code.
     #[serde(default)]
     pub claude: bool,
 }
 
-/// The acceptance command.
+/// What is left of the tightest budget that an attempt is under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Dollars and tokens.
+    pub left: Budget,
+    /// Whose budget it is.
+    pub of: BudgetOf,
+}
+
+/// A shell command of the runner's own: the gate, or the condition of a task that repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateSpec {
     /// Program and arguments.
@@ -69,6 +90,9 @@ pub enum Stdin {
     Null,
     /// The file `prompt` of the attempt directory.
     Prompt,
+    /// A pipe that the runner holds: the file `prompt` first (one JSON message), then answers from the inbox, closed once the
+    /// transcript shows a result.
+    Stream,
 }
 
 /// How output reaches `out` and `err`.
@@ -133,6 +157,15 @@ pub struct ExitRecord {
     /// How the gate ended, if it ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateEnd>,
+    /// How the condition of a task that repeats ended, if it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<GateEnd>,
+    /// Digest of the workspace's git tree after the command, for a task that repeats in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<String>,
+    /// What a Claude run had used by what its transcript said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
     /// Processes that outlived the command and were ended.
     #[serde(default)]
     pub leftovers: u32,
@@ -187,6 +220,13 @@ pub enum StopCause {
     Memory,
     /// The tree had more processes than allowed.
     Pids,
+    /// A Claude run's credential was refused; the CLI would try for minutes.
+    Refused,
+    /// A Claude run had used its allowance.
+    Budget {
+        /// Whose budget that was.
+        of: BudgetOf,
+    },
 }
 
 /// How the gate ended.
@@ -224,6 +264,8 @@ pub enum OutboxBody {
     Stored(super::change::TaskResult),
     /// Tell how far it is.
     Progress(Progress),
+    /// Ask a person; the answer comes into the inbox under the question's key.
+    Ask(Box<Question>),
 }
 
 /// A task queued at run time. What it leaves out comes from the job's defaults.

@@ -8,10 +8,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Progress;
+use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, JobName, TaskIdx};
-use super::spec::{JobSpec, TaskSpec};
+use super::live::LiveFacts;
+use super::question::{Answer, AnsweredBy, Question};
+use super::spec::{Budget, JobSpec, TaskSpec};
 use super::state::{JobState, Outcome, TaskState};
 use super::time::Utc;
+
+pub use super::facts::{AttemptFacts, ClaudeFacts, RoundFacts, Rounds};
 
 /// Position in the journal, from 1, without gaps in memory of what was committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -84,6 +89,9 @@ pub enum Change {
         /// Session id chosen for a Claude run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<String>,
+        /// Whether that session exists already and is to be resumed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        resumes: bool,
     },
     /// The backend confirmed it. The task is `running` (or still `cancelling`).
     AttemptStarted {
@@ -131,6 +139,58 @@ pub enum Change {
         /// Why, and what to do.
         why: String,
     },
+    /// A running task asks a person.
+    QuestionAsked {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The question's number, unique in its home.
+        id: u32,
+        /// What is asked.
+        question: Box<Question>,
+        /// When it is answered by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires: Option<Utc>,
+    },
+    /// A question is settled.
+    QuestionAnswered {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The question's number.
+        id: u32,
+        /// The answer; none when its attempt ended first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Box<Answer>>,
+        /// Who gave it.
+        by: AnsweredBy,
+    },
+    /// A person allowed something for the whole job.
+    RuleAdded {
+        /// The job.
+        job: JobId,
+        /// As the CLI writes it, such as `Bash(touch *)`.
+        rule: String,
+    },
+    /// A person gave the job another budget.
+    BudgetSet {
+        /// The job.
+        job: JobId,
+        /// The new one; none is no limit.
+        budget: Option<Budget>,
+    },
+    /// Something became known of a credential: a usage limit, a refusal, its windows, or that it works again.
+    CredentialMoved {
+        /// Which.
+        credential: Credential,
+        /// All that is known now.
+        state: Box<CredentialState>,
+    },
+    /// How far a Claude run is, told while it goes on.
+    RunSeen {
+        /// The attempt.
+        attempt: AttemptId,
+        /// So far.
+        facts: Box<LiveFacts>,
+    },
     /// The job's derived state became another.
     JobMoved {
         /// The job.
@@ -160,7 +220,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The job it belongs to; none for [`Change::AllPaused`].
+    /// The job it belongs to; none for [`Change::AllPaused`] and [`Change::CredentialMoved`].
     pub fn job(&self) -> Option<JobId> {
         match self {
             Change::JobSubmitted { job, .. }
@@ -169,6 +229,8 @@ impl Change {
             | Change::TaskRequeued { job, .. }
             | Change::JobMoved { job, .. }
             | Change::JobPaused { job, .. }
+            | Change::RuleAdded { job, .. }
+            | Change::BudgetSet { job, .. }
             | Change::JobStopped { job, .. } => Some(*job),
             Change::AttemptOpened { attempt, .. }
             | Change::AttemptStarted { attempt }
@@ -176,8 +238,11 @@ impl Change {
             | Change::AttemptStale { attempt, .. }
             | Change::ResultSet { attempt, .. }
             | Change::ProgressSet { attempt, .. }
+            | Change::QuestionAsked { attempt, .. }
+            | Change::QuestionAnswered { attempt, .. }
+            | Change::RunSeen { attempt, .. }
             | Change::OutboxRefused { attempt, .. } => Some(attempt.job),
-            Change::AllPaused { .. } => None,
+            Change::AllPaused { .. } | Change::CredentialMoved { .. } => None,
         }
     }
 
@@ -191,8 +256,14 @@ impl Change {
             | Change::AttemptStale { attempt, .. }
             | Change::ResultSet { attempt, .. }
             | Change::ProgressSet { attempt, .. }
+            | Change::QuestionAsked { attempt, .. }
+            | Change::QuestionAnswered { attempt, .. }
+            | Change::RunSeen { attempt, .. }
             | Change::OutboxRefused { attempt, .. } => Some(attempt.task),
             Change::JobSubmitted { .. }
+            | Change::RuleAdded { .. }
+            | Change::BudgetSet { .. }
+            | Change::CredentialMoved { .. }
             | Change::JobMoved { .. }
             | Change::JobPaused { .. }
             | Change::JobStopped { .. }
@@ -228,68 +299,4 @@ pub enum TaskResult {
         /// Its size.
         bytes: u64,
     },
-}
-
-/// What is known about an attempt besides its outcome.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct AttemptFacts {
-    /// When its command started, by the runner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Utc>,
-    /// When it was over, by the runner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Utc>,
-    /// The command's run on the monotonic clock.
-    #[serde(default)]
-    pub elapsed_ms: u64,
-    /// Bytes kept of stdout and stderr.
-    #[serde(default)]
-    pub out_bytes: u64,
-    /// See `out_bytes`.
-    #[serde(default)]
-    pub err_bytes: u64,
-    /// Processor time of the whole tree.
-    #[serde(default)]
-    pub cpu_ms: u64,
-    /// Peak resident set of the largest process.
-    #[serde(default)]
-    pub max_rss_kib: u64,
-    /// Processes that had to be ended after the command.
-    #[serde(default)]
-    pub leftovers: u32,
-    /// What a person should know.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
-    /// What a Claude run reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claude: Option<ClaudeFacts>,
-}
-
-/// What a Claude run reported about itself.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClaudeFacts {
-    /// Session id, as printed or as chosen at launch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
-    /// Model of the last turn.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// `total_cost_usd` of the last result, in millionths of a dollar.
-    #[serde(default)]
-    pub cost_microusd: u64,
-    /// Summed over `modelUsage`, cache reads and writes included in input.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Summed over `modelUsage`.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// `num_turns` summed over the results of this process.
-    #[serde(default)]
-    pub turns: u32,
-    /// Tools that were denied, in order, at most 100.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub denials: Vec<String>,
-    /// Final text, at most 16 KiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attempt::Progress;
 use super::question::Question;
 use super::time::Utc;
 
@@ -77,8 +78,59 @@ pub struct UsageWindow {
     pub is_rejected: bool,
 }
 
+/// How far a run is, as its runner writes it down from time to time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveFacts {
+    /// Model calls of the main thread.
+    #[serde(default)]
+    pub turns: u32,
+    /// What it has used.
+    #[serde(default)]
+    pub spent: Spent,
+    /// Items of its list of things to do: done, all, and the active one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub todo: Option<(u32, u32, String)>,
+    /// Usage windows it was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<UsageWindow>,
+    /// Whether the model answered and the credential works.
+    #[serde(default)]
+    pub answered: bool,
+    /// Whether an API key pays; none before the session began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pays_by_key: Option<bool>,
+}
+
 /// Reads a transcript as it grows. Memory is bounded whatever it holds.
 pub trait Watch: Send {
     /// Takes further bytes; what they complete is told in order.
     fn push(&mut self, bytes: &[u8]) -> Vec<Sign>;
+}
+
+/// How far a task is, in words and honest: what it says itself, else its list of things to do, else how many turns it has taken.
+pub fn how_far(said: Option<&Progress>, run: Option<&LiveFacts>) -> String {
+    match (said, run) {
+        (Some(said), _) => said.to_string(),
+        (None, Some(LiveFacts { todo: Some((done, total, active)), .. })) => {
+            format!("{done}/{total} todo {active}").trim_end().to_owned()
+        }
+        (None, Some(run)) if run.turns > 0 => format!("turn {}", run.turns),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_is_told_only_where_the_total_is_known() {
+        let run = LiveFacts { turns: 7, ..LiveFacts::default() };
+        assert_eq!(how_far(None, Some(&run)), "turn 7");
+        let listed = LiveFacts { todo: Some((3, 5, "tests".to_owned())), ..run.clone() };
+        assert_eq!(how_far(None, Some(&listed)), "3/5 todo tests");
+        let said = Progress { done: 4, total: None, text: None };
+        assert_eq!(how_far(Some(&said), Some(&listed)), "4");
+        assert_eq!(how_far(None, None), "");
+    }
 }

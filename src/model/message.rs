@@ -62,6 +62,20 @@ pub enum Command {
         /// None is everything.
         job: Option<JobRef>,
     },
+    /// Answer a question of a running task.
+    Answer {
+        /// Its number.
+        question: u32,
+        /// The answer.
+        answer: super::question::Answer,
+    },
+    /// Give a job another budget; what was held for the old one goes on.
+    Budget {
+        /// Which job.
+        job: JobRef,
+        /// The most that its Claude runs may use together; none is no limit.
+        budget: Option<super::spec::Budget>,
+    },
     /// End the manager; runners go on.
     Stop,
 }
@@ -209,6 +223,19 @@ pub enum Query {
         /// At most [`MAX_PAGE`].
         limit: u32,
     },
+    /// Questions to a person, oldest first.
+    Questions {
+        /// Only of this job, or of this task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<Address>,
+        /// Those that are settled too, newest first.
+        #[serde(default)]
+        all: bool,
+        /// At most [`MAX_PAGE`].
+        limit: u32,
+    },
+    /// What is known of the credentials and today's spending.
+    Usage,
     /// A piece of an attempt's output.
     Output {
         /// The task.
@@ -265,6 +292,10 @@ pub enum Answer {
     Task(Box<TaskDetail>),
     /// To `Events`.
     Events(Vec<EventView>),
+    /// To `Questions`.
+    Questions(Vec<super::question::QuestionView>),
+    /// To `Usage`.
+    Usage(Box<UsageView>),
     /// To `Output`.
     Output(OutputPiece),
 }
@@ -303,6 +334,41 @@ pub struct OverviewView {
     pub pools: Vec<PoolView>,
     /// As in [`StatusView`].
     pub warnings: Vec<String>,
+    /// Questions that wait for a person.
+    #[serde(default)]
+    pub questions: u32,
+    /// What Claude runs use.
+    #[serde(default)]
+    pub usage: UsageView,
+}
+
+/// What Claude runs use, and what holds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageView {
+    /// Every credential that was used.
+    pub credentials: Vec<CredentialView>,
+    /// Used since the day began, in millionths of a dollar, by runs that are over and by those that go on.
+    pub today_microusd: u64,
+    /// As `today_microusd`, in tokens.
+    pub today_tokens: u64,
+    /// What may be used in a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<super::spec::Budget>,
+    /// Claude runs that live.
+    pub running: u32,
+    /// Most of them at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
+/// A credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialView {
+    /// Its name.
+    pub name: String,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub state: super::credential::CredentialState,
 }
 
 /// A pool.
@@ -378,6 +444,9 @@ pub struct TaskView {
     /// How far it says it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// How far its Claude run is, while that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<super::live::LiveFacts>>,
     /// The task that queued it, if not the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,

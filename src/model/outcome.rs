@@ -3,8 +3,8 @@
 
 use super::attempt::{End, ExitRecord, GateEnd, StopCause};
 use super::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, ResultFinding};
-use super::spec::{Action, TaskSpec};
-use super::state::{FailCause, LostCause, Outcome};
+use super::spec::{Action, ClaudeSpec, TaskSpec};
+use super::state::{BudgetOf, FailCause, LostCause, Outcome};
 
 /// What a person had asked of the attempt by the time it ended. A runner that was told to end while this says `Nothing` was
 /// told by something else, such as the machine's shutdown.
@@ -54,6 +54,8 @@ fn recorded(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
         Some(StopCause::OutputLimit) => failed(FailCause::OutputLimit),
         Some(StopCause::Memory) => failed(FailCause::Oom),
         Some(StopCause::Pids) => failed(FailCause::Pids),
+        Some(StopCause::Refused) => Outcome::Auth,
+        Some(StopCause::Budget { of }) => Outcome::BudgetExceeded { of: *of },
         // Exit 0 proves nothing for other commands: many programs answer TERM with it.
         Some(StopCause::Asked { .. }) if is_claude(spec) && own_end(record, end, spec) == Outcome::Succeeded => {
             Outcome::Succeeded
@@ -65,13 +67,12 @@ fn recorded(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
 /// The end of a command that nobody ended.
 fn own_end(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
     let trouble = match &spec.action {
-        Action::Claude(claude) => {
-            claude_trouble(&record.end, end.claude.as_ref().unwrap_or(&ClaudeReport::default()), claude.json_schema.is_some())
-        }
+        Action::Claude(claude) => claude_trouble(&record.end, end.claude.as_ref().unwrap_or(&ClaudeReport::default()), claude),
         Action::Run(_) | Action::Command { .. } => command_trouble(&record.end),
     };
     trouble
-        .or_else(|| gate_trouble(record.gate.as_ref(), spec.accept.is_some()))
+        .or_else(|| round_trouble(record.round.as_ref(), spec.repeat.is_some()))
+        .or_else(|| gate_trouble(record.gate.as_ref(), spec.accept.is_some() && !goes_round(record.round.as_ref())))
         .or_else(|| match &end.result {
             Some(ResultFinding::Bad(why)) => Some(failed(FailCause::BadResult(why.clone()))),
             Some(ResultFinding::Value(_)) | None => None,
@@ -86,6 +87,21 @@ fn command_trouble(end: &End) -> Option<Outcome> {
         End::Signalled(signal) => Some(failed(FailCause::Signal(*signal))),
         End::NotStarted { errno, why } => Some(Outcome::Unlaunchable { why: why.clone(), transient: is_transient(*errno) }),
     }
+}
+
+/// Why the condition of a task that repeats could not be looked at. That it does not hold is no trouble: another round follows.
+fn round_trouble(round: Option<&GateEnd>, asked_for: bool) -> Option<Outcome> {
+    match round {
+        None if asked_for => Some(crashed("its condition was not looked at")),
+        Some(GateEnd { end: End::NotStarted { why, .. }, .. }) => {
+            Some(failed(FailCause::Repeat(format!("`until` could not start: {why}"))))
+        }
+        _ => None,
+    }
+}
+
+fn goes_round(round: Option<&GateEnd>) -> bool {
+    round.is_some_and(|round| round.timed_out || round.end != End::Exited(0))
 }
 
 fn gate_trouble(gate: Option<&GateEnd>, asked_for: bool) -> Option<Outcome> {
@@ -104,7 +120,7 @@ fn gate_trouble(gate: Option<&GateEnd>, asked_for: bool) -> Option<Outcome> {
 }
 
 /// Why a Claude run was not a success; none when it was: a final result without error and exit 0, neither alone.
-fn claude_trouble(end: &End, report: &ClaudeReport, schema: bool) -> Option<Outcome> {
+fn claude_trouble(end: &End, report: &ClaudeReport, spec: &ClaudeSpec) -> Option<Outcome> {
     let code = match end {
         End::Exited(code) => *code,
         // No fault of the prompt: the CLI itself never ends so, and its tools die in sessions of their own.
@@ -124,7 +140,10 @@ fn claude_trouble(end: &End, report: &ClaudeReport, schema: bool) -> Option<Outc
         let said = one_line(result.text.as_deref().unwrap_or("no reason was given"));
         return Some(failed(FailCause::ErrorResult(format!("the prompt never reached the model: {said}"))));
     }
-    if schema && !result.structured {
+    if spec.fails_on_denial && !report.facts.denials.is_empty() {
+        return Some(failed(FailCause::Denied(one_line(&report.facts.denials.join(", ")))));
+    }
+    if spec.json_schema.is_some() && !result.structured {
         return Some(failed(FailCause::BadResult("Claude gave no output in the form of json_schema".to_owned())));
     }
     None
@@ -145,7 +164,8 @@ fn error_result(result: &ClaudeResult, report: &ClaudeReport) -> Outcome {
     let text = one_line(result.text.as_deref().unwrap_or(&result.subtype));
     match result.subtype.as_str() {
         "error_max_turns" => return failed(FailCause::MaxTurns),
-        "error_max_budget_usd" => return Outcome::BudgetExceeded,
+        // Whose it was is found out by what was used: the CLI is told the tightest.
+        "error_max_budget_usd" => return Outcome::BudgetExceeded { of: BudgetOf::Attempt },
         "error_max_structured_output_retries" => return failed(FailCause::BadResult(text)),
         // Only an interrupt leads here, and ours were handled before; or a fault of the CLI.
         "error_during_execution" if text.starts_with(DIAGNOSTIC) => return crashed("the Claude CLI was interrupted"),

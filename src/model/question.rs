@@ -95,6 +95,16 @@ pub struct InboxItem {
     pub key: String,
     /// The answer.
     pub answer: Answer,
+    /// By which the runner knows that the manager gave it ([`super::seal`]).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seal: String,
+}
+
+impl InboxItem {
+    /// An answer that is not sealed yet.
+    pub fn new(key: String, answer: Answer) -> InboxItem {
+        InboxItem { key, answer, seal: String::new() }
+    }
 }
 
 /// A question as clients see it.

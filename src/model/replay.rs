@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::attempt::Progress;
-use super::change::{Change, Event, TaskResult};
+use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
+use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
+use super::spec::Budget;
 use super::state::{Counts, JobState, Outcome, Spends, TaskState};
+use super::stored::{StoredAttempt, StoredQuestion};
 
 /// Everything a journal tells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +18,10 @@ pub struct Replayed {
     pub jobs: BTreeMap<u32, ReplayedJob>,
     /// Whether everything is paused.
     pub paused: bool,
+    /// What is known of the credentials.
+    pub credentials: BTreeMap<Credential, CredentialState>,
+    /// The highest question number.
+    pub last_question: u32,
 }
 
 /// A job as its events say.
@@ -26,6 +33,12 @@ pub struct ReplayedJob {
     pub paused: bool,
     /// Whether `on_failure: stop` took effect.
     pub stopped: bool,
+    /// What its Claude runs used.
+    pub used: (u64, u64),
+    /// What a person allowed for all of it.
+    pub rules: Vec<String>,
+    /// Its budget, once a person gave it another.
+    pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
     pub tasks: Vec<ReplayedTask>,
 }
@@ -47,6 +60,14 @@ pub struct ReplayedTask {
     pub progress: Option<Progress>,
     /// Outcomes of its attempts in order; none while one is open.
     pub outcomes: Vec<Option<Outcome>>,
+    /// What its Claude runs used since the last requeue.
+    pub used: (u64, u64),
+    /// Its rounds since then.
+    pub rounds: Rounds,
+    /// Its newest attempts, at most two, as later ones depend on them.
+    pub newest: Vec<StoredAttempt>,
+    /// Questions of its newest attempt.
+    pub questions: Vec<StoredQuestion>,
 }
 
 impl ReplayedJob {
@@ -66,7 +87,15 @@ impl Replayed {
     pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         match &event.change {
             Change::JobSubmitted { job, .. } => {
-                let new = ReplayedJob { state: JobState::Waiting, paused: false, stopped: false, tasks: Vec::new() };
+                let new = ReplayedJob {
+                    state: JobState::Waiting,
+                    paused: false,
+                    stopped: false,
+                    used: (0, 0),
+                    rules: Vec::new(),
+                    budget: None,
+                    tasks: Vec::new(),
+                };
                 match self.jobs.insert(job.0, new) {
                     None => Ok(()),
                     Some(_) => Err(format!("job {job} is submitted twice")),
@@ -85,6 +114,10 @@ impl Replayed {
                     result: None,
                     progress: None,
                     outcomes: Vec::new(),
+                    used: (0, 0),
+                    rounds: Rounds::default(),
+                    newest: Vec::new(),
+                    questions: Vec::new(),
                 });
                 Ok(())
             }
@@ -93,15 +126,19 @@ impl Replayed {
                 task.spent_retry = 0;
                 task.spent_infra = 0;
                 task.progress = None;
+                (task.used, task.rounds) = ((0, 0), Rounds::default());
                 task.state = state.clone();
             }),
-            Change::AttemptOpened { attempt, .. } => self.opened(*attempt),
+            Change::AttemptOpened { attempt, session, resumes, .. } => {
+                let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };
+                self.opened(*attempt, new)
+            }
             Change::AttemptStarted { attempt } => self.task(attempt.job, attempt.task).map(|task| {
                 if matches!(task.state, TaskState::Starting { .. }) {
                     task.state = TaskState::Running { attempt: attempt.number };
                 }
             }),
-            Change::AttemptClosed { attempt, outcome, state, .. } => self.closed(*attempt, outcome, state),
+            Change::AttemptClosed { attempt, outcome, state, facts } => self.closed(*attempt, outcome, facts, state),
             Change::ResultSet { attempt, result } => {
                 self.task(attempt.job, attempt.task).map(|task| task.result = Some(result.clone()))
             }
@@ -115,11 +152,41 @@ impl Replayed {
                 self.paused = *paused;
                 Ok(())
             }
+            Change::QuestionAsked { attempt, id, question, expires } => {
+                if *id <= self.last_question {
+                    return Err(format!("question {id} does not follow question {}", self.last_question));
+                }
+                self.last_question = *id;
+                let question = question.as_ref().clone();
+                let new = StoredQuestion { id: *id, question, expires: *expires, answer: None, is_settled: false };
+                self.task(attempt.job, attempt.task).map(|task| task.questions.push(new))
+            }
+            Change::QuestionAnswered { attempt, id, answer, .. } => {
+                let task = self.task(attempt.job, attempt.task)?;
+                match task.questions.iter_mut().find(|known| known.id == *id && !known.is_settled) {
+                    Some(known) => {
+                        (known.answer, known.is_settled) = (answer.as_deref().cloned(), true);
+                        Ok(())
+                    }
+                    None => Err(format!("question {id} is answered, but does not wait")),
+                }
+            }
+            Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
+            Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
+            Change::CredentialMoved { credential, state } => {
+                self.credentials.insert(credential.clone(), state.as_ref().clone());
+                Ok(())
+            }
+            Change::RunSeen { attempt, facts } => {
+                let task = self.task(attempt.job, attempt.task)?;
+                task.newest.iter_mut().last().iter_mut().for_each(|run| run.seen = Some(facts.as_ref().clone()));
+                Ok(())
+            }
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
         }
     }
 
-    fn opened(&mut self, attempt: AttemptId) -> Result<(), String> {
+    fn opened(&mut self, attempt: AttemptId, new: StoredAttempt) -> Result<(), String> {
         let task = self.task(attempt.job, attempt.task)?;
         if attempt.number != task.attempts + 1 {
             return Err(format!("attempt {attempt} does not follow attempt {}", task.attempts));
@@ -129,12 +196,21 @@ impl Replayed {
         }
         task.attempts = attempt.number;
         task.outcomes.push(None);
+        task.questions.clear();
+        if task.newest.len() > 1 {
+            task.newest.remove(0);
+        }
+        task.newest.push(new);
         task.progress = None;
         task.state = TaskState::Starting { attempt: attempt.number };
         Ok(())
     }
 
-    fn closed(&mut self, attempt: AttemptId, outcome: &Outcome, state: &TaskState) -> Result<(), String> {
+    fn closed(&mut self, attempt: AttemptId, outcome: &Outcome, facts: &AttemptFacts, state: &TaskState) -> Result<(), String> {
+        let claude = facts.claude.as_ref();
+        let more = claude.map_or((0, 0), |run| (run.cost_microusd, run.input_tokens.saturating_add(run.output_tokens)));
+        let job = self.job(attempt.job)?;
+        job.used = (job.used.0.saturating_add(more.0), job.used.1.saturating_add(more.1));
         let task = self.task(attempt.job, attempt.task)?;
         match task.outcomes.get_mut((attempt.number as usize).wrapping_sub(1)) {
             Some(open @ None) => *open = Some(outcome.clone()),
@@ -145,6 +221,14 @@ impl Replayed {
             Spends::Retry => task.spent_retry += 1,
             Spends::Infrastructure => task.spent_infra += 1,
             Spends::Nothing => {}
+        }
+        task.used = (task.used.0.saturating_add(more.0), task.used.1.saturating_add(more.1));
+        facts.round.iter().for_each(|round| task.rounds.add(round));
+        if let Some(run) = task.newest.last_mut() {
+            (run.end, run.seen) = (Some((outcome.clone(), facts.clone())), None);
+        }
+        if task.questions.iter().any(|question| !question.is_settled) {
+            return Err(format!("attempt {attempt} is closed while a question of it waits"));
         }
         task.state = state.clone();
         Ok(())

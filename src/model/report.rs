@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{ExitRecord, OutboxItem};
 use super::change::{ClaudeFacts, TaskResult};
 use super::ids::AttemptId;
+use super::live::LiveFacts;
 use super::time::Utc;
 
 /// A backend's message to the manager. May come late, twice or out of order; the core copes.
@@ -40,6 +41,8 @@ pub enum Report {
         attempt: AttemptId,
         /// In order; those reported before may be among them.
         items: Vec<OutboxItem>,
+        /// How far a Claude run is, when its runner has written that down.
+        live: Option<Box<LiveFacts>>,
     },
     /// It is over, its process tree swept, its outbox read to the end.
     Over {

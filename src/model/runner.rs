@@ -3,6 +3,7 @@
 //! A pure machine: the runner (or a simulator) feeds [`Input`]s with the monotonic time and performs the [`Effect`]s.
 
 use super::attempt::{End, GateEnd, RunnerSpec, StopCause, StopSignal};
+use super::state::BudgetOf;
 use super::time::Mono;
 
 /// What the machine needs of the specification.
@@ -22,6 +23,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Processes and threads, when it is the runner who watches.
     pub pids: Option<u32>,
+    /// Longest look at the condition of a task that repeats.
+    pub round_timeout_ms: Option<u64>,
     /// Longest run of the gate, when there is one.
     pub gate_timeout_ms: Option<u64>,
 }
@@ -36,6 +39,7 @@ impl From<&RunnerSpec> for Limits {
             output_limit: spec.output_limit,
             memory: spec.resources.memory,
             pids: spec.resources.pids,
+            round_timeout_ms: spec.round.as_ref().map(|r| r.timeout_ms),
             gate_timeout_ms: spec.gate.as_ref().map(|g| g.timeout_ms),
         }
     }
@@ -46,9 +50,9 @@ impl From<&RunnerSpec> for Limits {
 pub enum Input {
     /// Begin.
     Start,
-    /// The command or the gate that was to be spawned never ran.
+    /// What was to be spawned never ran.
     NotStarted(End),
-    /// The command, or the gate, ended.
+    /// The command, the condition or the gate ended.
     Exited {
         /// How.
         end: End,
@@ -71,7 +75,7 @@ pub enum Input {
     },
     /// A stop or kill reached so many processes.
     Signalled {
-        /// Processes other than the command (or gate) itself.
+        /// Processes other than the command (condition, gate) itself.
         others: u32,
     },
     /// What the tree uses (asked for by [`Effect::Sample`]).
@@ -81,6 +85,12 @@ pub enum Input {
         /// Processes and threads.
         pids: u32,
     },
+    /// Whether the task waits for a person: then neither its timeout nor its silence passes.
+    Waiting(bool),
+    /// The credential of a Claude run was refused.
+    Refused,
+    /// A Claude run has used its allowance, or a budget that it shares is spent.
+    OverBudget(BudgetOf),
     /// The kernel enforced a limit.
     Enforced(StopCause),
     /// A deadline may have passed.
@@ -92,6 +102,8 @@ pub enum Input {
 pub enum Effect {
     /// Start the command.
     SpawnCommand,
+    /// Start the condition.
+    SpawnRound,
     /// Start the gate.
     SpawnGate,
     /// Ask: TERM to every process that was not sent it before, or INT to the command alone. Answer with
@@ -129,6 +141,14 @@ enum Phase {
     Finished,
 }
 
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Command,
+    Round,
+    Gate,
+}
+
 /// Between two looks at the tree's memory and size.
 pub const SAMPLE_MS: u64 = 1000;
 const FIRST_KILL_PAUSE_MS: u64 = 20;
@@ -139,15 +159,21 @@ const LAST_KILL_PAUSE_MS: u64 = 1000;
 pub struct Machine {
     limits: Limits,
     phase: Phase,
-    gating: bool,
+    stage: Stage,
     started: Mono,
+    /// Since when it waits for a person.
+    waiting: Option<Mono>,
+    /// How long it has waited for one before.
+    waited_ms: u64,
     elapsed_ms: u64,
     heard: Mono,
     sample_at: Mono,
     output: u64,
     end: Option<End>,
+    round_end: Option<End>,
     gate_end: Option<End>,
-    gate_timed_out: bool,
+    timed_out: bool,
+    round_timed_out: bool,
     stopped: Option<StopCause>,
     leftovers: u32,
 }
@@ -158,15 +184,19 @@ impl Machine {
         Machine {
             limits,
             phase: Phase::Starting,
-            gating: false,
+            stage: Stage::Command,
             started: Mono(0),
+            waiting: None,
+            waited_ms: 0,
             elapsed_ms: 0,
             heard: Mono(0),
             sample_at: Mono(0),
             output: 0,
             end: None,
+            round_end: None,
             gate_end: None,
-            gate_timed_out: false,
+            timed_out: false,
+            round_timed_out: false,
             stopped: None,
             leftovers: 0,
         }
@@ -184,7 +214,12 @@ impl Machine {
 
     /// How the gate ended, once it has.
     pub fn gate(&self) -> Option<GateEnd> {
-        self.gate_end.clone().map(|end| GateEnd { end, timed_out: self.gate_timed_out })
+        self.gate_end.clone().map(|end| GateEnd { end, timed_out: self.timed_out })
+    }
+
+    /// How the condition ended, once it has.
+    pub fn round(&self) -> Option<GateEnd> {
+        self.round_end.clone().map(|end| GateEnd { end, timed_out: self.round_timed_out })
     }
 
     /// Processes that outlived the command and were ended.
@@ -244,20 +279,53 @@ impl Machine {
             }
             (_, Input::Asked { kill }) => self.asked(now, kill),
             (_, Input::Output { total }) => self.wrote(now, total),
+            (_, Input::Waiting(waits)) => self.wait(now, waits),
+            (Phase::Running, Input::Refused) if self.stage == Stage::Command => self.stop(now, StopCause::Refused, false),
+            (Phase::Running, Input::OverBudget(of)) if self.stage == Stage::Command => {
+                self.stop(now, StopCause::Budget { of }, false)
+            }
             (Phase::Running, Input::Usage { memory, pids }) => self.used(now, memory, pids),
             (Phase::Running, Input::Enforced(cause)) => self.stop(now, cause, true),
             (_, Input::Tick) => self.tick(now),
-            (_, Input::Start | Input::TreeEmpty | Input::Drained | Input::Usage { .. } | Input::Enforced(_)) => Vec::new(),
+            (
+                _,
+                Input::Start
+                | Input::TreeEmpty
+                | Input::Drained
+                | Input::Usage { .. }
+                | Input::Enforced(_)
+                | Input::Refused
+                | Input::OverBudget(_),
+            ) => Vec::new(),
         }
     }
 
     fn timeout_at(&self) -> Option<Mono> {
-        let limit = if self.gating { self.limits.gate_timeout_ms } else { self.limits.timeout_ms };
+        let limit = match self.stage {
+            Stage::Command if self.waiting.is_some() => None,
+            Stage::Command => self.limits.timeout_ms.map(|ms| ms.saturating_add(self.waited_ms)),
+            Stage::Round => self.limits.round_timeout_ms,
+            Stage::Gate => self.limits.gate_timeout_ms,
+        };
         limit.map(|ms| plus(self.started, ms))
     }
 
     fn silence_at(&self) -> Option<Mono> {
-        self.limits.silence_ms.filter(|_| !self.gating).map(|ms| plus(self.heard, ms))
+        let listens = self.stage == Stage::Command && self.waiting.is_none();
+        self.limits.silence_ms.filter(|_| listens).map(|ms| plus(self.heard, ms))
+    }
+
+    /// A person's time is not the task's.
+    fn wait(&mut self, now: Mono, waits: bool) -> Vec<Effect> {
+        match (self.waiting, waits) {
+            (None, true) => self.waiting = Some(now),
+            (Some(since), false) => {
+                self.waited_ms = self.waited_ms.saturating_add(now.0.saturating_sub(since.0));
+                (self.waiting, self.heard) = (None, now);
+            }
+            _ => {}
+        }
+        Vec::new()
     }
 
     fn watches(&self) -> bool {
@@ -265,7 +333,11 @@ impl Machine {
     }
 
     fn main_is_over(&self) -> bool {
-        if self.gating { self.gate_end.is_some() } else { self.end.is_some() }
+        match self.stage {
+            Stage::Command => self.end.is_some(),
+            Stage::Round => self.round_end.is_some(),
+            Stage::Gate => self.gate_end.is_some(),
+        }
     }
 
     fn spawn(&mut self, now: Mono, effect: Effect) -> Vec<Effect> {
@@ -278,11 +350,13 @@ impl Machine {
         if self.main_is_over() {
             return Vec::new();
         }
-        if self.gating {
-            self.gate_end = Some(end);
-        } else {
-            self.end = Some(end);
-            self.elapsed_ms = now.0.saturating_sub(self.started.0);
+        match self.stage {
+            Stage::Command => {
+                self.end = Some(end);
+                self.elapsed_ms = now.0.saturating_sub(self.started.0);
+            }
+            Stage::Round => (self.round_end, self.round_timed_out) = (Some(end), std::mem::take(&mut self.timed_out)),
+            Stage::Gate => self.gate_end = Some(end),
         }
         match self.phase {
             _ if alone => self.drain(now),
@@ -304,12 +378,26 @@ impl Machine {
 
     /// The tree is gone and its output stored.
     fn over(&mut self, now: Mono) -> Vec<Effect> {
-        let passed = self.end == Some(End::Exited(0)) && self.stopped.is_none();
-        if passed && !self.gating && self.limits.gate_timeout_ms.is_some() {
-            self.gating = true;
-            return self.spawn(now, Effect::SpawnGate);
+        match self.next_stage() {
+            Some(stage) => {
+                self.stage = stage;
+                self.spawn(now, if stage == Stage::Round { Effect::SpawnRound } else { Effect::SpawnGate })
+            }
+            None => self.finish(Vec::new()),
         }
-        self.finish(Vec::new())
+    }
+
+    /// What follows, unless what ran had a reason to end it all.
+    fn next_stage(&self) -> Option<Stage> {
+        if self.end != Some(End::Exited(0)) || self.stopped.is_some() {
+            return None;
+        }
+        let gate = self.limits.gate_timeout_ms.map(|_| Stage::Gate);
+        match self.stage {
+            Stage::Command => self.limits.round_timeout_ms.map(|_| Stage::Round).or(gate),
+            Stage::Round if self.round_end == Some(End::Exited(0)) && !self.round_timed_out => gate,
+            Stage::Round | Stage::Gate => None,
+        }
     }
 
     fn finish(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
@@ -328,7 +416,7 @@ impl Machine {
     }
 
     fn note_asked(&mut self, kill: bool) {
-        let all_done = self.main_is_over() && (self.gating || self.limits.gate_timeout_ms.is_none());
+        let all_done = self.main_is_over() && self.next_stage().is_none();
         match &mut self.stopped {
             Some(StopCause::Asked { kill: insisted }) => *insisted |= kill,
             Some(_) => {}
@@ -345,7 +433,7 @@ impl Machine {
 
     fn ask(&mut self, now: Mono) -> Vec<Effect> {
         self.phase = Phase::Stopping { kill_at: plus(now, self.limits.grace_ms) };
-        vec![Effect::Ask(if self.gating { StopSignal::Term } else { self.limits.stop })]
+        vec![Effect::Ask(if self.stage == Stage::Command { self.limits.stop } else { StopSignal::Term })]
     }
 
     fn kill(&mut self, now: Mono, pause_ms: u64) -> Vec<Effect> {
@@ -354,7 +442,7 @@ impl Machine {
     }
 
     fn wrote(&mut self, now: Mono, total: u64) -> Vec<Effect> {
-        if self.gating || total <= self.output {
+        if self.stage != Stage::Command || total <= self.output {
             return Vec::new();
         }
         self.output = total;
@@ -380,11 +468,11 @@ impl Machine {
             Phase::Stopping { kill_at } if now >= kill_at => self.kill(now, FIRST_KILL_PAUSE_MS),
             Phase::Killing { again_at, pause_ms } if now >= again_at => self.kill(now, (pause_ms * 2).min(LAST_KILL_PAUSE_MS)),
             Phase::Running if self.timeout_at().is_some_and(|at| now >= at) => {
-                if self.gating {
-                    self.gate_timed_out = true;
-                    self.ask(now)
-                } else {
+                if self.stage == Stage::Command {
                     self.stop(now, StopCause::Timeout, false)
+                } else {
+                    self.timed_out = true;
+                    self.ask(now)
                 }
             }
             Phase::Running if self.silence_at().is_some_and(|at| now >= at) => self.stop(now, StopCause::Silence, false),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::spec::{ClaudeAuth, Resources};
+use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Settings {
     pub pools: BTreeMap<String, PoolSettings>,
     /// Claude Code.
     pub claude: ClaudeSettings,
+    /// What all Claude runs may use in a day.
+    pub day_budget: Option<Budget>,
     /// Below so many free bytes nothing new starts.
     pub min_free_bytes: u64,
     /// Finished jobs are kept so many days.
@@ -39,7 +41,21 @@ pub struct ClaudeSettings {
     pub model: String,
     /// For tasks that say nothing.
     pub auth: ClaudeAuth,
+    /// Most runs at once, over all pools; none is no limit.
+    pub max_parallel: Option<u32>,
+    /// What a usage limit does to tasks that say nothing.
+    pub when_limited: WhenLimited,
+    /// After the announced end of a usage limit, in milliseconds.
+    pub limit_margin_ms: u64,
+    /// A daily span of local time in which no run starts, in minutes since midnight.
+    pub quiet_hours: Option<(u32, u32)>,
+    /// Longest time without an event, for tasks that say nothing, in milliseconds.
+    pub silence_ms: u64,
 }
+
+/// Time without an event after which a Claude run is ended when nothing else is said: its own tools may work for 10 minutes
+/// without a word, and a hanging API is given up by the CLI within 36.
+pub const DEFAULT_SILENCE_MS: u64 = 40 * 60_000;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -47,7 +63,17 @@ impl Default for Settings {
         Settings {
             poll_interval_ms: 5_000,
             pools: BTreeMap::from([("local".to_owned(), local)]),
-            claude: ClaudeSettings { binary: "claude".to_owned(), model: "sonnet".to_owned(), auth: ClaudeAuth::Login },
+            claude: ClaudeSettings {
+                binary: "claude".to_owned(),
+                model: "sonnet".to_owned(),
+                auth: ClaudeAuth::Login,
+                max_parallel: None,
+                when_limited: WhenLimited::Wait,
+                limit_margin_ms: 30_000,
+                quiet_hours: None,
+                silence_ms: DEFAULT_SILENCE_MS,
+            },
+            day_budget: None,
             min_free_bytes: 256 << 20,
             retention_days: 30,
             retention_bytes: 10_000_000_000,

@@ -35,6 +35,7 @@ pub fn task(kind: TaskKind) -> Sign {
         TaskKind::Cancelled => ("\u{2298}", "/"),
         TaskKind::Skipped => ("\u{00bb}", "s"),
         TaskKind::UpstreamFailed => ("\u{21af}", "^"),
+        TaskKind::AwaitingInput => ("?", "?"),
     };
     Sign { unicode, ascii }
 }

@@ -3,10 +3,14 @@
 //! Produced by [`super::jobfile`], stored as JSON, read again at each launch. Strings marked "template" still hold
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
+mod claude;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, Repeat, Resume, Until, WhenLimited};
 
 /// A job as submitted, without its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +40,9 @@ pub struct JobSpec {
     /// What Claude tasks take from the submitter's environment besides: the way to the login and through the network.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub claude_env: BTreeMap<String, String>,
+    /// Most that its Claude runs may use together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
     /// What it was submitted as, for editing and submitting it again; none when that was larger than [`MAX_SOURCE`].
@@ -142,6 +149,31 @@ pub struct TaskSpec {
     /// What of the output becomes the task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultKind>,
+    /// Most that its Claude runs may use, over all attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// Runs it again until a condition holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
+}
+
+impl TaskSpec {
+    /// A task that only says what it does.
+    pub fn new(id: &str, action: Action) -> TaskSpec {
+        TaskSpec {
+            id: id.to_owned(),
+            needs: Vec::new(),
+            action,
+            env: BTreeMap::new(),
+            workspace: None,
+            pool: None,
+            limits: TaskDefaults::default(),
+            accept: None,
+            result: None,
+            budget: None,
+            repeat: None,
+        }
+    }
 }
 
 /// An acceptance command.
@@ -169,56 +201,6 @@ pub enum Action {
     },
     /// The Claude Code CLI on a prompt.
     Claude(Box<ClaudeSpec>),
-}
-
-/// A Claude Code run. Fields follow the CLI's flags.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClaudeSpec {
-    /// Template (`prompt`), or file content as it is (`prompt_file`, never templated).
-    pub prompt: String,
-    /// Whether `prompt` came from `prompt_file` and must not be templated.
-    #[serde(default)]
-    pub literal: bool,
-    /// `--model`; none takes the configuration's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// `--permission-mode`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub permission_mode: Option<String>,
-    /// `--allowedTools`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed_tools: Vec<String>,
-    /// `--disallowedTools`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub disallowed_tools: Vec<String>,
-    /// `--max-turns`, at least 1 (the CLI takes 0 as no limit).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_turns: Option<u32>,
-    /// `--max-budget-usd`, above 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_budget_usd: Option<f64>,
-    /// `--append-system-prompt`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub append_system_prompt: Option<String>,
-    /// `--add-dir`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub add_dirs: Vec<String>,
-    /// `--json-schema`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json_schema: Option<serde_json::Value>,
-    /// `login`, or `env:NAME` for an API key by reference; none takes the configuration's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<ClaudeAuth>,
-}
-
-/// Where a Claude run takes its credential from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClaudeAuth {
-    /// The login kept under HOME or CLAUDE_CONFIG_DIR.
-    Login,
-    /// ANTHROPIC_API_KEY is set from the manager's variable of this name at launch.
-    Env(String),
 }
 
 /// A value in `env`.
@@ -268,11 +250,18 @@ pub struct Retry {
     pub max_delay_ms: u64,
     /// Part of the delay that is random, 0 to 1: 0.2 spreads it from 80 % to 120 %.
     pub jitter: f64,
+    /// Whether a Claude run goes on with its session.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub resume: Resume,
+}
+
+fn is_auto(resume: &Resume) -> bool {
+    *resume == Resume::Auto
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Retry { attempts: 1, delay_ms: 10_000, factor: 2.0, max_delay_ms: 600_000, jitter: 0.2 }
+        Retry { attempts: 1, delay_ms: 10_000, factor: 2.0, max_delay_ms: 600_000, jitter: 0.2, resume: Resume::Auto }
     }
 }
 

@@ -27,6 +27,11 @@ pub enum TaskState {
         /// The attempt's number.
         attempt: u32,
     },
+    /// An attempt runs and has asked a person something; keeps its slot, its timeout stands still.
+    AwaitingInput {
+        /// The attempt's number.
+        attempt: u32,
+    },
     /// A person asked for the end; keeps its slot until that is proven.
     Cancelling {
         /// The attempt's number.
@@ -60,10 +65,26 @@ pub enum Hold {
         /// The delay that led to `at`; after a clock change or restart the wait is never longer than this.
         delay_ms: u64,
     },
-    /// The model provider's usage limit.
+    /// The model provider's usage limit; released together with all tasks of the same credential.
     Limit {
         /// When it is lifted.
         until: Utc,
+        /// Whether a person has to say then that it may go on (`when_limited: ask`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        asks: bool,
+    },
+    /// The configuration's quiet hours.
+    Quiet {
+        /// When they end.
+        until: Utc,
+    },
+    /// A budget that is spent.
+    Budget {
+        /// Whose.
+        of: BudgetOf,
+        /// When it begins anew, if by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Utc>,
     },
     /// A login that has expired, or a credential that was refused: a person has to log in again.
     Login {
@@ -77,6 +98,33 @@ pub enum Hold {
         /// Which variable, and why.
         what: String,
     },
+}
+
+/// Whose budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetOf {
+    /// One attempt's: `max_budget_usd`.
+    #[default]
+    Attempt,
+    /// The task's, over all its attempts.
+    Task,
+    /// The job's.
+    Job,
+    /// The day's, of the whole home.
+    Day,
+}
+
+impl BudgetOf {
+    /// The word people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            BudgetOf::Attempt => "attempt",
+            BudgetOf::Task => "task",
+            BudgetOf::Job => "job",
+            BudgetOf::Day => "day",
+        }
+    }
 }
 
 /// Why a task was skipped.
@@ -103,6 +151,13 @@ pub enum TaskEvent {
     },
     /// The backend confirmed the attempt.
     Started,
+    /// Its attempt asks a person something.
+    Ask {
+        /// The attempt's number.
+        attempt: u32,
+    },
+    /// Everything its attempt has asked is answered.
+    Answered,
     /// The attempt is over.
     Over(Verdict),
     /// A person asked for the end.
@@ -132,6 +187,8 @@ pub enum Verdict {
     Fail,
     /// Another attempt later.
     Again(Hold),
+    /// Another attempt as soon as there is room: the condition of its `repeat` does not hold yet.
+    Round,
     /// Ended by a person.
     Cancelled,
 }
@@ -164,14 +221,22 @@ impl TaskState {
             (S::Starting { attempt }, E::Started) => S::Running { attempt: *attempt },
             // The start of an attempt whose end was already asked for changes nothing.
             (S::Cancelling { attempt, kill }, E::Started) => S::Cancelling { attempt: *attempt, kill: *kill },
-            (S::Starting { .. } | S::Running { .. } | S::Cancelling { .. }, E::Over(verdict)) => match verdict {
-                Verdict::Complete => S::Completed,
-                Verdict::Fail => S::Failed,
-                Verdict::Again(hold) => S::Held { hold },
-                Verdict::Cancelled => S::Cancelled,
-            },
+            (S::Starting { .. } | S::Running { .. }, E::Ask { attempt }) => S::AwaitingInput { attempt },
+            (S::AwaitingInput { attempt }, E::Answered) => S::Running { attempt: *attempt },
+            (S::AwaitingInput { attempt }, E::Started | E::Ask { .. }) => S::AwaitingInput { attempt: *attempt },
+            (S::Starting { .. } | S::Running { .. } | S::AwaitingInput { .. } | S::Cancelling { .. }, E::Over(verdict)) => {
+                match verdict {
+                    Verdict::Complete => S::Completed,
+                    Verdict::Fail => S::Failed,
+                    Verdict::Again(hold) => S::Held { hold },
+                    Verdict::Round => S::Queued,
+                    Verdict::Cancelled => S::Cancelled,
+                }
+            }
             (S::Pending | S::Queued | S::Held { .. }, E::Cancel { .. }) => S::Cancelled,
-            (S::Starting { attempt } | S::Running { attempt }, E::Cancel { kill }) => S::Cancelling { attempt: *attempt, kill },
+            (S::Starting { attempt } | S::Running { attempt } | S::AwaitingInput { attempt }, E::Cancel { kill }) => {
+                S::Cancelling { attempt: *attempt, kill }
+            }
             (S::Cancelling { attempt, kill }, E::Cancel { kill: more }) => {
                 S::Cancelling { attempt: *attempt, kill: *kill || more }
             }
@@ -204,9 +269,10 @@ impl TaskState {
     /// Number of the attempt that may be alive.
     pub fn live_attempt(&self) -> Option<u32> {
         match self {
-            TaskState::Starting { attempt } | TaskState::Running { attempt } | TaskState::Cancelling { attempt, .. } => {
-                Some(*attempt)
-            }
+            TaskState::Starting { attempt }
+            | TaskState::Running { attempt }
+            | TaskState::AwaitingInput { attempt }
+            | TaskState::Cancelling { attempt, .. } => Some(*attempt),
             _ => None,
         }
     }
@@ -225,6 +291,7 @@ impl TaskState {
             TaskState::Cancelled => TaskKind::Cancelled,
             TaskState::Skipped { .. } => TaskKind::Skipped,
             TaskState::UpstreamFailed => TaskKind::UpstreamFailed,
+            TaskState::AwaitingInput { .. } => TaskKind::AwaitingInput,
         }
     }
 }
@@ -245,11 +312,12 @@ pub enum TaskKind {
     Cancelled,
     Skipped,
     UpstreamFailed,
+    AwaitingInput,
 }
 
 impl TaskKind {
     /// All of them, in order.
-    pub const ALL: [TaskKind; 11] = [
+    pub const ALL: [TaskKind; 12] = [
         TaskKind::Pending,
         TaskKind::Queued,
         TaskKind::Held,
@@ -261,6 +329,7 @@ impl TaskKind {
         TaskKind::Cancelled,
         TaskKind::Skipped,
         TaskKind::UpstreamFailed,
+        TaskKind::AwaitingInput,
     ];
 
     /// The word people see.
@@ -277,6 +346,7 @@ impl TaskKind {
             TaskKind::Cancelled => "cancelled",
             TaskKind::Skipped => "skipped",
             TaskKind::UpstreamFailed => "upstream_failed",
+            TaskKind::AwaitingInput => "awaiting_input",
         }
     }
 }
@@ -284,7 +354,7 @@ impl TaskKind {
 /// How many tasks of a job are in each state, in the order of [`TaskKind::ALL`].
 /// For people and programs it is a mapping by the states' words; the database keeps the numbers alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts(pub [u32; 11]);
+pub struct Counts(pub [u32; 12]);
 
 impl Serialize for Counts {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -294,14 +364,19 @@ impl Serialize for Counts {
 
 impl<'de> Deserialize<'de> for Counts {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
+        use serde::de::Error as _;
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Written {
-            Numbers([u32; 11]),
+            /// A kind that is newer than the row is 0 there.
+            Numbers(Vec<u32>),
             Words(std::collections::BTreeMap<String, u32>),
         }
         Ok(match Written::deserialize(deserializer)? {
-            Written::Numbers(numbers) => Counts(numbers),
+            Written::Numbers(numbers) if numbers.len() > TaskKind::ALL.len() => {
+                return Err(D::Error::custom("counts of more states than there are"));
+            }
+            Written::Numbers(numbers) => Counts(TaskKind::ALL.map(|kind| numbers.get(kind as usize).copied().unwrap_or(0))),
             Written::Words(words) => Counts(TaskKind::ALL.map(|kind| words.get(kind.word()).copied().unwrap_or(0))),
         })
     }
@@ -330,7 +405,7 @@ impl Counts {
 
     /// Attempts that may be alive.
     pub fn live(&self) -> u32 {
-        self.of(TaskKind::Starting) + self.of(TaskKind::Running) + self.of(TaskKind::Cancelling)
+        [TaskKind::Starting, TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling].iter().map(|k| self.of(*k)).sum()
     }
 
     /// Tasks that are over.
@@ -409,7 +484,11 @@ pub enum Outcome {
     /// A person ended it.
     Cancelled,
     /// It spent more than it may.
-    BudgetExceeded,
+    BudgetExceeded {
+        /// Whose budget ended it.
+        #[serde(default)]
+        of: BudgetOf,
+    },
     /// The model provider's usage limit.
     Limited {
         /// When it is lifted, if that was said.
@@ -456,6 +535,10 @@ pub enum FailCause {
     Gate(String),
     /// `max_turns` reached.
     MaxTurns,
+    /// Tools were denied, and the task says `denials: fail`; which.
+    Denied(String),
+    /// Its `repeat` ended without its condition; why.
+    Repeat(String),
     /// Claude reported an error; in its words.
     ErrorResult(String),
     /// Output limit reached.
@@ -489,7 +572,8 @@ impl Outcome {
     /// Which budget another attempt would be taken from.
     pub fn spends(&self) -> Spends {
         match self {
-            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Silent | Outcome::BudgetExceeded => Spends::Retry,
+            Outcome::BudgetExceeded { of: BudgetOf::Job | BudgetOf::Day } => Spends::Nothing,
+            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Silent | Outcome::BudgetExceeded { .. } => Spends::Retry,
             Outcome::Evicted
             | Outcome::Crashed { .. }
             | Outcome::Lost { .. }
@@ -510,6 +594,8 @@ impl Outcome {
                 FailCause::Pids => "too many processes (its limit)".to_owned(),
                 FailCause::Gate(how) => format!("gate failed: {how}"),
                 FailCause::MaxTurns => "maximum number of turns reached".to_owned(),
+                FailCause::Denied(what) => format!("denied: {what}"),
+                FailCause::Repeat(why) => why.clone(),
                 FailCause::ErrorResult(text) => format!("error result: {text}"),
                 FailCause::OutputLimit => "output limit reached".to_owned(),
                 FailCause::BadResult(why) => format!("bad result: {why}"),
@@ -517,7 +603,7 @@ impl Outcome {
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::Silent => "silent for too long".to_owned(),
             Outcome::Cancelled => "cancelled".to_owned(),
-            Outcome::BudgetExceeded => "budget exceeded".to_owned(),
+            Outcome::BudgetExceeded { of } => format!("budget exceeded ({})", of.word()),
             Outcome::Limited { .. } => "usage limit reached".to_owned(),
             Outcome::Overloaded => "model provider overloaded".to_owned(),
             Outcome::Auth => "not logged in, or the credential was refused".to_owned(),

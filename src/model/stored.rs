@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::attempt::Progress;
-use super::change::{Origin, Seq, TaskResult};
+use super::change::{AttemptFacts, Origin, Rounds, Seq, TaskResult};
+use super::credential::{Credential, CredentialState};
 use super::ids::{JobId, JobName, TaskIdx};
-use super::spec::{JobSpec, TaskSpec};
-use super::state::TaskState;
+use super::live::LiveFacts;
+use super::question::{Answer, Question};
+use super::spec::{Budget, JobSpec, TaskSpec};
+use super::state::{Outcome, TaskState};
+use super::time::Utc;
 
 /// What memory starts from.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,6 +23,12 @@ pub struct Loaded {
     pub seq: Seq,
     /// Whether everything is paused.
     pub paused: bool,
+    /// The highest question number ever used.
+    pub last_question: u32,
+    /// What is known of the credentials.
+    pub credentials: Vec<(Credential, CredentialState)>,
+    /// What Claude runs used during the last days, in millionths of a dollar and tokens, by when they ended.
+    pub spending: Vec<(Utc, u64, u64)>,
     /// Jobs set aside because a row of theirs could not be decoded, and why.
     pub quarantined: Vec<(JobName, String)>,
 }
@@ -36,6 +46,12 @@ pub struct StoredJob {
     pub paused: bool,
     /// Whether `on_failure: stop` took effect.
     pub stopped: bool,
+    /// What its Claude runs used: millionths of a dollar, and tokens.
+    pub used: (u64, u64),
+    /// What a person allowed for the whole job.
+    pub rules: Vec<String>,
+    /// Its budget, once a person gave it another than its definition has.
+    pub budget: Option<Option<Budget>>,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
     pub tasks: Vec<StoredTask>,
 }
@@ -61,4 +77,42 @@ pub struct StoredTask {
     pub result: Option<TaskResult>,
     /// How far it says it is.
     pub progress: Option<Progress>,
+    /// What its Claude runs used since the last requeue.
+    pub used: (u64, u64),
+    /// Its rounds, when it repeats.
+    pub rounds: Rounds,
+    /// Its newest attempts, oldest first, at most two.
+    pub newest: Vec<StoredAttempt>,
+    /// Questions of its attempt, when that may be alive.
+    pub questions: Vec<StoredQuestion>,
+}
+
+/// An attempt as stored, as far as later ones depend on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAttempt {
+    /// Its session.
+    pub session: Option<String>,
+    /// Whether that was resumed.
+    pub resumes: bool,
+    /// When it was opened.
+    pub opened: Utc,
+    /// How it ended; none while it may be alive.
+    pub end: Option<(Outcome, AttemptFacts)>,
+    /// How far it was when it was last seen.
+    pub seen: Option<LiveFacts>,
+}
+
+/// A question as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredQuestion {
+    /// Its number.
+    pub id: u32,
+    /// What is asked.
+    pub question: Question,
+    /// When it is answered by itself.
+    pub expires: Option<Utc>,
+    /// The answer.
+    pub answer: Option<Answer>,
+    /// Whether nothing more is waited for.
+    pub is_settled: bool,
 }

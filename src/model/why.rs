@@ -1,6 +1,6 @@
 //! Why a task waits, in words that name the setting.
 
-use super::state::{Hold, SkipReason, TaskState};
+use super::state::{BudgetOf, Hold, SkipReason, TaskState};
 use super::time::Utc;
 
 /// What the answer depends on besides the task.
@@ -33,10 +33,16 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         TaskState::Queued => Some(queued(around)),
         TaskState::Held { hold } => Some(match hold {
             Hold::Retry { at, .. } => format!("retry at {}", clock(*at)),
-            Hold::Limit { until } => format!("usage limit until {}", clock(*until)),
+            Hold::Limit { until, asks: false } => format!("usage limit until {}", clock(*until)),
+            Hold::Limit { until, asks: true } => format!("usage limit until {}, then `airx requeue`", clock(*until)),
+            Hold::Quiet { until } => format!("quiet hours until {}", clock(*until)),
+            Hold::Budget { of, until: Some(until) } => format!("{} budget spent, until {}", of.word(), clock(*until)),
+            Hold::Budget { of: BudgetOf::Job, .. } => "job budget spent: `airx budget JOB` raises it".to_owned(),
+            Hold::Budget { of, .. } => format!("{} budget spent", of.word()),
             Hold::Login { again, .. } => format!("login expired: log in again (tried at {})", clock(*again)),
             Hold::Secret { what } => format!("secret missing: {what}"),
         }),
+        TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
         _ => None,

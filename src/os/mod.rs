@@ -40,6 +40,18 @@ pub fn try_lock(file: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// Writes a message to a unix socket and waits for nothing: neither for room in the queue of a server that is busy, nor for an
+/// answer. Whether it got there is not known.
+pub fn tell(path: &Path, message: &[u8]) {
+    use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let Ok(address) = SocketAddrUnix::new(path) else { return };
+    let Ok(socket) = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None) else { return };
+    if connect(&socket, &address).is_ok() {
+        let _ = send(&socket, message, SendFlags::NOSIGNAL);
+    }
+}
+
 /// Whether somebody holds the lock of the file at `path`.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! [`crate::model::runner::Machine`]'s.
 
 mod copy;
+mod follow;
 mod launch;
 pub mod outbox;
 mod records;
@@ -14,11 +15,12 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use crate::os;
+pub use supervise::MakeWatch;
 
 /// Runs the attempt in `dir`: descriptor 0 is its locked `lock`, the environment is the task's. Returns the exit
-/// code of the process: 0 when the exit record was written, whatever it says.
-pub fn main(dir: &Path) -> i32 {
-    match run(dir) {
+/// code of the process: 0 when the exit record was written, whatever it says. `make_watch` is for runs of Claude.
+pub fn main(dir: &Path, make_watch: MakeWatch) -> i32 {
+    match run(dir, make_watch) {
         Ok(()) => 0,
         Err(error) => {
             // Nobody reads this but a person who looks for why an attempt has no exit record.
@@ -39,7 +41,7 @@ pub fn requested(mut args: impl Iterator<Item = OsString>) -> Option<std::path::
     args.next().map(Into::into)
 }
 
-fn run(dir: &Path) -> Result<(), RunnerError> {
+fn run(dir: &Path, make_watch: MakeWatch) -> Result<(), RunnerError> {
     os::close_inherited();
     rustix::process::chdir(dir).map_err(|e| RunnerError::new("enter the attempt directory", e))?;
     // Cosmetic: the process would be named after the descriptor it was started from.
@@ -48,7 +50,7 @@ fn run(dir: &Path) -> Result<(), RunnerError> {
     // another file in that place, and every other descriptor is close-on-exec.
     let spec = records::read_spec()?;
     os::become_subreaper().map_err(|e| RunnerError::new("become subreaper", e))?;
-    supervise::Supervisor::new(spec)?.run()
+    supervise::Supervisor::new(spec, make_watch)?.run()
 }
 
 /// Why a runner could not do its work; the manager finds an attempt without a record.

@@ -71,6 +71,7 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
         (None, OutboxBody::Add(_)) => format!("#{ordinal}"),
         (None, OutboxBody::Result(_) | OutboxBody::Stored(_)) => format!("result#{seq}"),
         (None, OutboxBody::Progress(_)) => format!("progress#{seq}"),
+        (None, OutboxBody::Ask(question)) => question.key.clone(),
     };
     let item = OutboxItem { seq, key: key.clone(), body };
     let text = serde_json::to_vec(&item).map_err(|e| fail(RIGHTS)(e.into()))?;

@@ -1,19 +1,22 @@
 //! The runner's loop: feeds [`Machine`] with what happens and performs what it decides.
 
+mod start;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitOptions, wait};
 
 use super::copy::Copier;
-use super::launch::{end_of, start};
-use super::records::{ExitFile, create, write_info};
+use super::follow::{self, Follower};
+use super::launch::end_of;
+use super::records::{ExitFile, write_info};
 use super::{RunnerError, launch};
-use crate::model::attempt::{End, ExitRecord, OutputMode, RunnerSpec, Stdin, StopCause, StopSignal};
+use crate::model::attempt::{End, ExitRecord, RunnerSpec, StopCause, StopSignal};
+use crate::model::live::Watch;
 use crate::model::runner::{Effect, Input, Limits, Machine};
 use crate::model::time::{Mono, Utc};
 use crate::os;
@@ -24,6 +27,10 @@ use crate::os::proc::{Process, descendants, memory, tree};
 const GATE_LOG_LIMIT: u64 = 1 << 20;
 /// Between two looks at the size of an output file that the task writes itself.
 const LOOK_MS: u64 = 1000;
+/// Makes what reads a Claude run's transcript.
+pub type MakeWatch = fn() -> Box<dyn Watch>;
+/// A pipe to the command, and what is said on it first.
+type Talk = (OwnedFd, Vec<u8>);
 /// Looks at `/proc` for one effect: what is forked between two of them is found by the next.
 const PASSES: u32 = 4;
 
@@ -36,6 +43,9 @@ pub struct Supervisor {
     started: Utc,
     cgroup: Option<Cgroup>,
     copier: Copier,
+    /// How a Claude run is read.
+    make_watch: MakeWatch,
+    follower: Option<Follower>,
     /// The file the task writes itself, and when to look at it.
     own_file: Option<(File, Mono)>,
     kept: (u64, u64),
@@ -48,7 +58,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    pub fn new(spec: RunnerSpec) -> Result<Supervisor, RunnerError> {
+    pub fn new(spec: RunnerSpec, make_watch: MakeWatch) -> Result<Supervisor, RunnerError> {
         let signals = os::signal::signals().map_err(|e| RunnerError::new("listen for signals", e))?;
         let exit = ExitFile::reserve()?;
         let mut notes = Vec::new();
@@ -76,6 +86,8 @@ impl Supervisor {
             started,
             cgroup,
             copier: Copier::new(Vec::new(), 0, false),
+            make_watch,
+            follower: None,
             own_file: None,
             kept: (0, 0),
             main: None,
@@ -108,7 +120,8 @@ impl Supervisor {
     fn perform(&mut self, effect: Effect) -> Result<Option<Input>, RunnerError> {
         Ok(match effect {
             Effect::SpawnCommand => self.spawn_command().err().map(Input::NotStarted),
-            Effect::SpawnGate => self.spawn_gate().err().map(Input::NotStarted),
+            Effect::SpawnRound => self.spawn_shell(self.spec.round.clone()).err().map(Input::NotStarted),
+            Effect::SpawnGate => self.spawn_shell(self.spec.gate.clone()).err().map(Input::NotStarted),
             Effect::Ask(StopSignal::Int) => {
                 if let Some(pid) = self.main {
                     os::signal_pid(pid, Signal::INT);
@@ -148,50 +161,6 @@ impl Supervisor {
         })
     }
 
-    fn spawn_command(&mut self) -> Result<(), End> {
-        let cannot = |e: Errno| {
-            launch::failed(e, format!("the runner could not prepare the command's files: {}", std::io::Error::from(e)))
-        };
-        let io = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
-        let stdin =
-            File::open(if self.spec.stdin == Stdin::Prompt { "prompt" } else { "/dev/null" }).map_err(|e| cannot(io(e)))?;
-        let (err_read, err_write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
-        let mut pipes = Vec::with_capacity(2);
-        let out_write: OwnedFd = match self.spec.output {
-            OutputMode::Pipes => {
-                let (out_read, out_write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
-                pipes.push(("out", out_read));
-                out_write
-            }
-            OutputMode::File => {
-                let file = create("out", true).map_err(|e| cannot(io(e)))?;
-                let copy = file.try_clone().map_err(|e| cannot(io(e)))?;
-                self.own_file = Some((copy, Mono(os::now().mono.0 + LOOK_MS)));
-                file.into()
-            }
-        };
-        pipes.push(("err", err_read));
-        self.copier = Copier::new(pipes, self.spec.output_limit, self.spec.output == OutputMode::Pipes);
-        let stdio = [stdin.as_fd(), out_write.as_fd(), err_write.as_fd()];
-        self.main = Some(start(&self.spec.argv, &self.spec.cwd, stdio, self.cgroup.as_ref())?);
-        Ok(())
-    }
-
-    fn spawn_gate(&mut self) -> Result<(), End> {
-        let Some(gate) = &self.spec.gate else { return Err(launch::failed(Errno::INVAL, "there is no gate".into())) };
-        let cannot =
-            |e: Errno| launch::failed(e, format!("the runner could not prepare the gate's files: {}", std::io::Error::from(e)));
-        self.kept = self.kept_output();
-        self.own_file = None;
-        self.notes.extend(self.copier.take_notes());
-        let stdin = File::open("/dev/null").map_err(|e| cannot(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
-        self.copier = Copier::new(vec![("gate.log", read)], GATE_LOG_LIMIT, false);
-        self.draining = false;
-        self.main = Some(start(&gate.argv, &self.spec.cwd, [stdin.as_fd(), write.as_fd(), write.as_fd()], self.cgroup.as_ref())?);
-        Ok(())
-    }
-
     /// Waits for the next thing to happen and takes it in.
     fn wait(&mut self) -> Result<(), RunnerError> {
         let look_at = self.own_file.as_ref().map(|(_, at)| *at);
@@ -201,19 +170,28 @@ impl Supervisor {
             Timespec { tv_sec: (millis / 1000).cast_signed(), tv_nsec: ((millis % 1000) * 1_000_000).cast_signed() }
         });
         let mut numbers = [0; 2];
-        let mut fds = Vec::with_capacity(3);
+        let mut fds = Vec::with_capacity(4);
         fds.push(PollFd::new(&self.signals, PollFlags::IN));
         for ((number, pipe), slot) in self.copier.pipes().zip(&mut numbers) {
             fds.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
             *slot = number;
+        }
+        let pipes = fds.len();
+        if let Some(stdin) = self.follower.as_ref().and_then(Follower::blocked) {
+            fds.push(PollFd::from_borrowed_fd(stdin, PollFlags::OUT));
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(RunnerError::new("wait for events", e)),
         }
         let signalled = !fds[0].revents().is_empty();
-        let ready: Vec<usize> = fds[1..].iter().zip(numbers).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, n)| n).collect();
+        let ready: Vec<usize> =
+            fds[1..pipes].iter().zip(numbers).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, n)| n).collect();
+        let may_talk = fds.get(pipes).is_some_and(|fd| !fd.revents().is_empty());
         drop(fds);
+        if may_talk && let Some((_, at)) = &mut self.own_file {
+            *at = Mono(0);
+        }
         for stream in ready {
             if self.copier.retry_at().is_none() {
                 self.copier.read(stream, os::now());
@@ -228,7 +206,12 @@ impl Supervisor {
             self.copier.flush(now);
         }
         if let Some((_, at)) = self.own_file.as_mut().filter(|(_, at)| now.mono >= *at) {
-            *at = Mono(now.mono.0 + LOOK_MS);
+            *at = Mono(now.mono.0 + if self.spec.claude { follow::LOOK_MS } else { LOOK_MS });
+            if let Some(follower) = &mut self.follower {
+                for input in follower.look(now.mono) {
+                    self.feed(input)?;
+                }
+            }
         }
         let total = self.own_size() + self.copier.seen();
         self.feed(Input::Output { total })?;
@@ -338,10 +321,11 @@ impl Supervisor {
 
     fn write_exit(&mut self) -> Result<(), RunnerError> {
         let Some(file) = self.exit.take() else { return Ok(()) };
-        if self.machine.gate().is_none() {
+        if self.machine.gate().is_none() && self.machine.round().is_none() {
             self.kept = self.kept_output();
         }
         self.notes.extend(self.copier.take_notes());
+        self.follower.iter_mut().for_each(Follower::finish);
         let (cpu_ms, max_rss_kib) = os::children_usage();
         let lost = || launch::failed(Errno::IO, "the runner lost track of its command".into());
         file.write(&ExitRecord {
@@ -353,6 +337,9 @@ impl Supervisor {
             end: self.machine.end().cloned().unwrap_or_else(lost),
             stopped: self.machine.stopped().cloned(),
             gate: self.machine.gate(),
+            round: self.machine.round(),
+            tree: tree_digest(),
+            spent: self.follower.as_ref().map(Follower::spent),
             leftovers: self.machine.leftovers(),
             out_bytes: self.kept.0,
             err_bytes: self.kept.1,
@@ -361,4 +348,12 @@ impl Supervisor {
             notes: std::mem::take(&mut self.notes),
         })
     }
+}
+
+/// The digest of the workspace's git tree, as the condition of a task that repeats left it.
+fn tree_digest() -> Option<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    os::open_regular("tree".as_ref()).ok()?.take(200).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned()).filter(|digest| !digest.is_empty())
 }

@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 use crate::manager::ports::{Loaded, StoreError, StoredJob, StoredTask};
 use crate::model::change::Seq;
 use crate::model::ids::{JobId, JobName, JobRef, TaskIdx, is_name};
-use crate::model::spec::TaskSpec;
+use crate::model::spec::{Budget, TaskSpec};
 use crate::model::state::{Counts, TaskState};
 
 use super::error::during;
+use super::runs;
 
 /// Why a job was set aside.
-type Undecodable = String;
+pub(super) type Undecodable = String;
 
 pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
     let error = during("reading the database");
@@ -25,8 +26,11 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
         .optional()
         .map_err(&error)?
         .unwrap_or(false);
+    loaded.last_question = single(connection, "SELECT ifnull(max(id), 0) FROM question")?;
+    loaded.credentials = runs::credentials(connection)?;
+    loaded.spending = runs::spending(connection)?;
     let mut statement = connection
-        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE over = 0 ORDER BY id")
+        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE over = 0 ORDER BY id")
         .map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
@@ -53,7 +57,7 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
     };
     let head = connection
         .query_row(
-            "SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE name = ?1 AND number = ?2",
+            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE name = ?1 AND number = ?2",
             params![job.name, number],
             |row| Ok(Head::read(row)),
         )
@@ -66,7 +70,7 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
 /// Whether everything that is stored of a job can be read, over or not.
 pub(super) fn decodes(connection: &Connection, id: u32) -> Result<(), Undecodable> {
     let unread = |error: rusqlite::Error| error.to_string();
-    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost FROM job WHERE id = ?1";
+    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unread)?;
     let head = statement.query_row([id], |row| Ok(Head::read(row))).map_err(unread)??;
     with_tasks(connection, head).map_err(|error| error.to_string())?.map(drop)
@@ -99,6 +103,9 @@ struct Head {
     stopped: bool,
     spec: Vec<u8>,
     counts: Counts,
+    used: (u64, u64),
+    rules: Vec<String>,
+    budget: Option<Option<Budget>>,
 }
 
 /// A name for a job whose row cannot be decoded: its own as far as that goes, else one made of its row.
@@ -115,8 +122,8 @@ impl Head {
         if !is_name(&name) {
             return Err(format!("`{name}` is no job name"));
         }
-        // Read so that it is known now, and not at the first commit, that it can be.
-        row.get::<_, i64>(7).map_err(bad)?;
+        // Read so that it is known now, and not at the first commit, that they can be.
+        let (cost, tokens) = (row.get::<_, i64>(7).map_err(bad)?, row.get::<_, i64>(8).map_err(bad)?);
         Ok(Head {
             id: JobId(row.get(0).map_err(bad)?),
             name: JobName { name, number: row.get(2).map_err(bad)? },
@@ -124,12 +131,15 @@ impl Head {
             stopped: row.get(4).map_err(bad)?,
             spec: bytes(row, 5).map_err(bad)?,
             counts: decode("the job's counts", &bytes(row, 6).map_err(bad)?)?,
+            used: (u64::try_from(cost).unwrap_or(0), u64::try_from(tokens).unwrap_or(0)),
+            rules: decode_some("the job's rules", &bytes(row, 9).map_err(bad)?)?.unwrap_or_default(),
+            budget: decode_some("the job's budget", &bytes(row, 10).map_err(bad)?)?,
         })
     }
 }
 
 /// A text column as it is: a damaged one need not be UTF-8, nor text.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     use rusqlite::types::ValueRef;
     Ok(match row.get_ref(column)? {
         ValueRef::Text(text) | ValueRef::Blob(text) => text.to_vec(),
@@ -137,11 +147,11 @@ fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     })
 }
 
-fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Undecodable> {
+pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Undecodable> {
     serde_json::from_slice(bytes).map_err(|error| format!("{what} cannot be decoded: {error}"))
 }
 
-fn decode_some<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<Option<T>, Undecodable> {
+pub(super) fn decode_some<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<Option<T>, Undecodable> {
     if bytes.is_empty() { Ok(None) } else { decode(what, bytes).map(Some) }
 }
 
@@ -149,14 +159,19 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let error = during("reading a job's tasks");
     let mut statement = connection
         .prepare_cached(
-            "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id
+            "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id,
+                    t.used_cost, t.used_tokens, t.rounds
              FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
         .map_err(&error)?;
     let mut rows = statement.query([head.id.0]).map_err(&error)?;
     let mut tasks = Vec::new();
     while let Some(row) = rows.next().map_err(&error)? {
-        match task(row, tasks.len()) {
+        let stored = task(row, tasks.len()).and_then(|mut task| {
+            runs::fill(connection, head.id, &mut task)?;
+            Ok(task)
+        });
+        match stored {
             Ok(task) => tasks.push(task),
             Err(why) => return Ok(Err(why)),
         }
@@ -170,7 +185,12 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     if counts != head.counts {
         return Ok(Err("the job's counts contradict its tasks".to_owned()));
     }
-    Ok(Ok(StoredJob { id: head.id, name: head.name, spec: Arc::new(spec), paused: head.paused, stopped: head.stopped, tasks }))
+    let Head { id, name, paused, stopped, used, rules, budget, .. } = head;
+    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, tasks }))
+}
+
+fn number_of(row: &Row<'_>, column: usize) -> u64 {
+    row.get::<_, i64>(column).ok().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
 fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
@@ -196,5 +216,9 @@ fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
         spent_infra: number(6)?,
         result: decode_some(&what("the result"), &text(7)?)?,
         progress: decode_some(&what("the progress"), &text(8)?)?,
+        used: (number_of(row, 11), number_of(row, 12)),
+        rounds: decode_some(&what("the rounds"), &text(13)?)?.unwrap_or_default(),
+        newest: Vec::new(),
+        questions: Vec::new(),
     })
 }

@@ -6,10 +6,12 @@ mod load;
 mod output;
 mod queries;
 mod reader;
+mod runs;
 mod schema;
+mod usage;
 pub mod verify;
 mod writer;
 
 pub use backup::{Repaired, backup, repair};
-pub use reader::StoreReader;
+pub use reader::{ClaudeBounds, StoreReader};
 pub use writer::{Identity, SqliteStore};

@@ -42,6 +42,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
             let which = Which { since: *since, task: *task, last: *last, limit: *limit };
             Answer::Events(reader.events(job.as_ref(), &which)?)
         }
+        Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
+        Query::Usage => Answer::Usage(Box::new(reader.usage()?)),
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
         }
@@ -56,17 +58,18 @@ struct Which {
     limit: u32,
 }
 
-struct Queries<'a> {
-    db: &'a Connection,
+pub(super) struct Queries<'a> {
+    pub db: &'a Connection,
     home: &'a Path,
-    around: &'a Surroundings,
+    pub around: &'a Surroundings,
 }
 
 /// Columns of a [`JobView`], in the order of [`job_view`].
 const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
-    "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec";
+    "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
+     CASE WHEN t.kind IN (3, 4, 5, 11) THEN (SELECT seen FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts) END";
 
 impl Queries<'_> {
     fn status(&self) -> Result<StatusView, Refusal> {
@@ -108,6 +111,8 @@ impl Queries<'_> {
             disk_low: self.around.disk_low,
             pools: self.pools()?,
             warnings: [self.around.warnings.as_slice(), &self.around.trouble].concat(),
+            questions: self.open_questions()?,
+            usage: self.usage()?,
         })
     }
 
@@ -141,7 +146,7 @@ impl Queries<'_> {
         let mut statement = self
             .db
             .prepare_cached(
-                "SELECT a.pool, count(*) FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5)
+                "SELECT a.pool, count(*) FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5, 11)
                  JOIN attempt a ON a.job = t.job AND a.task = t.idx AND a.number = t.attempts
                  WHERE j.over = 0 GROUP BY a.pool",
             )
@@ -170,7 +175,7 @@ impl Queries<'_> {
     }
 
     /// The job that a reference means.
-    fn job(&self, job: &JobRef) -> Result<(JobView, JobSpec), Refusal> {
+    pub fn job(&self, job: &JobRef) -> Result<(JobView, JobSpec), Refusal> {
         let sql = match job.number {
             Some(_) => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND number = ?2"),
             None => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1"),
@@ -215,7 +220,7 @@ impl Queries<'_> {
         let mut rows = statement.query(params![view.id, from]).map_err(|e| unreadable(&e))?;
         let (mut tasks, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let kind: usize = row.get(12).map_err(|e| unreadable(&e))?;
+            let kind: usize = row.get(13).map_err(|e| unreadable(&e))?;
             if !kinds.is_empty() && !kinds.iter().any(|wanted| *wanted as usize == kind) {
                 continue;
             }
@@ -246,7 +251,7 @@ impl Queries<'_> {
         let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
         let (task, task_spec) = self.task_view(row, &view, &spec, self.paused()?, &self.pools()?)?;
-        let result: Option<String> = row.get(12).map_err(|e| unreadable(&e))?;
+        let result: Option<String> = row.get(13).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         Ok(TaskDetail { job: view.name, task, spec: task_spec, attempts, result })
@@ -315,6 +320,7 @@ impl Queries<'_> {
             elapsed_ms: row.get(7).map_err(|e| unreadable(&e))?,
             cost_microusd: row.get(8).map_err(|e| unreadable(&e))?,
             progress,
+            run: text(12)?.and_then(|text| serde_json::from_str(&text).ok()),
             parent,
             needs: task.needs.clone(),
             pool: task.pool.clone(),

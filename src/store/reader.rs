@@ -9,6 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::manager::ports::Reader;
 use crate::model::change::Seq;
 use crate::model::message::{Answer, Page, Query, Refusal, RefusalCode};
+use crate::model::spec::Budget;
+use crate::model::time::{Utc, day_of};
 
 use super::queries;
 
@@ -25,6 +27,17 @@ pub(super) struct Surroundings {
     pub warnings: Vec<String>,
     pub trouble: Vec<String>,
     pub disk_low: bool,
+    pub claude: ClaudeBounds,
+    pub day_begins: Utc,
+}
+
+/// What the configuration bounds of Claude runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClaudeBounds {
+    /// Most at once, over all pools.
+    pub max_parallel: Option<u32>,
+    /// What may be used in a day.
+    pub day: Option<Budget>,
 }
 
 /// Answers queries from the database and the attempt directories of one home.
@@ -33,6 +46,7 @@ pub struct StoreReader {
     database: PathBuf,
     kept: Mutex<Vec<Connection>>,
     surroundings: Mutex<Surroundings>,
+    offset_ms: fn(Utc) -> i64,
 }
 
 impl StoreReader {
@@ -43,7 +57,18 @@ impl StoreReader {
             database: database.to_owned(),
             kept: Mutex::new(Vec::new()),
             surroundings: Mutex::new(Surroundings::default()),
+            offset_ms: |_| 0,
         }
+    }
+
+    /// The same, with days that begin at local midnight; `offset_ms` tells how far local time is ahead of UTC.
+    pub fn in_zone(self, offset_ms: fn(Utc) -> i64) -> StoreReader {
+        StoreReader { offset_ms, ..self }
+    }
+
+    /// Tells what bounds Claude runs.
+    pub fn set_claude(&self, claude: ClaudeBounds) {
+        self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).claude = claude;
     }
 
     /// Tells the slots of the configured pools.
@@ -106,7 +131,8 @@ pub(super) fn open(database: &Path) -> rusqlite::Result<Connection> {
 impl Reader for StoreReader {
     fn query(&self, query: &Query) -> Result<Page<Answer>, Refusal> {
         let mut connection = self.connection()?;
-        let surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        surroundings.day_begins = day_of(crate::os::now().utc, &self.offset_ms).0;
         let answer = {
             let transaction = connection.transaction().map_err(|error| unreadable(&error))?;
             let seq: u64 = transaction

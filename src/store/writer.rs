@@ -1,5 +1,7 @@
 //! The write side: every change writes its row and its event, a turn's changes in one durable transaction.
 
+mod runs;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -40,6 +42,7 @@ type Touched = BTreeMap<JobId, Totals>;
 struct Totals {
     counts: Counts,
     cost: i64,
+    tokens: i64,
 }
 
 /// Makes the file for its owner alone before SQLite does for everybody; what lies beside it gets the same rights from SQLite.
@@ -132,8 +135,8 @@ impl Store for SqliteStore {
         }
         for (job, totals) in &touched {
             transaction
-                .prepare_cached("UPDATE job SET counts = ?2, cost = ?3 WHERE id = ?1")
-                .and_then(|mut statement| statement.execute(params![job.0, json(&totals.counts.0), totals.cost]))
+                .prepare_cached("UPDATE job SET counts = ?2, cost = ?3, tokens = ?4 WHERE id = ?1")
+                .and_then(|mut statement| statement.execute(params![job.0, json(&totals.counts.0), totals.cost, totals.tokens]))
                 .map_err(&error)?;
         }
         transaction.commit().map_err(&error)?;
@@ -178,7 +181,7 @@ impl Writer<'_> {
     fn row(&mut self, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::JobSubmitted { job, name, spec, key } => {
-                self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0 });
+                self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0, tokens: 0 });
                 self.execute(
                     "INSERT INTO job (id, name, number, state, spec, key, counts, submitted, updated)
                      VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, '[]', ?6, ?6)",
@@ -199,12 +202,15 @@ impl Writer<'_> {
             Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state),
             Change::TaskRequeued { job, task, state } => {
                 self.execute(
-                    "UPDATE task SET spent_retry = 0, spent_infra = 0, progress = NULL WHERE job = ?1 AND idx = ?2",
+                    "UPDATE task SET spent_retry = 0, spent_infra = 0, progress = NULL, used_cost = 0, used_tokens = 0,
+                            rounds = NULL WHERE job = ?1 AND idx = ?2",
                     params![job.0, task.0],
                 )?;
                 self.move_task(*job, *task, state)
             }
-            Change::AttemptOpened { attempt, pool, session } => self.open_attempt(*attempt, pool, session.as_deref()),
+            Change::AttemptOpened { attempt, pool, session, resumes } => {
+                self.open_attempt(*attempt, pool, session.as_deref(), *resumes)
+            }
             Change::AttemptStarted { attempt } => self.start_attempt(*attempt),
             Change::AttemptClosed { attempt, outcome, facts, state } => self.close_attempt(*attempt, outcome, facts, state),
             Change::ResultSet { attempt, result } => self.execute(
@@ -229,6 +235,12 @@ impl Writer<'_> {
                 "INSERT INTO meta (key, value) VALUES ('paused', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
                 params![paused.to_string()],
             ),
+            Change::QuestionAsked { .. }
+            | Change::QuestionAnswered { .. }
+            | Change::RuleAdded { .. }
+            | Change::BudgetSet { .. }
+            | Change::CredentialMoved { .. }
+            | Change::RunSeen { .. } => self.run_row(change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
         }
     }
@@ -242,7 +254,7 @@ impl Writer<'_> {
         )
     }
 
-    fn open_attempt(&mut self, attempt: AttemptId, pool: &str, session: Option<&str>) -> Result<(), StoreError> {
+    fn open_attempt(&mut self, attempt: AttemptId, pool: &str, session: Option<&str>, resumes: bool) -> Result<(), StoreError> {
         let AttemptId { job, task, number } = attempt;
         let state = TaskState::Starting { attempt: number };
         let kind = self.kind(job, task)?;
@@ -256,8 +268,8 @@ impl Writer<'_> {
             return Err(contradiction(format!("attempt {attempt} does not follow the last one")));
         }
         self.execute(
-            "INSERT INTO attempt (job, task, number, pool, session, opened) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![job.0, task.0, number, pool, session, self.at.0],
+            "INSERT INTO attempt (job, task, number, pool, session, opened, resumes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![job.0, task.0, number, pool, session, self.at.0, resumes],
         )
     }
 
@@ -282,19 +294,23 @@ impl Writer<'_> {
         state: &TaskState,
     ) -> Result<(), StoreError> {
         let AttemptId { job, task, number } = attempt;
+        let bounded = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let claude = facts.claude.as_ref();
+        let cost = claude.map_or(0, |claude| bounded(claude.cost_microusd));
+        let tokens = claude.map_or(0, |claude| bounded(claude.input_tokens.saturating_add(claude.output_tokens)));
         let closed = self.count(
-            "UPDATE attempt SET closed = ?4, outcome = ?5, facts = ?6
+            "UPDATE attempt SET closed = ?4, outcome = ?5, facts = ?6, cost = ?7, tokens = ?8, seen = NULL
              WHERE job = ?1 AND task = ?2 AND number = ?3 AND closed IS NULL",
-            params![job.0, task.0, number, self.at.0, json(outcome), json(facts)],
+            params![job.0, task.0, number, self.at.0, json(outcome), json(facts), cost, tokens],
         )?;
         if closed != 1 {
             return Err(contradiction(format!("attempt {attempt} is closed already, or was never opened")));
         }
-        let cost = facts.claude.as_ref().map_or(0, |claude| i64::try_from(claude.cost_microusd).unwrap_or(i64::MAX));
         let kind = self.kind(job, task)?;
         self.recount(job, kind, state.kind())?;
         let totals = self.totals(job)?;
         totals.cost = totals.cost.saturating_add(cost);
+        totals.tokens = totals.tokens.saturating_add(tokens);
         let (retry, infra) = match outcome.spends() {
             Spends::Retry => (1, 0),
             Spends::Infrastructure => (0, 1),
@@ -302,7 +318,8 @@ impl Writer<'_> {
         };
         self.execute(
             "UPDATE task SET kind = ?3, state = ?4, updated = ?5, outcome = ?6, elapsed = ?7, cost = cost + ?8,
-                    spent_retry = spent_retry + ?9, spent_infra = spent_infra + ?10
+                    spent_retry = spent_retry + ?9, spent_infra = spent_infra + ?10, used_cost = used_cost + ?8,
+                    used_tokens = used_tokens + ?11
              WHERE job = ?1 AND idx = ?2",
             params![
                 job.0,
@@ -314,9 +331,14 @@ impl Writer<'_> {
                 i64::try_from(facts.elapsed_ms).unwrap_or(i64::MAX),
                 cost,
                 retry,
-                infra
+                infra,
+                tokens
             ],
-        )
+        )?;
+        match &facts.round {
+            Some(round) => self.add_round(job, task, round),
+            None => Ok(()),
+        }
     }
 
     fn recount(&mut self, job: JobId, from: TaskKind, to: TaskKind) -> Result<(), StoreError> {
@@ -329,13 +351,13 @@ impl Writer<'_> {
     /// The job's counts and cost, read from its row at the first touch in this transaction.
     fn totals(&mut self, job: JobId) -> Result<&mut Totals, StoreError> {
         if !self.touched.contains_key(&job) {
-            let (counts, cost): (String, i64) = self
+            let (counts, cost, tokens): (String, i64, i64) = self
                 .transaction
-                .prepare_cached("SELECT counts, cost FROM job WHERE id = ?1")
-                .and_then(|mut statement| statement.query_row([job.0], |row| Ok((row.get(0)?, row.get(1)?))))
+                .prepare_cached("SELECT counts, cost, tokens FROM job WHERE id = ?1")
+                .and_then(|mut statement| statement.query_row([job.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
                 .map_err(during("reading a job"))?;
             let counts = serde_json::from_str(&counts).map_err(|e| contradiction(format!("job {job} has bad counts: {e}")))?;
-            self.touched.insert(job, Totals { counts, cost });
+            self.touched.insert(job, Totals { counts, cost, tokens });
         }
         self.touched.get_mut(&job).ok_or_else(|| contradiction(format!("job {job} is missing")))
     }

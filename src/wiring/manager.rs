@@ -149,8 +149,8 @@ pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>)
         tracing::warn!("configuration: {fault}");
     }
     let store = open_store(context)?;
-    let reader = Arc::new(StoreReader::new(&home.path, &home.database()));
-    reader.set_slots(super::slots(&loaded.settings));
+    let reader = Arc::new(StoreReader::new(&home.path, &home.database()).in_zone(super::clock::offset_ms));
+    super::configure(&reader, &loaded.settings);
     reader.set_manager(std::process::id());
     reader.set_warnings(loaded.faults.iter().map(|fault| format!("configuration: {fault}")).collect());
 

@@ -18,15 +18,15 @@ use airx::cli::doctor::Check;
 use airx::config::home::Home;
 use airx::manager::ports::Reader;
 use airx::model::attempt::OutboxBody;
-use airx::store::StoreReader;
+use airx::store::{ClaudeBounds, StoreReader};
 
 /// The parts of this program, for the command line.
 pub struct Program;
 
 impl Services for Program {
     fn reader(&self, home: &Home) -> Arc<dyn Reader> {
-        let reader = StoreReader::new(&home.path, &home.database());
-        reader.set_slots(slots(&airx::config::load(&home.config()).settings));
+        let reader = StoreReader::new(&home.path, &home.database()).in_zone(clock::offset_ms);
+        configure(&reader, &airx::config::load(&home.config()).settings);
         Arc::new(reader)
     }
 
@@ -72,6 +72,8 @@ impl Services for Program {
     }
 }
 
-fn slots(settings: &airx::model::settings::Settings) -> BTreeMap<String, u32> {
-    settings.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect()
+/// Tells a reader what its answers need of the configuration.
+fn configure(reader: &StoreReader, settings: &airx::model::settings::Settings) {
+    reader.set_slots(settings.pools.iter().map(|(name, pool)| (name.clone(), pool.slots)).collect());
+    reader.set_claude(ClaudeBounds { max_parallel: settings.claude.max_parallel, day: settings.day_budget });
 }

@@ -65,7 +65,7 @@ impl Upkeep {
             tracing::warn!("the configuration has faults; the one before holds");
             return;
         }
-        self.reader.set_slots(super::slots(&loaded.settings));
+        super::configure(&self.reader, &loaded.settings);
         // This runs on the thread that empties the queue: when it is full, the next poll tries again.
         if self.sender.try_send(Message::Configure(Box::new(loaded.settings))).is_err() {
             self.read = None;

@@ -126,7 +126,7 @@ fn finished(job: JobId, submission: &airx::model::spec::Submission) -> Vec<Event
         let attempt = AttemptId { job, task: idx, number: 1 };
         let spec = std::sync::Arc::new(task.clone());
         events.push(event(Change::TaskAdded { job, task: idx, spec, origin: None, state: TaskState::Queued }));
-        events.push(event(Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None }));
+        events.push(event(Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None, resumes: false }));
         events.push(event(Change::AttemptStarted { attempt }));
         let facts = Box::new(AttemptFacts::default());
         events.push(event(Change::AttemptClosed { attempt, outcome: Outcome::Succeeded, facts, state: TaskState::Completed }));

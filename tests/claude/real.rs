@@ -12,7 +12,7 @@ use airx::manager::ports::ClaudeCli;
 use airx::model::attempt::End;
 use airx::model::report::ClaudeReport;
 use airx::model::spec::ClaudeSpec;
-use airx::model::state::{FailCause, Outcome};
+use airx::model::state::{BudgetOf, FailCause, Outcome};
 use airx::model::time::Utc;
 
 use super::support::{FakeApi, binary, content, wait_until};
@@ -67,9 +67,9 @@ impl Stage {
 
     fn start(&self, spec: ClaudeSpec) -> Run<'_> {
         let cli = Cli::new(self.binary.to_str().expect("UTF-8"), "sonnet");
-        let argv = cli.argv(&spec, "6b3f1a52-8f0e-4d0c-9a63-2b1f6f0e7a11");
+        let argv = cli.argv(&super::run(&spec));
         let at = |name: &str| self.dir.path().join(name);
-        std::fs::write(at("prompt"), cli.stdin(&spec.prompt)).expect("the prompt is written");
+        std::fs::write(at("prompt"), cli.stdin(&spec.prompt, false)).expect("the prompt is written");
         let child = Command::new(&argv[0])
             .args(&argv[1..])
             .current_dir(at("project"))
@@ -184,7 +184,7 @@ fn max_turns_and_budget_end_a_loop() {
     assert_eq!(turns.outcome, Outcome::Failed { cause: FailCause::MaxTurns }, "{}", stage.out());
     let Some(stage) = Stage::set() else { return };
     let budget = stage.run(ClaudeSpec { max_budget_usd: Some(0.0005), ..prompt("Go. [[fake:loop]]") });
-    assert_eq!(budget.outcome, Outcome::BudgetExceeded, "{}", stage.out());
+    assert_eq!(budget.outcome, Outcome::BudgetExceeded { of: BudgetOf::Attempt }, "{}", stage.out());
 }
 
 #[test]

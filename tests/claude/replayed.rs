@@ -22,8 +22,8 @@ fn start(dir: &std::path::Path, prompt: &str, delay: &str) -> (ClaudeSpec, std::
         append_system_prompt: Some("-e 'quoted'\nlines".to_owned()),
         ..ClaudeSpec::default()
     };
-    let argv = cli.argv(&spec, "6b3f1a52-8f0e-4d0c-9a63-2b1f6f0e7a11");
-    std::fs::write(dir.join("prompt"), cli.stdin(prompt)).expect("the prompt is written");
+    let argv = cli.argv(&super::run(&spec));
+    std::fs::write(dir.join("prompt"), cli.stdin(prompt, false)).expect("the prompt is written");
     let child = Command::new(&argv[0])
         .args(&argv[1..])
         .env_clear()

@@ -54,6 +54,9 @@ pub fn command(argv: &[&str]) -> RunnerSpec {
         output_limit: 1 << 30,
         resources: Resources::default(),
         gate: None,
+        round: None,
+        allowance: None,
+        seal: String::new(),
         result: None,
         claude: false,
     }

@@ -85,7 +85,9 @@ pub fn morning() -> World {
                     .claude(&talk()),
                 task("fix/2").needs(&["discover"]),
                 task("fix/3").exited(2).held(Hold::Retry { at: ago(0).plus(150_000), delay_ms: 600_000 }),
-                task("limits").failed(Outcome::Limited { resets_at: None }).held(Hold::Limit { until: ago(0).plus(3_600_000) }),
+                task("limits")
+                    .failed(Outcome::Limited { resets_at: None })
+                    .held(Hold::Limit { until: ago(0).plus(3_600_000), asks: false }),
                 task("report-the-summary-of-everything-that-was-found-in-the-audit")
                     .pending(&["fix/1", "fix/2", "fix/3", "limits"]),
                 log(),
@@ -104,7 +106,7 @@ pub fn all_states() -> World {
         vec![
             task("a-pending").pending(&["a-running"]),
             task("a-queued"),
-            task("a-held").held(Hold::Limit { until: ago(0).plus(3_600_000) }),
+            task("a-held").held(Hold::Limit { until: ago(0).plus(3_600_000), asks: false }),
             task("a-starting").starting(),
             task("a-running").running(MINUTE),
             task("a-cancelling").cancelling(MINUTE),
@@ -113,6 +115,7 @@ pub fn all_states() -> World {
             task("a-cancelled").cancelled(),
             task("a-skipped").skipped(),
             task("a-upstream").upstream_failed(&["a-failed"]),
+            task("a-asking").asking(MINUTE),
         ],
     )
 }

@@ -46,6 +46,7 @@ fn no_two_states_of_tasks_look_alike_without_colour() {
             "a-cancelled",
             "a-skipped",
             "a-upstream",
+            "a-asking",
         ]
         .into_iter()
         .enumerate()

@@ -58,6 +58,7 @@ pub fn task(id: &str) -> Task {
             elapsed_ms: None,
             cost_microusd: 0,
             progress: None,
+            run: None,
             parent: None,
             needs: Vec::new(),
             pool: None,
@@ -73,6 +74,8 @@ pub fn task(id: &str) -> Task {
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            budget: None,
+            repeat: None,
         },
         attempts: Vec::new(),
         files: BTreeMap::new(),
@@ -130,6 +133,12 @@ impl Task {
     pub fn running(mut self, for_ms: u64) -> Task {
         self.attempt(None, for_ms);
         self.view.state = TaskState::Running { attempt: self.view.attempts };
+        self
+    }
+
+    pub fn asking(mut self, for_ms: u64) -> Task {
+        self.attempt(None, for_ms);
+        self.view.state = TaskState::AwaitingInput { attempt: self.view.attempts };
         self
     }
 
@@ -312,6 +321,7 @@ impl World {
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
+            budget: None,
             added_defaults: TaskDefaults::default(),
             source: Some(Source {
                 text,
@@ -368,7 +378,7 @@ impl World {
         let attempt = AttemptId { job: JobId(job), task: TaskIdx(u32::try_from(place).unwrap()), number: after.view.attempts };
         let mut changes = Vec::new();
         if after.view.attempts > before.view.attempts {
-            changes.push(Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None });
+            changes.push(Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None, resumes: false });
             changes.push(Change::AttemptStarted { attempt });
         }
         match after.attempts.last() {
@@ -497,7 +507,11 @@ impl World {
         for task in job.tasks.iter().filter(|task| place.is_none_or(|place| place == task.view.idx)) {
             for view in &task.attempts {
                 let attempt = AttemptId { job: JobId(job.view.id), task: TaskIdx(task.view.idx), number: view.number };
-                add(Some(task), view.opened, Change::AttemptOpened { attempt, pool: view.pool.clone(), session: None });
+                add(
+                    Some(task),
+                    view.opened,
+                    Change::AttemptOpened { attempt, pool: view.pool.clone(), session: None, resumes: false },
+                );
                 add(Some(task), view.opened, Change::AttemptStarted { attempt });
                 if let (Some(at), Some(outcome)) = (view.closed, &view.outcome) {
                     let facts = Box::new(view.facts.clone().unwrap_or_default());

@@ -218,7 +218,7 @@ fn after(change: &Change, before: Option<&TaskState>) -> Option<TaskState> {
 fn is_legal(before: &TaskState, after: &TaskState) -> bool {
     let hold = match after {
         TaskState::Held { hold } => hold.clone(),
-        _ => Hold::Limit { until: Utc(0) },
+        _ => Hold::Limit { until: Utc(0), asks: false },
     };
     let attempt = after.live_attempt().unwrap_or(0);
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });

@@ -32,6 +32,8 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
                 result: None,
+                budget: None,
+                repeat: None,
             }
         })
         .collect();
@@ -48,6 +50,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
             source: None,
+            budget: None,
             added_defaults: TaskDefaults::default(),
         },
         tasks,

@@ -205,6 +205,8 @@ impl Attempt {
                 runner.ends_at = Some(Mono(now.0 + runner.script.runs_ms));
                 None
             }
+            // Its tasks do not repeat.
+            Effect::SpawnRound => None,
             Effect::SpawnGate => {
                 runner.gate_ends_at = Some(Mono(now.0 + runner.script.gate_ms));
                 None
@@ -227,6 +229,9 @@ impl Attempt {
                     end: runner.machine.end().cloned().unwrap_or(End::Signalled(9)),
                     stopped: runner.machine.stopped().cloned(),
                     gate: runner.machine.gate(),
+                    round: None,
+                    tree: None,
+                    spent: None,
                     leftovers: runner.machine.leftovers(),
                     out_bytes: 0,
                     err_bytes: 0,

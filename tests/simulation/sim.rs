@@ -272,7 +272,7 @@ impl Sim {
         let outbox = attempt.outbox.clone();
         if plant == Plant::OutboxAfterOutcome {
             self.send(id, Report::Over { attempt: id, outbox: Vec::new(), end });
-            self.send(id, Report::Outbox { attempt: id, items: outbox });
+            self.send(id, Report::Outbox { attempt: id, items: outbox, live: None });
         } else {
             self.send(id, Report::Over { attempt: id, outbox, end });
         }
@@ -391,7 +391,10 @@ impl Sim {
         }
         self.note("start".to_owned());
         let extra = if self.plant == Plant::SlotsMiscounted { 2 } else { 0 };
-        let limits = Limits { slots: SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), slots + extra)).collect() };
+        let limits = Limits {
+            slots: SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), slots + extra)).collect(),
+            ..Limits::default()
+        };
         let store = SimStore(self.journal.clone());
         match Turn::begin(store, limits, 42, self.now()) {
             Ok(turn) => self.turn = Some(turn),
@@ -464,7 +467,7 @@ impl Sim {
                 let after = live.map_or(0, airx::model::core::Live::taken_to);
                 let outbox = self.attempts.get(&id).map(|attempt| attempt.outbox.clone()).unwrap_or_default();
                 let items = outbox.into_iter().filter(|item| item.seq > after).collect();
-                self.send(id, Report::Outbox { attempt: id, items });
+                self.send(id, Report::Outbox { attempt: id, items, live: None });
             }
             Effect::CheckSecrets(launch) => {
                 if !self.secrets_missing {
@@ -472,7 +475,7 @@ impl Sim {
                 }
             }
             Effect::Reply(id, answer) => self.reply(id, answer)?,
-            Effect::Took(..) | Effect::Forget(_) => {}
+            Effect::Took(..) | Effect::Forget(_) | Effect::Answer { .. } | Effect::OverBudget { .. } => {}
             Effect::Leave => self.crash("because it was told to leave"),
         }
         Ok(())
@@ -555,7 +558,7 @@ impl Sim {
                 let items = attempt.outbox.clone();
                 self.send(id, Report::Live { attempt: id });
                 if !items.is_empty() && self.dice.chance(500) {
-                    self.send(id, Report::Outbox { attempt: id, items });
+                    self.send(id, Report::Outbox { attempt: id, items, live: None });
                 }
             }
             Some(attempt) if attempt.locked => {
@@ -635,6 +638,9 @@ fn spec(launch: &Launch) -> RunnerSpec {
         output_limit: u64::MAX,
         resources: Resources::default(),
         gate: launch.task.accept.as_ref().map(|gate| GateSpec { argv: Vec::new(), timeout_ms: gate.timeout_ms }),
+        round: None,
+        allowance: None,
+        seal: String::new(),
         result: None,
         claude: is_claude,
     }

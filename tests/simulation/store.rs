@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob, StoredTask};
-use airx::model::change::{Change, Event, Seq};
+use airx::model::change::{Change, Event, Rounds, Seq};
 use airx::model::ids::{JobName, JobRef};
 use airx::model::replay::Replayed;
+use airx::model::spec::Action;
 
 use crate::sim::Plant;
 
@@ -46,6 +47,9 @@ impl Journal {
                     spec: spec.clone(),
                     paused: false,
                     stopped: false,
+                    used: (0, 0),
+                    rules: Vec::new(),
+                    budget: None,
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
@@ -67,6 +71,10 @@ impl Journal {
                         spent_infra: 0,
                         result: None,
                         progress: None,
+                        used: (0, 0),
+                        rounds: Rounds::default(),
+                        newest: Vec::new(),
+                        questions: Vec::new(),
                     });
                 }
             }
@@ -80,6 +88,7 @@ impl Journal {
         let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
         job.paused = rows.paused;
         job.stopped = rows.stopped;
+        (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
@@ -87,6 +96,11 @@ impl Journal {
             task.spent_infra = row.spent_infra;
             task.result.clone_from(&row.result);
             task.progress.clone_from(&row.progress);
+            (task.used, task.rounds) = (row.used, row.rounds.clone());
+            if matches!(task.spec.action, Action::Claude(_)) {
+                task.newest.clone_from(&row.newest);
+                task.questions = if row.state.live_attempt().is_some() { row.questions.clone() } else { Vec::new() };
+            }
         }
         Some(job)
     }
@@ -130,6 +144,9 @@ impl Store for SimStore {
             last_job: journal.jobs.keys().next_back().copied().unwrap_or(0),
             seq: Seq(journal.events.len() as u64),
             paused: journal.rows.paused,
+            last_question: journal.rows.last_question,
+            credentials: journal.rows.credentials.clone().into_iter().collect(),
+            spending: Vec::new(),
             quarantined: Vec::new(),
         })
     }

@@ -9,10 +9,13 @@ use rustix::io::Errno;
 
 use crate::manager::ports::LaunchOrder;
 use crate::model::attempt::{RunnerInfo, RunnerSpec};
+use crate::model::live::LiveFacts;
 use crate::os;
 
 /// Largest `spec.json` or `runner.json` that is read, in bytes.
 const MAX_FILE: u64 = 32 << 20;
+/// Largest `live.json` that is read, in bytes.
+const MAX_LIVE: u64 = 64 << 10;
 
 /// What an attempt's lock says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,11 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// `runner.json`, once it is there.
 pub fn info(dir: &Path) -> Option<RunnerInfo> {
     serde_json::from_slice(&read(&dir.join("runner.json"), MAX_FILE).ok()?).ok()
+}
+
+/// `live.json`, once a Claude run's runner has written it.
+pub fn live(dir: &Path) -> Option<LiveFacts> {
+    serde_json::from_slice(&read(&dir.join("live.json"), MAX_LIVE).ok()?).ok()
 }
 
 /// `spec.json`.

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 
 use super::directory;
 use crate::model::attempt::RunnerSpec;
+use crate::model::live::LiveFacts;
 use crate::model::spec::ResultKind;
 use crate::model::time::Mono;
 use crate::os;
@@ -27,6 +28,8 @@ pub struct Live {
     pub asked: Option<bool>,
     pub kills: u32,
     pub notes: Vec<String>,
+    /// How far its Claude run was when it was last told.
+    pub seen: Option<LiveFacts>,
 }
 
 /// What of the specification is needed at the end.
@@ -55,7 +58,7 @@ impl From<RunnerSpec> for Facts {
 
 impl Live {
     pub fn new(dir: PathBuf, facts: Facts, watch: Watch, child: Option<u32>) -> Live {
-        Live { dir, facts, watch, child, reported: 0, asked: None, kills: 0, notes: Vec::new() }
+        Live { dir, facts, watch, child, reported: 0, asked: None, kills: 0, notes: Vec::new(), seen: None }
     }
 
     /// Keeps remarks, each once, at most [`MAX_NOTES`].

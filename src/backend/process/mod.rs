@@ -5,6 +5,7 @@
 
 mod directory;
 mod ending;
+mod inbox;
 mod live;
 mod outbox;
 mod sweep;
@@ -42,6 +43,7 @@ enum Command {
     Stop(AttemptId, bool),
     Inspect(Vec<(AttemptId, PathBuf)>),
     Intake(AttemptId, u32),
+    Put(AttemptId, String, Vec<u8>),
     Forget(AttemptId),
 }
 
@@ -110,6 +112,10 @@ impl Backend for ProcessBackend {
 
     fn intake(&mut self, attempt: AttemptId, after: u32) {
         self.send(Command::Intake(attempt, after));
+    }
+
+    fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>) {
+        self.send(Command::Put(attempt, name, content));
     }
 
     fn forget(&mut self, attempt: AttemptId) {

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::directory::{self, Lock};
 use super::live::{Facts, Live, Watch};
 use super::sweep::{self, Vanished};
-use super::{Command, Settings, ending, outbox};
+use super::{Command, Settings, ending, inbox, outbox};
 use crate::manager::ports::{ClaudeCli, LaunchOrder, ReportSink};
 use crate::model::attempt::RunnerInfo;
 use crate::model::exit_file::ExitFile;
@@ -129,6 +129,7 @@ impl Worker {
                 Ok(Command::Stop(attempt, kill)) => self.stop(attempt, kill),
                 Ok(Command::Inspect(attempts)) => attempts.into_iter().for_each(|(attempt, dir)| self.inspect(attempt, dir)),
                 Ok(Command::Intake(attempt, after)) => self.intake(attempt, Some(after)),
+                Ok(Command::Put(attempt, name, content)) => self.put(attempt, &name, &content),
                 Ok(Command::Forget(attempt)) => self.forget(attempt),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
@@ -284,8 +285,21 @@ impl Worker {
         let (items, notes) = outbox::take(&live.dir, after, &self.settings.results);
         live.note(notes);
         live.reported = items.last().map_or(after, |last| last.seq);
-        if asked.is_some() || !items.is_empty() {
-            (self.sink)(Report::Outbox { attempt, items });
+        let news =
+            live.facts.claude.then(|| directory::live(&live.dir)).flatten().filter(|news| live.seen.as_ref() != Some(news));
+        if let Some(news) = &news {
+            live.seen = Some(news.clone());
+        }
+        if asked.is_some() || !items.is_empty() || news.is_some() {
+            (self.sink)(Report::Outbox { attempt, items, live: news.map(Box::new) });
+        }
+    }
+
+    fn put(&mut self, attempt: AttemptId, name: &str, content: &[u8]) {
+        let Some(live) = self.live.get_mut(&attempt) else { return };
+        // Asked for again by the next manager, should this one not see it through.
+        if let Err(error) = inbox::put(&live.dir, name, content) {
+            live.note([format!("inbox/{name} could not be written: {error}")]);
         }
     }
 

@@ -1,11 +1,14 @@
 //! The only place where memory moves: a change is applied exactly as it will be committed.
 
-use crate::model::change::Change;
+use crate::model::change::{Change, Rounds};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::state::{Hold, Spends, TaskState};
+use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
 
+use super::budget::used_of;
 use super::job::{Job, Task};
+use super::session::PastSession;
 use super::{BACKSTOP_MS, Core, Live};
 
 impl Core {
@@ -35,23 +38,45 @@ impl Core {
                     task.spent_retry = 0;
                     task.spent_infra = 0;
                     task.progress = None;
+                    if let Some(run) = &mut task.run {
+                        (run.used, run.rounds) = ((0, 0), Rounds::default());
+                    }
                 }
                 self.move_task(*job, *task, state, now);
             }
-            Change::AttemptOpened { attempt, .. } => {
+            Change::AttemptOpened { attempt, session, resumes, .. } => {
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
                     task.attempts = attempt.number;
                     task.progress = None;
+                    if session.is_some() {
+                        let run = task.run_mut();
+                        run.session.clone_from(session);
+                        run.resumes = *resumes;
+                    }
                 }
                 self.move_task(attempt.job, attempt.task, &TaskState::Starting { attempt: attempt.number }, now);
+                if let Some(live) = self.live.get_mut(attempt) {
+                    live.opened = now.utc;
+                }
             }
             Change::AttemptStarted { attempt } => {
                 if let Some(TaskState::Starting { .. }) = self.task(attempt.job, attempt.task).map(|t| &t.state) {
                     self.move_task(attempt.job, attempt.task, &TaskState::Running { attempt: attempt.number }, now);
                 }
             }
-            Change::AttemptClosed { attempt, outcome, state, .. } => {
+            Change::AttemptClosed { attempt, outcome, state, facts } => {
+                let (microusd, tokens) = used_of(facts.claude.as_ref());
+                self.spending.add(now.utc, microusd, tokens);
+                if let Some(job) = self.jobs.get_mut(&attempt.job) {
+                    job.used = (job.used.0.saturating_add(microusd), job.used.1.saturating_add(tokens));
+                }
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
+                    if task.run.is_some() || facts.round.is_some() {
+                        let run = task.run_mut();
+                        run.used = (run.used.0.saturating_add(microusd), run.used.1.saturating_add(tokens));
+                        run.past = PastSession::after(run.session.as_deref(), run.resumes, outcome, facts);
+                        facts.round.iter().for_each(|round| run.rounds.add(round));
+                    }
                     match outcome.spends() {
                         Spends::Retry => task.spent_retry += 1,
                         Spends::Infrastructure => task.spent_infra += 1,
@@ -86,6 +111,24 @@ impl Core {
                 }
             }
             Change::AllPaused { paused } => self.paused = *paused,
+            Change::QuestionAsked { attempt, id, question, expires } => self.apply_asked(*attempt, *id, question, *expires),
+            Change::QuestionAnswered { attempt, id, answer, .. } => self.apply_answered(*attempt, *id, answer.as_deref()),
+            Change::RuleAdded { job, rule } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.rules.insert(rule.clone());
+                }
+            }
+            Change::BudgetSet { job, budget } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.budget = *budget;
+                }
+            }
+            Change::CredentialMoved { credential, state } => self.apply_credential(credential, state),
+            Change::RunSeen { attempt, facts } => {
+                if let Some(live) = self.live.get_mut(attempt) {
+                    live.facts = Some(facts.as_ref().clone());
+                }
+            }
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => {}
         }
         if let Some(job) = change.job() {
@@ -105,6 +148,8 @@ impl Core {
         let limits = task.spec.limits.clone();
         let gate_ms = task.spec.accept.as_ref().map(|gate| gate.timeout_ms);
         job.set_state(idx, state.clone());
+        self.index_waiting(id, idx, &old, state);
+        let Some(job) = self.jobs.get(&id) else { return };
         if job.has_ready() {
             self.ready_jobs.insert(id);
         } else {
@@ -137,6 +182,26 @@ impl Core {
         }
     }
 
+    /// What is stored of an attempt that may be alive, beyond its state.
+    fn recall_run(&mut self, job: JobId, task: TaskIdx, state: &TaskState) {
+        let Some(number) = state.live_attempt() else { return };
+        let attempt = AttemptId { job, task, number };
+        let Some(found) = self.task_mut(job, task) else { return };
+        let Some(run) = &mut found.run else { return };
+        let (opened, facts, questions) = (run.opened, run.seen.take(), std::mem::take(&mut run.questions));
+        if let Some(live) = self.live.get_mut(&attempt) {
+            live.opened = opened;
+            live.facts = facts;
+        }
+        for question in questions {
+            let StoredQuestion { id, question, expires, answer, is_settled } = question;
+            self.apply_asked(attempt, id, &question, expires);
+            if is_settled {
+                self.apply_answered(attempt, id, answer.as_ref());
+            }
+        }
+    }
+
     /// Derives what is not stored for a job that has just been brought in.
     pub(super) fn index_job(&mut self, id: JobId, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
@@ -148,11 +213,13 @@ impl Core {
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.state.live_attempt().is_some() || due(&task.state).is_some())
+            .filter(|(_, task)| task.state.live_attempt().is_some() || matches!(task.state, TaskState::Held { .. }))
             .map(|(place, task)| (TaskIdx(u32::try_from(place).unwrap_or(u32::MAX)), task.state.clone()))
             .collect();
         for (idx, state) in states {
             self.move_task(id, idx, &state, now);
+            self.index_waiting(id, idx, &TaskState::Pending, &state);
+            self.recall_run(id, idx, &state);
         }
         self.touched.insert(id);
         if self.numbers.contains_key(&name) {
@@ -170,8 +237,8 @@ fn after(at: Mono, millis: u64) -> Mono {
 pub(super) fn due(state: &TaskState) -> Option<crate::model::time::Utc> {
     match state {
         TaskState::Held { hold: Hold::Retry { at, .. } } => Some(*at),
-        TaskState::Held { hold: Hold::Limit { until } } => Some(*until),
-        TaskState::Held { hold: Hold::Login { again, .. } } => Some(*again),
+        TaskState::Held { hold: Hold::Quiet { until } } => Some(*until),
+        TaskState::Held { hold: Hold::Budget { until, .. } } => *until,
         _ => None,
     }
 }

@@ -17,6 +17,8 @@ impl Core {
             Command::Cancel { targets, all, how } => self.cancel(&targets, all, how, now),
             Command::Pause { job } => self.pause(job.as_ref(), true, now),
             Command::Resume { job } => self.pause(job.as_ref(), false, now),
+            Command::Answer { question, answer } => self.answer(question, answer, now),
+            Command::Budget { job, budget } => self.set_budget(&job, budget, now),
             Command::Stop => {
                 self.leaving = true;
                 self.effects.push(Effect::Leave);

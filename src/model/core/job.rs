@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::attempt::Progress;
-use crate::model::change::{Origin, TaskResult};
+use crate::model::change::{Origin, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
-use crate::model::spec::{JobSpec, TaskSpec};
+use crate::model::live::LiveFacts;
+use crate::model::spec::{Budget, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
-use crate::model::stored::{StoredJob, StoredTask};
+use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
+use crate::model::time::Utc;
+
+use super::session::PastSession;
 
 /// A job in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +33,12 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// Its tasks by state.
     pub counts: Counts,
+    /// What its Claude runs used: millionths of a dollar, and tokens.
+    pub used: (u64, u64),
+    /// What they may use.
+    pub budget: Option<Budget>,
+    /// What a person allowed for the whole job.
+    pub rules: BTreeSet<String>,
     /// Tasks by id.
     pub(super) by_id: HashMap<String, TaskIdx>,
     /// Tasks queued at run time, by who queued them under which key.
@@ -56,6 +66,8 @@ pub struct Task {
     pub result: Option<TaskResult>,
     /// How far it says it is.
     pub progress: Option<Progress>,
+    /// What only Claude runs and tasks that repeat have; apart, since most tasks of a large job have not begun.
+    pub(super) run: Option<Box<RunState>>,
     /// Places of the tasks it needs.
     pub(super) needs: Vec<TaskIdx>,
     /// Places of the tasks that need it.
@@ -75,11 +87,62 @@ impl Task {
             spent_infra: 0,
             result: None,
             progress: None,
+            run: None,
             needs: Vec::new(),
             dependents: Vec::new(),
             unmet: 0,
         }
     }
+}
+
+impl Task {
+    fn from_stored(stored: StoredTask) -> Task {
+        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } = stored;
+        let mut task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
+        if stored.newest.iter().all(|attempt| attempt.session.is_none()) && stored.rounds.done == 0 {
+            return task;
+        }
+        let run = task.run_mut();
+        (run.used, run.rounds, run.questions) = (stored.used, stored.rounds, stored.questions);
+        for attempt in stored.newest {
+            if let Some((outcome, facts)) = &attempt.end {
+                run.past = PastSession::after(attempt.session.as_deref(), attempt.resumes, outcome, facts);
+            }
+            (run.session, run.resumes) = (attempt.session, attempt.resumes);
+            (run.opened, run.seen) = (attempt.opened, attempt.seen);
+        }
+        task
+    }
+
+    /// What it used since the last requeue: millionths of a dollar, and tokens.
+    pub(super) fn used(&self) -> (u64, u64) {
+        self.run.as_ref().map_or((0, 0), |run| run.used)
+    }
+
+    pub(super) fn run_mut(&mut self) -> &mut RunState {
+        self.run.get_or_insert_default()
+    }
+}
+
+/// What only Claude runs and tasks that repeat have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunState {
+    /// What it used since the last requeue: millionths of a dollar, and tokens.
+    pub used: (u64, u64),
+    /// Its rounds since then.
+    pub rounds: Rounds,
+    /// Session of its newest attempt.
+    pub session: Option<String>,
+    /// Whether its newest attempt resumes that session.
+    pub resumes: bool,
+    /// The session of its last attempt that is over.
+    pub past: Option<PastSession>,
+    /// Read from the store, until the attempt is known again: when it was opened.
+    pub(super) opened: Utc,
+    /// As `opened`: how far it was.
+    pub(super) seen: Option<LiveFacts>,
+    /// As `opened`: its questions.
+    pub(super) questions: Vec<StoredQuestion>,
 }
 
 impl Job {
@@ -88,6 +151,9 @@ impl Job {
         Job {
             id,
             name,
+            used: (0, 0),
+            budget: spec.budget,
+            rules: BTreeSet::new(),
             spec,
             paused: false,
             stopped: false,
@@ -104,9 +170,11 @@ impl Job {
         let mut job = Job::new(stored.id, stored.name, stored.spec);
         job.paused = stored.paused;
         job.stopped = stored.stopped;
-        for StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } in stored.tasks {
-            let task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
-            job.push(task);
+        job.used = stored.used;
+        job.rules = stored.rules.into_iter().collect();
+        job.budget = stored.budget.unwrap_or(job.budget);
+        for task in stored.tasks {
+            job.push(Task::from_stored(task));
         }
         // Needs may name tasks that come later in the file.
         job.link_from(0);

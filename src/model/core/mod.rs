@@ -4,29 +4,38 @@
 //! effects to perform. Memory moves only by `Core::apply` of the very changes that are committed.
 
 mod apply;
+mod budget;
 mod cancel;
 mod commands;
+mod credentials;
+mod io;
 mod job;
+mod limits;
 mod outbox;
+mod questions;
 mod reports;
 mod requeue;
 mod retry;
 mod schedule;
+mod session;
 mod submit;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
+pub use budget::Spending;
+pub use io::{Effect, Input, Launch, RequestId, Step};
 pub use job::{Job, Task};
+pub use limits::{ClaudeLimits, DayBudget, Limits};
 pub use outbox::Taken;
+pub use questions::{Asked, OpenQuestion, default_answer};
+pub use session::{PastEnd, PastSession};
 
-use super::change::{Change, Event, TaskResult};
+use super::change::{Change, Event};
+use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, JobName, TaskIdx};
-use super::message::{Command, Done, Refusal};
-use super::report::Report;
-use super::spec::{JobSpec, TaskSpec};
+use super::live::LiveFacts;
 use super::stored::{Loaded, StoredJob};
 use super::time::{Mono, Now, Utc};
 
@@ -38,100 +47,6 @@ pub const BACKSTOP_MS: u64 = 30_000;
 pub const MAX_DEPTH: u32 = 10;
 /// Tasks that one task may queue.
 pub const MAX_ADDED_BY_TASK: u32 = 10_000;
-
-/// What the core has to know of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Slots by pool.
-    pub slots: BTreeMap<String, u32>,
-}
-
-/// Names a request whose answer is awaited.
-pub type RequestId = u64;
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// A client asks. Jobs it names must have been brought in by [`Core::insert`].
-    Command(RequestId, Command),
-    /// A task asks to look into its outbox.
-    Intake(RequestId, AttemptId),
-    /// A backend reports.
-    Report(Report),
-    /// A secret that held this task can be resolved now.
-    SecretsReady(JobId, TaskIdx),
-    /// The attempt cannot be launched before a secret is there; nothing was started.
-    SecretMissing {
-        /// Which.
-        attempt: AttemptId,
-        /// Which variable, and why.
-        what: String,
-    },
-    /// Time passed: timers, backstops.
-    Tick,
-    /// Compare everything with reality (at the start, and at every poll interval).
-    Reconcile,
-    /// Let go of jobs that are over.
-    Evict,
-    /// Whether there is too little room on the disk to launch anything.
-    DiskLow(bool),
-    /// The configuration changed.
-    Limits(Limits),
-}
-
-/// Something to do after the commit.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Ask the backend to start the attempt.
-    Launch(Box<Launch>),
-    /// Ask the backend to end it.
-    Stop {
-        /// Which.
-        attempt: AttemptId,
-        /// Insist.
-        kill: bool,
-    },
-    /// Ask the backend what is there.
-    Inspect(Vec<AttemptId>),
-    /// Ask the backend to look into the outbox.
-    Intake(AttemptId),
-    /// The attempt is closed; the backend may forget it.
-    Forget(AttemptId),
-    /// See whether the secrets of this task can be resolved now.
-    CheckSecrets(Box<Launch>),
-    /// Answer a command.
-    Reply(RequestId, Result<Done, Refusal>),
-    /// Answer a task that asked to look into its outbox.
-    Took(RequestId, Result<Vec<Taken>, Refusal>),
-    /// The manager shall leave.
-    Leave,
-}
-
-/// What is needed to compose an attempt's launch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Launch {
-    /// Which.
-    pub attempt: AttemptId,
-    /// The job's full name.
-    pub name: JobName,
-    /// The job.
-    pub job: Arc<JobSpec>,
-    /// The task.
-    pub task: Arc<TaskSpec>,
-    /// Results of the tasks it can see: all it needs, directly or not.
-    pub results: Vec<(String, TaskResult)>,
-    /// Session id for a Claude run.
-    pub session: Option<String>,
-}
-
-/// What a turn led to.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// To be committed, in order, all or nothing.
-    pub events: Vec<Event>,
-    /// To be performed after that, in order.
-    pub effects: Vec<Effect>,
-}
 
 /// An attempt that may be alive, beyond what is stored.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -150,6 +65,14 @@ pub struct Live {
     taken: BTreeMap<u32, Taken>,
     /// Requests that wait for the next look into the outbox.
     waiting: Vec<RequestId>,
+    /// When it was opened.
+    pub opened: Utc,
+    /// Its questions to a person.
+    pub asked: Asked,
+    /// How far it is, for a Claude run.
+    pub facts: Option<LiveFacts>,
+    /// Whether it was told that a budget is spent.
+    told_budget: bool,
 }
 
 /// All jobs that are not over, and what was decided but not yet handed out.
@@ -171,6 +94,17 @@ pub struct Core {
     /// Attempts that a person gave up waiting for, until their end is told after all: their jobs stay in memory.
     unproven: BTreeSet<AttemptId>,
     timers: BTreeSet<(Utc, JobId, TaskIdx)>,
+    credentials: BTreeMap<Credential, CredentialState>,
+    /// When credentials that are held may be tried.
+    dues: BTreeSet<(Utc, Credential)>,
+    /// Tasks held for a credential.
+    waiting: BTreeMap<Credential, BTreeSet<(JobId, TaskIdx)>>,
+    /// Whose attempt asked a question that waits.
+    questions: BTreeMap<u32, AttemptId>,
+    /// When questions are answered by themselves.
+    expiries: BTreeSet<(Utc, u32)>,
+    last_question: u32,
+    spending: Spending,
     ready_jobs: BTreeSet<JobId>,
     touched: BTreeSet<JobId>,
     events: Vec<Event>,
@@ -195,6 +129,13 @@ impl Core {
             live: BTreeMap::new(),
             unproven: BTreeSet::new(),
             timers: BTreeSet::new(),
+            credentials: BTreeMap::new(),
+            dues: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            last_question: 0,
+            spending: Spending::default(),
             ready_jobs: BTreeSet::new(),
             touched: BTreeSet::new(),
             events: Vec::new(),
@@ -207,6 +148,13 @@ impl Core {
         let mut core = Core::new(limits, seed);
         core.paused = loaded.paused;
         core.last_job = loaded.last_job;
+        core.last_question = loaded.last_question;
+        for (name, state) in &loaded.credentials {
+            core.apply_credential(name, state);
+        }
+        for (at, microusd, tokens) in loaded.spending {
+            core.spending.add(at, microusd, tokens);
+        }
         for job in loaded.jobs {
             core.insert(job, now);
         }
@@ -256,6 +204,7 @@ impl Core {
             Input::Reconcile => {
                 self.tick(now);
                 self.clamp_waits(now);
+                self.clamp_logins(now);
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 if !live.is_empty() {
                     self.live.values_mut().for_each(|live| live.inspected += 1);
@@ -279,7 +228,8 @@ impl Core {
 
     /// When the next timer is due, on the wall clock, and the next backstop, on the monotonic one.
     pub fn next_wake(&self) -> (Option<Utc>, Option<Mono>) {
-        (self.timers.first().map(|t| t.0), self.live.values().filter_map(|l| l.kill_at).min())
+        let timers = [self.timers.first().map(|t| t.0), self.dues.first().map(|t| t.0), self.expiries.first().map(|t| t.0)];
+        (timers.into_iter().flatten().min(), self.live.values().filter_map(|l| l.kill_at).min())
     }
 
     /// The job of this name, when it is in memory.

@@ -92,6 +92,12 @@ impl Core {
                     self.emit(Change::ResultSet { attempt, result }, now);
                 }
             }
+            OutboxBody::Ask(question) => {
+                if let Err(why) = self.ask(attempt, *question, now) {
+                    self.emit(Change::OutboxRefused { attempt, key: item.key, why: why.clone() }, now);
+                    taken.refused = Some(why);
+                }
+            }
             OutboxBody::Progress(progress) => {
                 let text = progress.text.map(|text| text.chars().take(MAX_PROGRESS_TEXT).collect());
                 let progress = Progress { text, ..progress };

@@ -1,14 +1,16 @@
 //! Reports of backends: confirmations, ends, and what no trace is left of.
 
-use crate::model::attempt::ExitRecord;
-use crate::model::change::{AttemptFacts, Change};
+use crate::model::attempt::{End, ExitRecord};
+use crate::model::change::{AttemptFacts, Change, RoundFacts};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::outcome::{Asked, classify};
 use crate::model::report::{EndReport, ExitFinding, Report, ResultFinding};
 use crate::model::spec::OnFailure;
-use crate::model::state::{Hold, LostCause, Outcome, SkipReason, TaskEvent, TaskState, Verdict};
+use crate::model::state::{BudgetOf, FailCause, Hold, LostCause, Outcome, SkipReason, TaskEvent, TaskState, Verdict};
 use crate::model::time::Now;
 
+use super::budget::at_least;
+use super::retry::given_up;
 use super::{Core, Effect};
 
 /// Inspections in a row without a trace before a confirmed attempt counts as lost.
@@ -27,6 +29,7 @@ impl Core {
                 if let Some(live) = self.live.get_mut(&attempt) {
                     live.answered();
                 }
+                self.answer_again(attempt);
                 self.confirmed(attempt, now);
             }
             Report::LaunchFailed { why, transient, .. } => {
@@ -37,8 +40,11 @@ impl Core {
                 self.end(attempt, outcome, AttemptFacts::default(), now);
             }
             Report::NeverStarted { .. } => self.no_trace(attempt, now),
-            Report::Outbox { items, .. } => {
+            Report::Outbox { items, live, .. } => {
                 self.take_outbox(attempt, items, now);
+                if let Some(facts) = live {
+                    self.run_seen(attempt, *facts, now);
+                }
                 self.answer_intakes(attempt);
             }
             Report::Over { outbox, end, .. } => {
@@ -114,15 +120,35 @@ impl Core {
 
     fn over(&mut self, attempt: AttemptId, end: EndReport, now: Now) {
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
-        let outcome = classify(&end, self.asked(attempt), &task.spec);
+        let mut outcome = classify(&end, self.asked(attempt), &task.spec);
+        let repeat = task.spec.repeat.clone();
+        let mut rounds = task.run.as_ref().map(|run| run.rounds.clone()).unwrap_or_default();
         let own_result = self.live.get(&attempt).is_some_and(super::Live::has_result);
         let EndReport { exit, result, claude, notes } = end;
-        let mut facts = match exit {
-            ExitFinding::Record(record) => facts_of(*record),
-            ExitFinding::Missing { .. } => AttemptFacts::default(),
+        let seen = self.live.get(&attempt).and_then(|live| live.facts.as_ref()).map(|facts| facts.spent).unwrap_or_default();
+        let (mut facts, spent) = match exit {
+            ExitFinding::Record(record) => {
+                let spent = record.spent.unwrap_or(seen);
+                (facts_of(*record, repeat.is_some()), spent)
+            }
+            ExitFinding::Missing { .. } => (AttemptFacts::default(), seen),
         };
         facts.notes.extend(notes);
+        let told = claude.as_ref().is_some_and(|claude| claude.result.is_some());
         facts.claude = claude.map(|claude| claude.facts);
+        if let Some(claude) = facts.claude.as_mut().filter(|_| !told) {
+            at_least(claude, spent);
+        }
+        if let (Outcome::Succeeded, Some(repeat), Some(round)) = (&outcome, repeat, &facts.round) {
+            rounds.add(round);
+            if let Some(why) = given_up(&repeat, &rounds).filter(|_| !round.is_met) {
+                outcome = Outcome::Failed { cause: FailCause::Repeat(why) };
+            }
+        }
+        if outcome == (Outcome::BudgetExceeded { of: BudgetOf::Attempt }) {
+            outcome = Outcome::BudgetExceeded { of: self.whose_budget(attempt, &facts) };
+        }
+        facts.notes.extend(self.overshoot(attempt, &facts, &outcome));
         // A value set by `airx result` goes before what the output says.
         if let (Outcome::Succeeded, Some(ResultFinding::Value(result)), false) = (&outcome, result, own_result) {
             self.emit(Change::ResultSet { attempt, result }, now);
@@ -132,7 +158,8 @@ impl Core {
 
     /// Records the outcome and what it means for the task.
     fn end(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, now: Now) {
-        let verdict = self.verdict(attempt, &outcome, now);
+        self.learn(attempt, &outcome, &facts, now);
+        let verdict = self.verdict(attempt, &outcome, &facts, now);
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
         let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
         self.close(attempt, outcome, facts, state, now);
@@ -149,6 +176,7 @@ impl Core {
         for request in self.live.get_mut(&attempt).map(super::Live::take_waiting).unwrap_or_default() {
             self.effects.push(Effect::Took(request, Ok(Vec::new())));
         }
+        self.void_questions(attempt, now);
         self.emit(Change::AttemptClosed { attempt, outcome, facts: Box::new(facts), state }, now);
         self.after_terminal(attempt.job, attempt.task, now);
     }
@@ -231,7 +259,9 @@ impl Core {
     }
 }
 
-fn facts_of(record: ExitRecord) -> AttemptFacts {
+fn facts_of(record: ExitRecord, repeats: bool) -> AttemptFacts {
+    let is_met = record.round.as_ref().is_some_and(|round| !round.timed_out && round.end == End::Exited(0));
+    let round = (repeats && record.round.is_some()).then_some(RoundFacts { is_met, tree: record.tree });
     AttemptFacts {
         started: Some(record.started),
         ended: Some(record.ended),
@@ -243,5 +273,6 @@ fn facts_of(record: ExitRecord) -> AttemptFacts {
         leftovers: record.leftovers,
         notes: record.notes,
         claude: None,
+        round,
     }
 }

@@ -10,6 +10,10 @@ use crate::model::time::Now;
 
 use super::Core;
 
+fn waits_for_credential(state: &TaskState) -> bool {
+    matches!(state, TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { .. } })
+}
+
 /// Why a task that is not over is not run again.
 fn refused(target: &str, state: &TaskState) -> Refusal {
     Refusal {
@@ -48,8 +52,15 @@ impl Core {
             }
         }
         // First all of them leave their end, then what waits for them is looked at, so that order does not matter.
+        let mut tried = BTreeSet::new();
         for (job, task) in &chosen {
+            if self.task(*job, *task).is_some_and(|task| waits_for_credential(&task.state)) {
+                tried.extend(self.credential_of(*job, *task));
+            }
             self.requeue_task(*job, *task, false, now);
+        }
+        for name in tried {
+            self.try_credential(&name, now);
         }
         for (job, task) in &chosen {
             self.reset_dependents(*job, *task, now);
@@ -87,7 +98,12 @@ impl Core {
         let wanted = |state: &TaskState| match which {
             // Whoever has logged in again says so by this.
             RequeueWhich::Failed => {
-                matches!(state, TaskState::Failed | TaskState::Cancelled | TaskState::Held { hold: Hold::Login { .. } })
+                matches!(
+                    state,
+                    TaskState::Failed
+                        | TaskState::Cancelled
+                        | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
+                )
             }
             RequeueWhich::All | RequeueWhich::From => state.is_terminal(),
         };

@@ -1,34 +1,39 @@
 //! What an outcome means for its task: done, failed, or another attempt, and when.
 
+use crate::model::change::AttemptFacts;
+use crate::model::change::Rounds;
 use crate::model::ids::AttemptId;
-use crate::model::spec::Retry;
-use crate::model::state::{Hold, Outcome, Spends, TaskState, Verdict};
+use crate::model::spec::{Repeat, Resume, Retry, WhenLimited};
+use crate::model::state::{BudgetOf, Hold, Outcome, Spends, TaskState, Verdict};
 use crate::model::time::Now;
 
-use super::{Core, INFRASTRUCTURE_RETRIES};
-
-/// Before the next look at a usage limit whose end is not known.
-const UNKNOWN_LIMIT_MS: u64 = 30 * 60_000;
-/// Before it is tried whether somebody has logged in again.
-const LOGIN_MS: u64 = 5 * 60_000;
-/// After the announced end of a usage limit, so that clocks that differ a little cost no attempt.
-const LIMIT_MARGIN_MS: i64 = 30_000;
+use super::{Core, INFRASTRUCTURE_RETRIES, Task};
 
 /// Delays between attempts lost to the infrastructure.
-const INFRASTRUCTURE: Retry =
-    Retry { attempts: INFRASTRUCTURE_RETRIES + 1, delay_ms: 1_000, factor: 4.0, max_delay_ms: 60_000, jitter: 0.2 };
+const INFRASTRUCTURE: Retry = Retry {
+    attempts: INFRASTRUCTURE_RETRIES + 1,
+    delay_ms: 1_000,
+    factor: 4.0,
+    max_delay_ms: 60_000,
+    jitter: 0.2,
+    resume: Resume::Auto,
+};
 
 impl Core {
     /// Judges the end of an attempt of a task in its state before the end.
-    pub(super) fn verdict(&self, attempt: AttemptId, outcome: &Outcome, now: Now) -> Verdict {
+    pub(super) fn verdict(&self, attempt: AttemptId, outcome: &Outcome, facts: &AttemptFacts, now: Now) -> Verdict {
         let (Some(job), Some(task)) = (self.jobs.get(&attempt.job), self.task(attempt.job, attempt.task)) else {
             return Verdict::Fail;
         };
         match outcome {
+            Outcome::Succeeded if facts.round.as_ref().is_some_and(|round| !round.is_met) => return round(task),
             Outcome::Succeeded => return Verdict::Complete,
             Outcome::Cancelled => return Verdict::Cancelled,
             _ if matches!(task.state, TaskState::Cancelling { .. }) => return Verdict::Cancelled,
             Outcome::Unlaunchable { transient: false, .. } => return Verdict::Fail,
+            Outcome::Limited { .. } if self.when_limited(attempt) == WhenLimited::Fail => return Verdict::Fail,
+            // What it may use over all its attempts is used: another would be ended at once.
+            Outcome::BudgetExceeded { of: BudgetOf::Task } => return Verdict::Fail,
             _ if job.stopped => return Verdict::Fail,
             _ => {}
         }
@@ -46,19 +51,29 @@ impl Core {
         match outcome.spends() {
             Spends::Retry => again(&task.spec.limits.retry, task.spent_retry + 1),
             Spends::Infrastructure => again(&INFRASTRUCTURE, task.spent_infra + 1),
-            Spends::Nothing if *outcome == Outcome::Auth => {
-                let again = now.utc.plus(i64::try_from(LOGIN_MS).unwrap_or(i64::MAX));
-                Verdict::Again(Hold::Login { again, delay_ms: LOGIN_MS })
-            }
-            Spends::Nothing => {
-                let until = match outcome {
-                    Outcome::Limited { resets_at: Some(at) } => at.plus(LIMIT_MARGIN_MS),
-                    _ => now.utc.plus(i64::try_from(UNKNOWN_LIMIT_MS).unwrap_or(i64::MAX)),
-                };
-                Verdict::Again(Hold::Limit { until })
-            }
+            Spends::Nothing => match outcome {
+                Outcome::BudgetExceeded { of: BudgetOf::Day } => {
+                    Verdict::Again(self.day_hold(now).unwrap_or(Hold::Budget { of: BudgetOf::Day, until: Some(now.utc) }))
+                }
+                Outcome::BudgetExceeded { of } => Verdict::Again(Hold::Budget { of: *of, until: None }),
+                _ => self.credential_hold(attempt).map_or(Verdict::Fail, Verdict::Again),
+            },
         }
     }
+}
+
+/// The condition of a task that repeats does not hold yet: another round, unless a person has asked for its end meanwhile.
+fn round(task: &Task) -> Verdict {
+    if matches!(task.state, TaskState::Cancelling { .. }) { Verdict::Cancelled } else { Verdict::Round }
+}
+
+/// Why a task that repeats is given up after this round, which did not meet its condition.
+pub(super) fn given_up(repeat: &Repeat, rounds: &Rounds) -> Option<String> {
+    if rounds.done >= repeat.max {
+        return Some(format!("`until` did not hold after {} rounds", rounds.done));
+    }
+    let most = repeat.stop_after_no_change;
+    (most > 0 && rounds.unchanged >= most).then(|| format!("{most} rounds in a row changed nothing in the git tree"))
 }
 
 /// The delay before the attempt that follows `spent` spent ones: exponential, capped, spread by jitter.

@@ -9,14 +9,20 @@ use crate::model::state::{Hold, TaskEvent, TaskState};
 use crate::model::time::Now;
 
 use super::retry::splitmix;
+use super::session::{PastEnd, resumes};
 use super::{BACKSTOP_MS, Core, Effect, Launch};
 
 impl Core {
     /// Opens attempts as long as there is room: jobs in the order they were submitted, tasks in the order of the file.
     pub(super) fn schedule(&mut self, now: Now) {
-        if self.paused || self.disk_low || self.leaving || self.ready_jobs.is_empty() {
+        if self.paused || self.disk_low || self.leaving {
             return;
         }
+        self.hold_back(now);
+        if self.ready_jobs.is_empty() {
+            return;
+        }
+        let mut claude_room = self.claude_room();
         let (mut by_pool, mut by_job) = self.taken_slots();
         let ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
         for id in ready {
@@ -31,9 +37,17 @@ impl Core {
                 let slots = self.limits.slots.get(pool).copied().unwrap_or(0);
                 let taken = by_pool.entry(pool.clone()).or_insert(0);
                 let free = slots.saturating_sub(*taken).min(room - u32::try_from(chosen.len()).unwrap_or(room));
-                let picked = tasks.iter().take(free as usize).map(|task| (*task, pool.clone()));
                 let before = chosen.len();
-                chosen.extend(picked);
+                for task in tasks {
+                    if chosen.len() - before >= free as usize {
+                        break;
+                    }
+                    if job.get(*task).is_some_and(|task| matches!(task.spec.action, Action::Claude(_))) {
+                        let Some(room) = claude_room.checked_sub(1) else { continue };
+                        claude_room = room;
+                    }
+                    chosen.push((*task, pool.clone()));
+                }
                 *taken += u32::try_from(chosen.len() - before).unwrap_or(0);
             }
             *used += u32::try_from(chosen.len()).unwrap_or(0);
@@ -58,8 +72,12 @@ impl Core {
     fn open(&mut self, id: JobId, idx: TaskIdx, pool: String, now: Now) {
         let Some(task) = self.task(id, idx) else { return };
         let attempt = AttemptId { job: id, task: idx, number: task.attempts + 1 };
-        let session = self.session_of(attempt, &task.spec.action);
-        self.emit(Change::AttemptOpened { attempt, pool, session }, now);
+        let past = task.run.as_ref().and_then(|run| run.past.as_ref()).filter(|past| resumes(&task.spec, past));
+        let (session, resumes) = match past {
+            Some(past) => (Some(past.id.clone()), true),
+            None => (self.session_of(attempt, &task.spec.action), false),
+        };
+        self.emit(Change::AttemptOpened { attempt, pool, session, resumes }, now);
         self.start(attempt);
     }
 
@@ -108,12 +126,38 @@ impl Core {
             }
             work.extend(&needed.needs);
         }
-        let session = self.session_of(attempt, &task.spec.action);
-        Some(Launch { attempt, name: job.name.clone(), job: job.spec.clone(), task: task.spec.clone(), results, session })
+        let run = task.run.as_ref();
+        Some(Launch {
+            attempt,
+            name: job.name.clone(),
+            job: job.spec.clone(),
+            task: task.spec.clone(),
+            results,
+            session: run.and_then(|run| run.session.clone()),
+            resumes: run.is_some_and(|run| run.resumes),
+            // A further round of a task that repeats gets its prompt again.
+            continues: run.and_then(|run| run.past.as_ref()).is_some_and(|past| past.end != PastEnd::Round),
+            allowance: self.allowance(attempt),
+            rules: job.rules.iter().cloned().collect(),
+        })
+    }
+
+    /// Claude runs that may start besides those that live.
+    fn claude_room(&self) -> u32 {
+        let Some(most) = self.limits.claude.max_parallel else { return u32::MAX };
+        let is_claude = |attempt: &&AttemptId| {
+            self.task(attempt.job, attempt.task).is_some_and(|task| matches!(task.spec.action, Action::Claude(_)))
+        };
+        most.saturating_sub(u32::try_from(self.live.keys().filter(is_claude).count()).unwrap_or(u32::MAX))
     }
 
     /// Releases what has waited long enough, insists where an end is overdue.
     pub(super) fn tick(&mut self, now: Now) {
+        self.expire(now);
+        // That a credential may be tried is seen when the next turn looks for what may start.
+        while self.dues.first().is_some_and(|(at, _)| *at <= now.utc) {
+            self.dues.pop_first();
+        }
         while let Some(&(at, job, task)) = self.timers.first() {
             if at > now.utc {
                 break;
@@ -138,7 +182,7 @@ impl Core {
         }
     }
 
-    /// A retry, and a look whether somebody logged in, never waits longer than its delay, whatever the clock did meanwhile.
+    /// A retry never waits longer than its delay, whatever the clock did meanwhile.
     pub(super) fn clamp_waits(&mut self, now: Now) {
         let waiting: Vec<(JobId, TaskIdx)> = self.timers.iter().map(|(_, job, task)| (*job, *task)).collect();
         for (job, task) in waiting {
@@ -146,9 +190,6 @@ impl Core {
             let clamped = match self.task(job, task).map(|task| &task.state) {
                 Some(TaskState::Held { hold: Hold::Retry { at, delay_ms } }) if *at > latest(*delay_ms) => {
                     Hold::Retry { at: latest(*delay_ms), delay_ms: *delay_ms }
-                }
-                Some(TaskState::Held { hold: Hold::Login { again, delay_ms } }) if *again > latest(*delay_ms) => {
-                    Hold::Login { again: latest(*delay_ms), delay_ms: *delay_ms }
                 }
                 _ => continue,
             };

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem};
 use crate::model::ids::{Address, JobRef};
-use crate::model::message::{CancelHow, RefusalCode, RequeueWhich};
-use crate::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding};
-use crate::model::spec::{Action, OnFailure, Retry, Submission, TaskDefaults};
+use crate::model::message::{CancelHow, Command, Done, Refusal, RefusalCode, RequeueWhich};
+use crate::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, Report};
+use crate::model::spec::{Action, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
 use crate::model::state::{Hold, JobState, TaskKind, TaskState};
 
 /// A core and its clock; every step is "committed" at once.
@@ -28,6 +28,8 @@ fn task(id: &str, needs: &[&str]) -> TaskSpec {
         limits: TaskDefaults::default(),
         accept: None,
         result: None,
+        budget: None,
+        repeat: None,
     }
 }
 
@@ -44,6 +46,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
         source: None,
+        budget: None,
         added_defaults: TaskDefaults::default(),
     };
     Submission { job, tasks }
@@ -51,7 +54,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
 
 impl Bench {
     fn new(slots: u32) -> Bench {
-        let limits = Limits { slots: BTreeMap::from([("local".to_owned(), slots)]) };
+        let limits = Limits { slots: BTreeMap::from([("local".to_owned(), slots)]), ..Limits::default() };
         Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
     }
 
@@ -113,6 +116,9 @@ impl Bench {
             end: End::Exited(code),
             stopped: None,
             gate: None,
+            round: None,
+            tree: None,
+            spent: None,
             leftovers: 0,
             out_bytes: 0,
             err_bytes: 0,
@@ -207,7 +213,8 @@ fn a_cancel_while_launching_waits_for_the_start_and_then_stops_it() {
 fn a_failure_is_repeated_after_growing_delays_until_its_budget_is_spent() {
     let mut bench = Bench::new(9);
     let mut only = task("a", &[]);
-    only.limits.retry = Retry { attempts: 3, delay_ms: 1_000, factor: 10.0, max_delay_ms: 5_000, jitter: 0.0 };
+    only.limits.retry =
+        Retry { attempts: 3, delay_ms: 1_000, factor: 10.0, max_delay_ms: 5_000, jitter: 0.0, ..Retry::default() };
     bench.submit(job(1, vec![only]));
     for delay in [1_000, 5_000] {
         bench.start(0);
@@ -335,7 +342,7 @@ fn who_waits_for_a_look_into_an_outbox_is_answered_also_over_a_reload() {
     reloaded.live.insert(attempt, Live::default());
     reloaded.inherit(&bench.core);
     bench.core = reloaded;
-    let effects = bench.step(vec![Input::Report(Report::Outbox { attempt, items: Vec::new() })]);
+    let effects = bench.step(vec![Input::Report(Report::Outbox { attempt, items: Vec::new(), live: None })]);
     assert!(effects.contains(&Effect::Intake(attempt)), "what was taken before is lost and asked for again: {effects:?}");
     assert!(effects.contains(&Effect::Took(7, Ok(Vec::new()))), "{effects:?}");
 }
@@ -353,7 +360,7 @@ fn a_finished_job_leaves_memory_at_the_next_comparison() {
 proptest! {
     #[test]
     fn delays_stay_within_their_jitter_and_never_above_the_longest(spent in 1u32..50, random in any::<u64>(), jitter in 0.0f64..1.0) {
-        let retry = Retry { attempts: 100, delay_ms: 1_000, factor: 2.0, max_delay_ms: 60_000, jitter };
+        let retry = Retry { attempts: 100, delay_ms: 1_000, factor: 2.0, max_delay_ms: 60_000, jitter, ..Retry::default() };
         let delay = retry::delay(&retry, spent, random) as f64;
         let plain = (1_000.0 * 2f64.powi(spent as i32 - 1)).min(60_000.0);
         prop_assert!(delay >= plain * (1.0 - jitter) - 1.0 && delay <= plain * (1.0 + jitter) + 1.0);

@@ -1,6 +1,6 @@
 //! `claude:` of a task.
 
-use crate::model::spec::{ClaudeAuth, ClaudeSpec};
+use crate::model::spec::{AskPerson, ClaudeAuth, ClaudeSpec, WhenLimited};
 use crate::model::yaml::{Node, Value};
 
 use super::keys;
@@ -15,6 +15,13 @@ const MODES: [(&str, &str); 6] = [
     ("auto", "auto"),
     ("bypassPermissions", "bypassPermissions"),
 ];
+
+/// Words of `denials`.
+const DENIALS: [(&str, bool); 2] = [("ignore", false), ("fail", true)];
+
+/// Words of `when_limited`.
+pub(super) const WHEN_LIMITED: [(&str, WhenLimited); 3] =
+    [("wait", WhenLimited::Wait), ("ask", WhenLimited::Ask), ("fail", WhenLimited::Fail)];
 
 /// The definition, and where its templated prompt stands.
 pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec, Option<Node>)> {
@@ -64,8 +71,28 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
         add_dirs: fields.get("add_dirs").map(|node| reader.texts(node, "add_dirs")).unwrap_or_default(),
         json_schema: fields.get("json_schema").and_then(|node| schema(reader, node)),
         auth: fields.get("auth").and_then(|node| auth(reader, node)),
+        permissions: fields.get("permissions").and_then(|node| permissions(reader, node)),
+        fails_on_denial: fields.get("denials").and_then(|node| reader.one_of(node, &DENIALS)).unwrap_or(false),
+        silence_ms: fields.get("silence").and_then(|node| reader.duration(node, 1)),
+        when_limited: fields.get("when_limited").and_then(|node| reader.one_of(node, &WHEN_LIMITED)),
     };
     Some((spec, place))
+}
+
+/// `permissions: ask`, or with what becomes of a question that nobody answers.
+fn permissions(reader: &mut Reader<'_>, node: &Node) -> Option<AskPerson> {
+    if matches!(node.value, Value::Scalar { .. }) {
+        return reader.one_of(node, &[("ask", true), ("deny", false)])?.then(AskPerson::default);
+    }
+    let fields = reader.fields(node, "permissions", keys::PERMISSIONS)?;
+    let asks = fields.get("ask").and_then(|node| super::repeat::boolean(reader, node, "ask")).unwrap_or(true);
+    let timeout_ms = fields.get("timeout").and_then(|node| reader.duration(node, 1));
+    let default = fields.get("default");
+    if let Some(node) = default.filter(|_| timeout_ms.is_none()) {
+        reader.fault(node, "`default` without `timeout`".to_owned(), "say after how long it counts: timeout: 30m");
+    }
+    let allows = default.and_then(|node| reader.one_of(node, &[("deny", false), ("allow", true)])).unwrap_or(false);
+    asks.then_some(AskPerson { timeout_ms, allows })
 }
 
 fn prompt_file(reader: &mut Reader<'_>, node: &Node) -> Option<String> {

@@ -18,10 +18,11 @@ pub(super) const JOB: Keys = Keys {
         "params",
         "env",
         "env_pass",
+        "budget",
         "defaults",
         "tasks",
     ],
-    later: &["budget", "priority", "schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["priority", "schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -43,30 +44,27 @@ pub(super) const TASK: Keys = Keys {
         "output_limit",
         "accept",
         "result",
-    ],
-    later: &[
-        "for_each",
-        "approve",
-        "rule",
-        "if",
-        "priority",
-        "repeat",
-        "job",
-        "finally",
-        "schedule",
         "budget",
-        "matrix",
-        "max_parallel",
+        "repeat",
     ],
+    later: &["for_each", "approve", "rule", "if", "priority", "job", "finally", "schedule", "matrix", "max_parallel"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
 
-pub(super) const RETRY: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter"], later: &["resume"] };
+pub(super) const RETRY: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter", "resume"], later: &[] };
 
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 
 pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
+
+pub(super) const BUDGET: Keys = Keys { known: &["usd", "tokens"], later: &[] };
+
+pub(super) const REPEAT: Keys = Keys { known: &["until", "max", "fresh_session", "stop_after_no_change"], later: &[] };
+
+pub(super) const UNTIL: Keys = Keys { known: &["file", "matches", "command"], later: &[] };
+
+pub(super) const PERMISSIONS: Keys = Keys { known: &["ask", "timeout", "default"], later: &[] };
 
 pub(super) const PARAM: Keys = Keys { known: &["default", "description"], later: &[] };
 
@@ -86,6 +84,10 @@ pub(super) const CLAUDE: Keys = Keys {
         "add_dirs",
         "json_schema",
         "auth",
+        "permissions",
+        "denials",
+        "silence",
+        "when_limited",
     ],
-    later: &["subtasks", "permissions", "trust", "denials", "resume", "fallback_model", "effort", "silence", "when_limited"],
+    later: &["subtasks", "trust", "fallback_model", "effort"],
 };

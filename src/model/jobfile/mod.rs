@@ -6,6 +6,7 @@ mod env;
 mod keys;
 mod original;
 mod read;
+mod repeat;
 mod schema;
 mod task;
 #[cfg(test)]
@@ -131,6 +132,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         passed_env,
         claude_env: BTreeMap::new(),
         source: None,
+        budget: fields.get("budget").and_then(|node| repeat::budget(reader, node)),
         added_defaults: TaskDefaults { retry: super::spec::Retry { attempts: 1, ..defaults.retry.clone() }, ..defaults },
     };
     checks::all(reader, &spec, &env.places, &tasks);

@@ -51,6 +51,7 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         passed_env: super::env::passed(reader, None),
         claude_env: BTreeMap::new(),
         source: None,
+        budget: None,
         added_defaults: TaskDefaults::default(),
     };
     checks::all(reader, &spec, &[], &tasks);
@@ -90,6 +91,8 @@ fn task(reader: &mut Reader<'_>, node: &Node) -> Option<Task> {
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            budget: None,
+            repeat: None,
         },
         node: Node { value: Value::Null, ..*node },
         id: fields.get("id").cloned(),

@@ -1,10 +1,14 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
+mod claude;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
 use crate::model::spec::{OnFailure, ResultKind};
+
+use claude::{Budget, ClaudeEntry, RepeatFields};
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -36,6 +40,8 @@ struct Job {
     env: Option<BTreeMap<String, EnvEntry>>,
     /// Variables taken from the submitter besides PATH, HOME, LANG and TZ.
     env_pass: Option<Vec<String>>,
+    /// The most that its Claude runs may use together.
+    budget: Option<Budget>,
     /// For tasks that do not say otherwise.
     defaults: Option<Defaults>,
     /// The tasks.
@@ -147,6 +153,10 @@ struct Task {
     accept: Option<Accept>,
     /// What of its output becomes its result.
     result: Option<ResultKind>,
+    /// The most that its Claude runs may use, over all attempts.
+    budget: Option<Budget>,
+    /// Runs it again until a condition holds.
+    repeat: Option<RepeatFields>,
 }
 
 /// One text or a list.
@@ -200,6 +210,21 @@ struct RetryFields {
     /// Part of the delay that is random; default 0.2.
     #[schemars(range(min = 0.0, max = 1.0))]
     jitter: Option<f64>,
+    /// Whether a Claude run goes on with its session: auto (after what was not its fault), always or never.
+    resume: Option<ResumeWord>,
+}
+
+/// Whether a retry goes on with the session of the attempt before.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its shape is used")]
+enum ResumeWord {
+    /// After what was not the task's fault.
+    Auto,
+    /// Whenever there is one.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Limits on what an attempt may use.
@@ -237,53 +262,12 @@ struct AcceptFields {
     timeout: Option<Duration>,
 }
 
-/// A prompt, or all of it.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only its shape is used")]
-enum ClaudeEntry {
-    /// The prompt.
-    Prompt(String),
-    /// All of it.
-    Full(Box<ClaudeFields>),
-}
-
-/// A Claude Code run; the fields are the CLI's flags.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its shape is used")]
-struct ClaudeFields {
-    /// What Claude should do; a template.
-    prompt: Option<String>,
-    /// A file with the prompt, relative to this file; never a template.
-    prompt_file: Option<String>,
-    /// Default from the configuration.
-    model: Option<String>,
-    /// default, acceptEdits, plan, dontAsk, auto or bypassPermissions.
-    permission_mode: Option<String>,
-    /// Such as Read, Edit, "Bash(cargo *)".
-    allowed_tools: Option<OneOrMany>,
-    /// As allowed_tools.
-    disallowed_tools: Option<OneOrMany>,
-    /// Most turns.
-    max_turns: Option<u32>,
-    /// Most dollars.
-    max_budget_usd: Option<f64>,
-    /// Added to the system prompt.
-    append_system_prompt: Option<String>,
-    /// Further directories.
-    add_dirs: Option<OneOrMany>,
-    /// JSON Schema of the answer.
-    json_schema: Option<serde_json::Value>,
-    /// login, or env:NAME.
-    auth: Option<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::super::keys;
+    use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -313,6 +297,10 @@ mod tests {
         assert_eq!(properties::<RetryFields>(), known(keys::RETRY));
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
+        assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
+        assert_eq!(properties::<UntilFields>(), known(keys::UNTIL));
+        assert_eq!(properties::<PermissionsFields>(), known(keys::PERMISSIONS));
         assert_eq!(properties::<ParamFields>(), known(keys::PARAM));
         assert_eq!(properties::<EnvFrom>(), known(keys::ENV_FROM));
         assert_eq!(properties::<ClaudeFields>(), known(keys::CLAUDE));

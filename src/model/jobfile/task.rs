@@ -1,6 +1,6 @@
 //! A task of a job file.
 
-use crate::model::spec::{Action, Gate, Resources, ResultKind, Retry, TaskDefaults, TaskSpec};
+use crate::model::spec::{Action, Gate, Resources, ResultKind, Resume, Retry, TaskDefaults, TaskSpec};
 use crate::model::yaml::{Node, Value};
 
 use super::env::Env;
@@ -9,6 +9,8 @@ use super::read::{Fields, Reader};
 
 /// Longest run of a gate when nothing else is said.
 const ACCEPT_TIMEOUT_MS: u64 = 600_000;
+/// Words of `retry.resume`.
+const RESUME: [(&str, Resume); 3] = [("auto", Resume::Auto), ("always", Resume::Always), ("never", Resume::Never)];
 
 /// A task, and where its parts stand.
 pub(super) struct Task {
@@ -39,6 +41,8 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            budget: fields.get("budget").and_then(|node| super::repeat::budget(reader, node)),
+            repeat: None,
         },
         node: Node { value: Value::Null, ..*node },
         id: fields.get("id").cloned(),
@@ -58,6 +62,13 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
         task.texts.extend(places.into_iter().map(|(_, node)| node));
     }
     task.spec.accept = fields.get("accept").and_then(|node| accept(reader, node, &mut task));
+    if let Some((repeat, shell)) = fields.get("repeat").and_then(|node| super::repeat::repeat(reader, node)) {
+        task.spec.repeat = Some(repeat);
+        task.shells.extend(shell);
+    }
+    if let Some(key) = fields.key("budget").filter(|_| !is_claude) {
+        reader.fault(key, "only a claude task uses a budget".to_owned(), "take it out");
+    }
     let kinds = [("text", ResultKind::Text), ("lines", ResultKind::Lines), ("json", ResultKind::Json)];
     task.spec.result = fields.get("result").and_then(|node| reader.one_of(node, &kinds));
     if let Some(node) = fields.get("description") {
@@ -198,6 +209,7 @@ fn retry(reader: &mut Reader<'_>, node: &Node, inherited: &Retry) -> Retry {
         factor: fields.get("factor").and_then(|node| reader.number(node, 1.0, 100.0)).unwrap_or(inherited.factor),
         max_delay_ms: fields.get("max_delay").and_then(|node| reader.duration(node, 0)).unwrap_or(inherited.max_delay_ms),
         jitter: fields.get("jitter").and_then(|node| reader.number(node, 0.0, 1.0)).unwrap_or(inherited.jitter),
+        resume: fields.get("resume").and_then(|node| reader.one_of(node, &RESUME)).unwrap_or(inherited.resume),
     }
 }
 

@@ -14,6 +14,8 @@ fn task(action: Action) -> TaskSpec {
         limits: TaskDefaults::default(),
         accept: None,
         result: None,
+        budget: None,
+        repeat: None,
     }
 }
 
@@ -44,6 +46,9 @@ fn record(end: End) -> ExitRecord {
         end,
         stopped: None,
         gate: None,
+        round: None,
+        tree: None,
+        spent: None,
         leftovers: 0,
         out_bytes: 0,
         err_bytes: 0,

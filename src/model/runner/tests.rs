@@ -11,6 +11,7 @@ fn limits() -> Limits {
         output_limit: 10,
         memory: None,
         pids: None,
+        round_timeout_ms: None,
         gate_timeout_ms: None,
     }
 }

@@ -168,6 +168,7 @@ fn members(job: &JobRow) -> (Vec<Member>, Vec<(usize, usize)>, Vec<usize>) {
 /// Which of several states a person should know.
 fn weight(kind: TaskKind) -> u8 {
     match kind {
+        TaskKind::AwaitingInput => 7,
         TaskKind::Failed => 6,
         TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 5,
         TaskKind::Held => 4,

@@ -313,6 +313,7 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
         elapsed_ms: None,
         cost_microusd: 0,
         progress: None,
+        run: None,
         parent: None,
         needs: spec.needs.clone(),
         pool: spec.pool.clone(),
@@ -325,5 +326,6 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
 
 /// When a running task began, for its age.
 pub fn began(row: &TaskRow) -> Option<Utc> {
-    (matches!(row.kind, TaskKind::Running | TaskKind::Cancelling) && row.started.0 > 0).then_some(row.started)
+    (matches!(row.kind, TaskKind::Running | TaskKind::AwaitingInput | TaskKind::Cancelling) && row.started.0 > 0)
+        .then_some(row.started)
 }

@@ -4,6 +4,7 @@ use compact_str::CompactString;
 
 use crate::model::attempt::Progress;
 use crate::model::change::{Change, Seq};
+use crate::model::live::LiveFacts;
 use crate::model::message::TaskView;
 use crate::model::state::{Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
@@ -79,6 +80,8 @@ pub struct More {
     pub outcome: Option<Outcome>,
     /// How far it says it is.
     pub progress: Option<Progress>,
+    /// How far its Claude run is.
+    pub run: Option<Box<LiveFacts>>,
     /// Its pool, when it is not the job's.
     pub pool: Option<Box<str>>,
     /// Cost of all its attempts.
@@ -106,6 +109,9 @@ impl TaskRow {
         if view.progress.is_some() {
             row.more().progress = view.progress;
         }
+        if view.run.is_some() {
+            row.more().run = view.run;
+        }
         if let Some(pool) = view.pool {
             row.more().pool = Some(pool.into_boxed_str());
         }
@@ -129,6 +135,7 @@ impl TaskRow {
             TaskKind::Pending => TaskState::Pending,
             TaskKind::Starting => TaskState::Starting { attempt },
             TaskKind::Running => TaskState::Running { attempt },
+            TaskKind::AwaitingInput => TaskState::AwaitingInput { attempt },
             TaskKind::Cancelling => TaskState::Cancelling { attempt, kill: false },
             TaskKind::Completed => TaskState::Completed,
             TaskKind::Failed => TaskState::Failed,
@@ -154,6 +161,11 @@ impl TaskRow {
         self.more.as_ref()?.progress.as_ref()
     }
 
+    /// How far its Claude run is.
+    pub fn run(&self) -> Option<&LiveFacts> {
+        self.more.as_ref()?.run.as_deref()
+    }
+
     /// Its pool, when it is not the job's.
     pub fn pool(&self) -> Option<&str> {
         self.more.as_ref()?.pool.as_deref()
@@ -161,7 +173,7 @@ impl TaskRow {
 
     /// Whether an attempt may be alive.
     pub fn is_live(&self) -> bool {
-        matches!(self.kind, TaskKind::Starting | TaskKind::Running | TaskKind::Cancelling)
+        matches!(self.kind, TaskKind::Starting | TaskKind::Running | TaskKind::AwaitingInput | TaskKind::Cancelling)
     }
 
     fn set_state(&mut self, state: TaskState) {
@@ -201,7 +213,7 @@ impl TaskRow {
                 self.set_state(TaskState::Starting { attempt: attempt.number });
                 self.elapsed_ms = NONE;
                 if let Some(more) = &mut self.more {
-                    more.progress = None;
+                    (more.progress, more.run) = (None, None);
                 }
             }
             Change::AttemptStarted { .. } => {
@@ -220,6 +232,7 @@ impl TaskRow {
                 }
             }
             Change::ProgressSet { progress, .. } => self.more().progress = Some(progress.clone()),
+            Change::RunSeen { facts, .. } => self.more().run = Some(facts.clone()),
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use crate::config::theme::Role;
 use crate::model::change::Change;
 use crate::model::message::EventView;
+use crate::model::said::said;
 use crate::model::state::{Outcome, TaskState};
 use crate::tui::app::App;
 use crate::tui::data::row::NONE;
@@ -72,5 +73,7 @@ fn words(app: &App, event: &EventView) -> (String, Role) {
         Change::AllPaused { paused } => {
             ((if *paused { "everything paused" } else { "everything resumed" }).to_owned(), Role::Accent)
         }
+        Change::RunSeen { .. } => (said(&event.event.change).unwrap_or_default(), Role::Dim),
+        other => (said(other).unwrap_or_default(), Role::Accent),
     }
 }

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::live::how_far;
 use crate::model::message::PoolView;
 use crate::model::state::{Hold, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
@@ -194,7 +195,8 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
     let outcome = || task.outcome().map(Outcome::sentence).unwrap_or_default();
     match task.kind {
         TaskKind::Failed => (outcome(), Role::Bad),
-        TaskKind::Running | TaskKind::Cancelling => (task.progress().map(ToString::to_string).unwrap_or_default(), Role::Busy),
+        TaskKind::Running | TaskKind::Cancelling => (how_far(task.progress(), task.run()), Role::Busy),
+        TaskKind::AwaitingInput => ("waits for you".to_owned(), Role::Wait),
         TaskKind::Starting => ("starting".to_owned(), Role::Busy),
         TaskKind::Completed | TaskKind::Cancelled => (String::new(), Role::Dim),
         TaskKind::Held => {

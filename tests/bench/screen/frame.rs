@@ -135,6 +135,7 @@ impl Stage {
             elapsed_ms: Some(1_000),
             cost_microusd: 0,
             progress: None,
+            run: None,
             parent: None,
             needs: Vec::new(),
             pool: None,

@@ -165,7 +165,7 @@ impl<'a> Builder<'a> {
 /// What runs first, then what waits for a person or a time, then what failed, then the rest.
 fn rank(kind: TaskKind) -> u8 {
     match kind {
-        TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 0,
+        TaskKind::AwaitingInput | TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 0,
         TaskKind::Held => 1,
         TaskKind::Failed => 2,
         TaskKind::Queued => 3,

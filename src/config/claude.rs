@@ -1,0 +1,104 @@
+//! `claude:` and `budget:` of the configuration.
+
+use crate::model::settings::ClaudeSettings;
+use crate::model::spec::{Budget, ClaudeAuth, WhenLimited};
+use crate::model::units::parse_duration;
+use crate::model::yaml::Node;
+
+use super::load::Reader;
+
+/// Keys of `claude:`.
+const KEYS: &[&str] = &["binary", "model", "auth", "max_parallel", "when_limited", "limit_margin", "quiet_hours", "silence"];
+
+impl Reader {
+    pub(super) fn claude(&mut self, node: &Node, claude: &mut ClaudeSettings) {
+        for (key, value) in self.entries(node, "claude", KEYS, &["trust"]) {
+            match key {
+                "binary" => claude.binary = self.words(value, key).unwrap_or_else(|| claude.binary.clone()),
+                "model" => claude.model = self.words(value, key).unwrap_or_else(|| claude.model.clone()),
+                "auth" => self.auth(value, claude),
+                "max_parallel" => claude.max_parallel = self.whole(value, 10_000).or(claude.max_parallel),
+                "when_limited" => match value.text() {
+                    Some("wait") => claude.when_limited = WhenLimited::Wait,
+                    Some("ask") => claude.when_limited = WhenLimited::Ask,
+                    Some("fail") => claude.when_limited = WhenLimited::Fail,
+                    _ => self.fault(value, "a usage limit does no such thing".to_owned(), "write wait, ask or fail"),
+                },
+                "limit_margin" => {
+                    claude.limit_margin_ms = self.parsed(value, parse_duration).unwrap_or(claude.limit_margin_ms);
+                }
+                "quiet_hours" => match value.text().and_then(span) {
+                    Some(span) => claude.quiet_hours = Some(span),
+                    None => self.fault(
+                        value,
+                        "these are no quiet hours".to_owned(),
+                        "write FROM-TO in local time: \"09:00-18:00\", or \"22:30-06:00\" over midnight",
+                    ),
+                },
+                _ => claude.silence_ms = self.parsed(value, parse_duration).filter(|ms| *ms > 0).unwrap_or(claude.silence_ms),
+            }
+        }
+    }
+
+    fn words(&mut self, value: &Node, key: &str) -> Option<String> {
+        let text = value.text().filter(|text| !text.is_empty());
+        if text.is_none() {
+            self.fault(value, format!("{key} is {}, not text", value.kind()), "write text");
+        }
+        text.map(str::to_owned)
+    }
+
+    fn auth(&mut self, value: &Node, claude: &mut ClaudeSettings) {
+        let text = value.text().unwrap_or_default();
+        match text.strip_prefix("env:") {
+            _ if text == "login" => claude.auth = ClaudeAuth::Login,
+            Some(name) if !name.is_empty() => claude.auth = ClaudeAuth::Env(name.to_owned()),
+            _ => self.fault(value, "auth is neither `login` nor a reference".to_owned(), "write login, or env:NAME"),
+        }
+    }
+
+    /// What all Claude runs may use in a day.
+    pub(super) fn budget(&mut self, node: &Node) -> Option<Budget> {
+        let mut budget = Budget::default();
+        for (key, value) in self.entries(node, "budget", &["usd_per_day", "tokens_per_day"], &[]) {
+            let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+            match (key, number.filter(|number| *number > 0.0 && *number <= 1e12)) {
+                (_, None) => self.fault(value, format!("{key} is no number above 0"), "write a number"),
+                ("usd_per_day", Some(usd)) => budget.microusd = Some(rounded(usd * 1e6)),
+                (_, Some(tokens)) => budget.tokens = Some(rounded(tokens)),
+            }
+        }
+        (budget != Budget::default()).then_some(budget)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and the number is above 0")]
+fn rounded(number: f64) -> u64 {
+    number.round() as u64
+}
+
+/// `HH:MM-HH:MM`, in minutes since midnight; the two differ.
+fn span(text: &str) -> Option<(u32, u32)> {
+    let time = |text: &str| {
+        let (hours, minutes) = text.trim().split_once(':')?;
+        let (hours, minutes) = (hours.parse::<u32>().ok()?, minutes.parse::<u32>().ok()?);
+        (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    };
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = (time(from)?, time(to)?);
+    (from != to).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_hours_are_two_times_of_a_day() {
+        assert_eq!(span("09:00-18:30"), Some((540, 1110)));
+        assert_eq!(span("22:00 - 6:00"), Some((1320, 360)));
+        for bad in ["", "9-18", "24:00-25:00", "08:00-08:00", "08:60-09:00", "-", "٠٩:00-18:00"] {
+            assert_eq!(span(bad), None, "{bad}");
+        }
+    }
+}

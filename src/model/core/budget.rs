@@ -1,0 +1,210 @@
+//! What Claude runs have used, and what they may still use.
+
+use std::collections::BTreeMap;
+
+use crate::model::attempt::Allowance;
+use crate::model::change::{AttemptFacts, Change, ClaudeFacts};
+use crate::model::ids::{AttemptId, JobId, JobRef};
+use crate::model::live::{LiveFacts, Spent};
+use crate::model::message::{Done, Refusal};
+use crate::model::spec::{Action, Budget};
+use crate::model::state::{BudgetOf, Hold, Outcome};
+use crate::model::time::{Now, Utc};
+
+use super::{Core, Effect, Job};
+
+/// Spending is added up by quarters of an hour: every time zone's day begins with one.
+const QUARTER_MS: i64 = 15 * 60_000;
+/// Quarters kept: three days, so that a day's begin may lie anywhere.
+const MAX_QUARTERS: usize = 288;
+
+/// What was used by attempts that are over, by time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spending(BTreeMap<i64, (u64, u64)>);
+
+impl Spending {
+    /// Adds what an attempt that ended at `at` had used.
+    pub fn add(&mut self, at: Utc, microusd: u64, tokens: u64) {
+        let quarter = self.0.entry(at.0.div_euclid(QUARTER_MS)).or_default();
+        quarter.0 = quarter.0.saturating_add(microusd);
+        quarter.1 = quarter.1.saturating_add(tokens);
+        while self.0.len() > MAX_QUARTERS {
+            self.0.pop_first();
+        }
+    }
+
+    /// Dollars (in millionths) and tokens since `at`.
+    pub fn since(&self, at: Utc) -> (u64, u64) {
+        let quarters = self.0.range(at.0.div_euclid(QUARTER_MS)..).map(|(_, used)| *used);
+        quarters.fold((0, 0), |sum, used| (sum.0.saturating_add(used.0), sum.1.saturating_add(used.1)))
+    }
+}
+
+impl Core {
+    /// What live runs have used so far: of one job, or of all.
+    fn live_use(&self, job: Option<JobId>) -> (u64, u64) {
+        let runs = self.live.iter().filter(|(attempt, _)| job.is_none_or(|job| attempt.job == job));
+        let used = runs.filter_map(|(_, live)| live.facts.as_ref()).map(|facts| facts.spent);
+        used.fold((0, 0), |sum, spent| (sum.0.saturating_add(spent.cost_microusd), sum.1.saturating_add(spent.tokens())))
+    }
+
+    /// Why a job's Claude tasks may not start: its budget is spent.
+    pub(super) fn job_hold(&self, job: &Job) -> Option<Hold> {
+        let budget = job.budget?;
+        let live = self.live_use(Some(job.id));
+        let spent = budget.is_spent(job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1));
+        spent.then_some(Hold::Budget { of: BudgetOf::Job, until: None })
+    }
+
+    /// Why no Claude task may start today.
+    pub(super) fn day_hold(&self, now: Now) -> Option<Hold> {
+        let day = self.limits.claude.day.filter(|day| now.utc < day.ends)?;
+        let used = self.used_today(day.begins);
+        day.budget.is_spent(used.0, used.1).then_some(Hold::Budget { of: BudgetOf::Day, until: Some(day.ends) })
+    }
+
+    fn used_today(&self, begins: Utc) -> (u64, u64) {
+        let (past, live) = (self.spending.since(begins), self.live_use(None));
+        (past.0.saturating_add(live.0), past.1.saturating_add(live.1))
+    }
+
+    /// The tightest of what an attempt that is about to start may use.
+    pub(super) fn allowance(&self, attempt: AttemptId) -> Option<Allowance> {
+        let job = self.jobs.get(&attempt.job)?;
+        let task = job.get(attempt.task)?;
+        let Action::Claude(claude) = &task.spec.action else { return None };
+        let own = claude.max_budget_usd.map(|usd| Budget { microusd: Some(micro(usd)), tokens: None });
+        let live = self.live_use(Some(attempt.job));
+        let (job_used, day) = ((job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1)), self.limits.claude.day);
+        let all = [
+            own.map(|left| (left, BudgetOf::Attempt)),
+            task.spec.budget.map(|budget| (budget.left(task.used().0, task.used().1), BudgetOf::Task)),
+            job.budget.map(|budget| (budget.left(job_used.0, job_used.1), BudgetOf::Job)),
+            day.map(|day| {
+                let used = self.used_today(day.begins);
+                (day.budget.left(used.0, used.1), BudgetOf::Day)
+            }),
+        ];
+        // Dollars and tokens may be tightest in different budgets; the one that names the end is that of the dollars.
+        let all: Vec<(Budget, BudgetOf)> = all.into_iter().flatten().collect();
+        let dollars = all.iter().filter_map(|(left, of)| Some((left.microusd?, *of))).min_by_key(|(left, _)| *left);
+        let tokens = all.iter().filter_map(|(left, of)| Some((left.tokens?, *of))).min_by_key(|(left, _)| *left);
+        let of = dollars.or(tokens)?.1;
+        Some(Allowance { left: Budget { microusd: dollars.map(|d| d.0), tokens: tokens.map(|t| t.0) }, of })
+    }
+
+    /// A run that goes on tells what it has used: where that spends a shared budget, all that share it are told to end.
+    pub(super) fn watch_budgets(&mut self, attempt: AttemptId) {
+        let over = |core: &Core, of: BudgetOf| match of {
+            BudgetOf::Job => core.jobs.get(&attempt.job).and_then(|job| core.job_hold(job)).is_some(),
+            _ => core.limits.claude.day.is_some_and(|day| {
+                let used = core.used_today(day.begins);
+                day.budget.is_spent(used.0, used.1)
+            }),
+        };
+        for of in [BudgetOf::Job, BudgetOf::Day] {
+            if !over(self, of) {
+                continue;
+            }
+            for (other, live) in &mut self.live {
+                let shares = of == BudgetOf::Day || other.job == attempt.job;
+                if shares && live.facts.is_some() && !live.told_budget {
+                    live.told_budget = true;
+                    self.effects.push(Effect::OverBudget { attempt: *other, of });
+                }
+            }
+        }
+    }
+
+    /// Whose budget ended a run that only says that one did: the CLI knows of dollars, not of whose they are.
+    pub(super) fn whose_budget(&self, attempt: AttemptId, facts: &AttemptFacts) -> BudgetOf {
+        let (microusd, tokens) = used_of(facts.claude.as_ref());
+        let (Some(job), Some(task)) = (self.jobs.get(&attempt.job), self.task(attempt.job, attempt.task)) else {
+            return BudgetOf::Attempt;
+        };
+        let plus = |used: (u64, u64)| (used.0.saturating_add(microusd), used.1.saturating_add(tokens));
+        let spent = |budget: Option<Budget>, used: (u64, u64)| budget.is_some_and(|budget| budget.is_spent(used.0, used.1));
+        if let Action::Claude(claude) = &task.spec.action
+            && claude.max_budget_usd.is_some_and(|usd| microusd >= micro(usd))
+        {
+            return BudgetOf::Attempt;
+        }
+        let day = self.limits.claude.day.map(|day| (day.budget, self.spending.since(day.begins)));
+        if spent(task.spec.budget, plus(task.used())) {
+            BudgetOf::Task
+        } else if spent(job.budget, plus(job.used)) {
+            BudgetOf::Job
+        } else if day.is_some_and(|(budget, used)| spent(Some(budget), plus(used))) {
+            BudgetOf::Day
+        } else {
+            BudgetOf::Attempt
+        }
+    }
+
+    /// By how much a budget was overshot, in words.
+    pub(super) fn overshoot(&self, attempt: AttemptId, facts: &AttemptFacts, outcome: &Outcome) -> Option<String> {
+        let Outcome::BudgetExceeded { of } = outcome else { return None };
+        let (job, task) = (self.jobs.get(&attempt.job)?, self.task(attempt.job, attempt.task)?);
+        let (microusd, tokens) = used_of(facts.claude.as_ref());
+        let (budget, used) = match (of, &task.spec.action) {
+            (BudgetOf::Attempt, Action::Claude(claude)) => {
+                (Budget { microusd: claude.max_budget_usd.map(micro), tokens: None }, (0, 0))
+            }
+            (BudgetOf::Task, _) => (task.spec.budget?, task.used()),
+            (BudgetOf::Job, _) => (job.budget?, job.used),
+            (BudgetOf::Day, _) => {
+                let day = self.limits.claude.day?;
+                (day.budget, self.spending.since(day.begins))
+            }
+            _ => return None,
+        };
+        let used = (used.0.saturating_add(microusd), used.1.saturating_add(tokens));
+        let dollars = budget
+            .microusd
+            .filter(|most| used.0 >= *most)
+            .map(|most| format!("${:.4} of ${:.4}", used.0 as f64 / 1e6, most as f64 / 1e6));
+        let words = budget.tokens.filter(|most| used.1 >= *most).map(|most| format!("{} of {most} tokens", used.1));
+        let said: Vec<String> = dollars.into_iter().chain(words).collect();
+        (!said.is_empty()).then(|| format!("{} budget: {} used", of.word(), said.join(", ")))
+    }
+
+    /// A person gives a job another budget.
+    pub(super) fn set_budget(&mut self, job: &JobRef, budget: Option<Budget>, now: Now) -> Result<Done, Refusal> {
+        let id = self.resolve(job)?;
+        let changed = self.jobs.get(&id).is_some_and(|job| job.budget != budget);
+        if changed {
+            self.emit(Change::BudgetSet { job: id, budget }, now);
+            self.release_budget(id, BudgetOf::Job, now);
+        }
+        Ok(Done::Affected { count: u32::from(changed) })
+    }
+
+    /// Takes in how far a run is.
+    pub(super) fn run_seen(&mut self, attempt: AttemptId, facts: LiveFacts, now: Now) {
+        let Some(live) = self.live.get_mut(&attempt) else { return };
+        if live.facts.as_ref() == Some(&facts) {
+            return;
+        }
+        self.emit(Change::RunSeen { attempt, facts: Box::new(facts.clone()) }, now);
+        self.hear(attempt, &facts, now);
+        self.watch_budgets(attempt);
+    }
+}
+
+/// What a run used, in millionths of a dollar and tokens.
+pub(super) fn used_of(claude: Option<&ClaudeFacts>) -> (u64, u64) {
+    claude.map_or((0, 0), |claude| (claude.cost_microusd, claude.input_tokens.saturating_add(claude.output_tokens)))
+}
+
+/// Where the CLI did not say what a run used (it was ended before its result), what was seen of it counts.
+pub(super) fn at_least(claude: &mut ClaudeFacts, seen: Spent) {
+    claude.cost_microusd = claude.cost_microusd.max(seen.cost_microusd);
+    claude.input_tokens = claude.input_tokens.max(seen.input_tokens);
+    claude.output_tokens = claude.output_tokens.max(seen.output_tokens);
+}
+
+/// Dollars in millionths.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+fn micro(usd: f64) -> u64 {
+    (usd * 1e6).round() as u64
+}

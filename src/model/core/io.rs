@@ -1,0 +1,123 @@
+//! What goes into the core, and what comes out.
+
+use std::sync::Arc;
+
+use crate::model::attempt::Allowance;
+use crate::model::change::{Event, TaskResult};
+use crate::model::ids::{AttemptId, JobId, JobName, TaskIdx};
+use crate::model::message::{Command, Done, Refusal};
+use crate::model::question::InboxItem;
+use crate::model::report::Report;
+use crate::model::spec::{JobSpec, TaskSpec};
+use crate::model::state::BudgetOf;
+
+use super::{Limits, Taken};
+
+/// Names a request whose answer is awaited.
+pub type RequestId = u64;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A client asks. Jobs it names must have been brought in by [`Core::insert`].
+    Command(RequestId, Command),
+    /// A task asks to look into its outbox.
+    Intake(RequestId, AttemptId),
+    /// A backend reports.
+    Report(Report),
+    /// A secret that held this task can be resolved now.
+    SecretsReady(JobId, TaskIdx),
+    /// The attempt cannot be launched before a secret is there; nothing was started.
+    SecretMissing {
+        /// Which.
+        attempt: AttemptId,
+        /// Which variable, and why.
+        what: String,
+    },
+    /// Time passed: timers, backstops.
+    Tick,
+    /// Compare everything with reality (at the start, and at every poll interval).
+    Reconcile,
+    /// Let go of jobs that are over.
+    Evict,
+    /// Whether there is too little room on the disk to launch anything.
+    DiskLow(bool),
+    /// The configuration changed.
+    Limits(Limits),
+}
+
+/// Something to do after the commit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Ask the backend to start the attempt.
+    Launch(Box<Launch>),
+    /// Ask the backend to end it.
+    Stop {
+        /// Which.
+        attempt: AttemptId,
+        /// Insist.
+        kill: bool,
+    },
+    /// Ask the backend what is there.
+    Inspect(Vec<AttemptId>),
+    /// Ask the backend to look into the outbox.
+    Intake(AttemptId),
+    /// Put an answer into the attempt's inbox; one that is there stays.
+    Answer {
+        /// Which.
+        attempt: AttemptId,
+        /// The answer.
+        item: Box<InboxItem>,
+    },
+    /// Tell the attempt's runner that a budget it shares is spent.
+    OverBudget {
+        /// Which.
+        attempt: AttemptId,
+        /// Whose budget.
+        of: BudgetOf,
+    },
+    /// The attempt is closed; the backend may forget it.
+    Forget(AttemptId),
+    /// See whether the secrets of this task can be resolved now.
+    CheckSecrets(Box<Launch>),
+    /// Answer a command.
+    Reply(RequestId, Result<Done, Refusal>),
+    /// Answer a task that asked to look into its outbox.
+    Took(RequestId, Result<Vec<Taken>, Refusal>),
+    /// The manager shall leave.
+    Leave,
+}
+
+/// What is needed to compose an attempt's launch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// Which.
+    pub attempt: AttemptId,
+    /// The job's full name.
+    pub name: JobName,
+    /// The job.
+    pub job: Arc<JobSpec>,
+    /// The task.
+    pub task: Arc<TaskSpec>,
+    /// Results of the tasks it can see: all it needs, directly or not.
+    pub results: Vec<(String, TaskResult)>,
+    /// Session id for a Claude run.
+    pub session: Option<String>,
+    /// Whether that session exists and is resumed.
+    pub resumes: bool,
+    /// Whether it is told to go on where it was interrupted, instead of its prompt.
+    pub continues: bool,
+    /// What it may use.
+    pub allowance: Option<Allowance>,
+    /// What a person has allowed for the whole job, as rules of the CLI.
+    pub rules: Vec<String>,
+}
+
+/// What a turn led to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be committed, in order, all or nothing.
+    pub events: Vec<Event>,
+    /// To be performed after that, in order.
+    pub effects: Vec<Effect>,
+}

@@ -1,0 +1,168 @@
+//! Whose usage limit and login a Claude run depends on.
+//!
+//! Runs of one credential reach its limit together and are locked out together, so what is learnt from one of them holds for
+//! all: the rest is held instead of failing one after the other. Once the hold is due a single run tries it first.
+
+use serde::{Deserialize, Serialize};
+
+use super::live::UsageWindow;
+use super::spec::{Action, ClaudeAuth, EnvValue, JobSpec, SecretRef, TaskSpec};
+use super::time::Utc;
+
+/// The variable that carries an API key to the CLI.
+pub const API_KEY: &str = "ANTHROPIC_API_KEY";
+
+/// A credential's name, for people too: `login /home/ann/.claude`, `key TEAM_KEY`. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Credential(pub String);
+
+impl std::fmt::Display for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The credential of a task; none when it is no Claude run. `default` is the configuration's `claude.auth`.
+pub fn of(job: &JobSpec, task: &TaskSpec, default: &ClaudeAuth) -> Option<Credential> {
+    let Action::Claude(claude) = &task.action else { return None };
+    let own = |name: &str| task.env.get(name).or_else(|| job.env.get(name));
+    let text = |name: &str| match own(name) {
+        Some(EnvValue::Text(text)) => Some(text.as_str()),
+        Some(EnvValue::From(_)) => None,
+        None => job.claude_env.get(name).or_else(|| job.passed_env.get(name)).map(String::as_str),
+    };
+    let name = match (claude.auth.as_ref().unwrap_or(default), own(API_KEY)) {
+        (ClaudeAuth::Env(name), _) => format!("key {name}"),
+        (ClaudeAuth::Login, Some(EnvValue::From(secret))) => format!("key {}", reference(secret)),
+        (ClaudeAuth::Login, _) => {
+            let place = text("CLAUDE_CONFIG_DIR").map(str::to_owned);
+            let place = place.or_else(|| text("HOME").map(|home| format!("{home}/.claude")));
+            format!("login {}", place.unwrap_or_default())
+        }
+    };
+    // The same key at another provider has limits of its own.
+    let provider = text("ANTHROPIC_BASE_URL").map(|url| format!(" at {url}")).unwrap_or_default();
+    Some(Credential(format!("{}{provider}", name.trim_end())))
+}
+
+fn reference(secret: &SecretRef) -> String {
+    match secret {
+        SecretRef::Env(name) => name.clone(),
+        SecretRef::File(path) => path.display().to_string(),
+        SecretRef::Command(line) => line.clone(),
+    }
+}
+
+/// Why a credential's runs are held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum CredentialHold {
+    /// The provider's usage limit.
+    Limit {
+        /// When one run may try again.
+        until: Utc,
+        /// Whether a person has to say so then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        asks: bool,
+        /// Whether the provider told when; else it is a guess.
+        #[serde(default)]
+        told: bool,
+    },
+    /// It was refused: somebody has to log in, or mend the key.
+    Login {
+        /// When one run tries whether somebody has.
+        again: Utc,
+        /// The delay that led to `again`: after a clock change the wait is never longer.
+        delay_ms: u64,
+    },
+}
+
+impl CredentialHold {
+    /// When one run may try.
+    pub fn due(&self) -> Utc {
+        match self {
+            CredentialHold::Limit { until, .. } => *until,
+            CredentialHold::Login { again, .. } => *again,
+        }
+    }
+
+    /// Whether a person has to let it go on.
+    pub fn asks(&self) -> bool {
+        matches!(self, CredentialHold::Limit { asks: true, .. })
+    }
+}
+
+/// What is known of a credential.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialState {
+    /// Why its runs are held, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<CredentialHold>,
+    /// Its usage windows as last told, at most [`MAX_WINDOWS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<UsageWindow>,
+    /// Whether an API key pays, so that dollars are real; none before the first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pays_by_key: Option<bool>,
+}
+
+/// Most usage windows kept of a credential.
+pub const MAX_WINDOWS: usize = 8;
+
+impl CredentialState {
+    /// Takes a window in, in place of an older word on the same one.
+    pub fn see(&mut self, window: UsageWindow) {
+        match self.windows.iter().position(|known| known.kind == window.kind) {
+            Some(place) => self.windows[place] = window,
+            None if self.windows.len() < MAX_WINDOWS => self.windows.push(window),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::{ClaudeSpec, OnFailure, TaskDefaults};
+    use std::collections::BTreeMap;
+
+    fn job() -> JobSpec {
+        JobSpec {
+            name: "j".into(),
+            description: None,
+            pool: "local".into(),
+            workspace: "/w".into(),
+            max_parallel: 1,
+            on_failure: OnFailure::Continue,
+            params: BTreeMap::new(),
+            env: BTreeMap::new(),
+            passed_env: BTreeMap::from([("HOME".to_owned(), "/home/ann".to_owned())]),
+            claude_env: BTreeMap::new(),
+            budget: None,
+            added_defaults: TaskDefaults::default(),
+            source: None,
+        }
+    }
+
+    fn task(claude: ClaudeSpec) -> TaskSpec {
+        TaskSpec::new("t", Action::Claude(Box::new(claude)))
+    }
+
+    #[test]
+    fn runs_of_one_login_share_a_credential_and_a_key_or_another_provider_is_another_one() {
+        let name = |job: &JobSpec, claude| of(job, &task(claude), &ClaudeAuth::Login).map(|name| name.0);
+        let plain = ClaudeSpec::default();
+        assert_eq!(name(&job(), plain.clone()).as_deref(), Some("login /home/ann/.claude"));
+        let key = ClaudeSpec { auth: Some(ClaudeAuth::Env("TEAM".into())), ..plain.clone() };
+        assert_eq!(name(&job(), key).as_deref(), Some("key TEAM"));
+        let mut other = job();
+        other.claude_env.insert("CLAUDE_CONFIG_DIR".into(), "/srv/bot".into());
+        other.claude_env.insert("ANTHROPIC_BASE_URL".into(), "http://127.0.0.1:1".into());
+        assert_eq!(name(&other, plain.clone()).as_deref(), Some("login /srv/bot at http://127.0.0.1:1"));
+        let mut secret = job();
+        secret.env.insert(API_KEY.into(), EnvValue::From(SecretRef::File("/k".into())));
+        assert_eq!(name(&secret, plain).as_deref(), Some("key /k"));
+        assert_eq!(of(&job(), &TaskSpec::new("t", Action::Run("true".into())), &ClaudeAuth::Login), None);
+    }
+}

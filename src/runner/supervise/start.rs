@@ -1,0 +1,92 @@
+//! Starting the command, the condition and the gate with their files.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::{GATE_LOG_LIMIT, LOOK_MS, Supervisor, Talk};
+use crate::model::attempt::{End, GateSpec, OutputMode, Stdin};
+use crate::model::time::Mono;
+use crate::os;
+use crate::runner::copy::Copier;
+use crate::runner::follow::{self, Follower};
+use crate::runner::launch::{self, start};
+use crate::runner::records::create;
+
+impl Supervisor {
+    pub(super) fn spawn_command(&mut self) -> Result<(), End> {
+        let cannot = |e: Errno| {
+            launch::failed(e, format!("the runner could not prepare the command's files: {}", std::io::Error::from(e)))
+        };
+        let io = |e: std::io::Error| Errno::from_io_error(&e).unwrap_or(Errno::IO);
+        let (stdin, talk) = self.stdin().map_err(|e| cannot(io(e)))?;
+        let (err_read, err_write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
+        let mut pipes = Vec::with_capacity(2);
+        let out_write: OwnedFd = match self.spec.output {
+            OutputMode::Pipes => {
+                let (out_read, out_write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
+                pipes.push(("out", out_read));
+                out_write
+            }
+            OutputMode::File => {
+                let file = create("out", true).map_err(|e| cannot(io(e)))?;
+                let copy = file.try_clone().map_err(|e| cannot(io(e)))?;
+                self.own_file = Some((copy, Mono(os::now().mono.0 + self.look_ms())));
+                if self.spec.claude {
+                    let transcript = File::open("out").map_err(|e| cannot(io(e)))?;
+                    let (pipe, first) = talk.unzip();
+                    let seal = (self.spec.seal.clone(), self.spec.mark.clone());
+                    let watch = (self.make_watch)();
+                    self.follower =
+                        Some(Follower::new(transcript, watch, self.spec.allowance, pipe, first.unwrap_or_default(), seal));
+                }
+                file.into()
+            }
+        };
+        pipes.push(("err", err_read));
+        self.copier = Copier::new(pipes, self.spec.output_limit, self.spec.output == OutputMode::Pipes);
+        let stdio = [stdin.as_fd(), out_write.as_fd(), err_write.as_fd()];
+        self.main = Some(start(&self.spec.argv, &self.spec.cwd, stdio, self.cgroup.as_ref())?);
+        Ok(())
+    }
+
+    /// What the command reads, and for a conversation the pipe to it with what is said first.
+    fn stdin(&self) -> std::io::Result<(OwnedFd, Option<Talk>)> {
+        Ok(match self.spec.stdin {
+            Stdin::Null => (File::open("/dev/null")?.into(), None),
+            Stdin::Prompt => (File::open("prompt")?.into(), None),
+            Stdin::Stream => {
+                let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+                // Only our end: the command may expect to wait.
+                rustix::io::ioctl_fionbio(&write, true)?;
+                (read, Some((write, std::fs::read("prompt")?)))
+            }
+        })
+    }
+
+    pub(super) fn look_ms(&self) -> u64 {
+        if self.spec.claude { follow::LOOK_MS } else { LOOK_MS }
+    }
+
+    /// Starts the condition or the gate.
+    pub(super) fn spawn_shell(&mut self, shell: Option<GateSpec>) -> Result<(), End> {
+        let Some(gate) = shell else { return Err(launch::failed(Errno::INVAL, "there is nothing to run".into())) };
+        let cannot = |e: Errno| {
+            launch::failed(e, format!("the runner could not prepare the files of its own command: {}", std::io::Error::from(e)))
+        };
+        if self.own_file.is_some() || self.machine.round().is_none() {
+            self.kept = self.kept_output();
+        }
+        self.own_file = None;
+        self.follower.iter_mut().for_each(Follower::finish);
+        self.notes.extend(self.copier.take_notes());
+        let stdin = File::open("/dev/null").map_err(|e| cannot(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
+        self.copier = Copier::new(vec![("gate.log", read)], GATE_LOG_LIMIT, false);
+        self.draining = false;
+        self.main = Some(start(&gate.argv, &self.spec.cwd, [stdin.as_fd(), write.as_fd(), write.as_fd()], self.cgroup.as_ref())?);
+        Ok(())
+    }
+}

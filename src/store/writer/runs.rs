@@ -1,0 +1,53 @@
+//! Rows of what belongs to Claude runs.
+
+use rusqlite::params;
+
+use crate::manager::ports::StoreError;
+use crate::model::change::{Change, RoundFacts, Rounds};
+use crate::model::ids::{JobId, TaskIdx};
+
+use super::{Writer, json};
+use crate::store::error::during;
+
+impl Writer<'_> {
+    /// The row of a change about a question, a rule, a budget, a credential or a run that goes on.
+    pub(super) fn run_row(&mut self, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::QuestionAsked { attempt, id, question, expires } => self.execute(
+                "INSERT INTO question (id, job, task, attempt, body, asked, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![id, attempt.job.0, attempt.task.0, attempt.number, json(question), self.at.0, expires.map(|at| at.0)],
+            ),
+            Change::QuestionAnswered { id, answer, by, .. } => self.execute(
+                "UPDATE question SET settled = ?2, answer = ?3, answerer = ?4 WHERE id = ?1 AND settled IS NULL",
+                params![id, self.at.0, answer.as_ref().map(json), json(by)],
+            ),
+            Change::RuleAdded { job, rule } => self.execute(
+                "UPDATE job SET rules = json_insert(ifnull(rules, '[]'), '$[#]', ?2), updated = ?3 WHERE id = ?1",
+                params![job.0, rule, self.at.0],
+            ),
+            Change::BudgetSet { job, budget } => {
+                self.execute("UPDATE job SET budget = ?2, updated = ?3 WHERE id = ?1", params![job.0, json(budget), self.at.0])
+            }
+            Change::CredentialMoved { credential, state } => self.execute(
+                "INSERT INTO credential (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
+                params![credential.0, json(state)],
+            ),
+            Change::RunSeen { attempt, facts } => self.execute(
+                "UPDATE attempt SET seen = ?4 WHERE job = ?1 AND task = ?2 AND number = ?3",
+                params![attempt.job.0, attempt.task.0, attempt.number, json(facts)],
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn add_round(&mut self, job: JobId, task: TaskIdx, round: &RoundFacts) -> Result<(), StoreError> {
+        let known: Option<String> = self
+            .transaction
+            .prepare_cached("SELECT rounds FROM task WHERE job = ?1 AND idx = ?2")
+            .and_then(|mut statement| statement.query_row([job.0, task.0], |row| row.get(0)))
+            .map_err(during("reading a task"))?;
+        let mut rounds: Rounds = known.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        rounds.add(round);
+        self.execute("UPDATE task SET rounds = ?3 WHERE job = ?1 AND idx = ?2", params![job.0, task.0, json(&rounds)])
+    }
+}
