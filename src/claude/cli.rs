@@ -93,7 +93,7 @@ impl ClaudeCli for Cli {
     }
 
     fn read(&self, transcript: &Path) -> ClaudeReport {
-        super::transcript::read(transcript)
+        super::transcript::read(transcript, &jiff::tz::TimeZone::system())
     }
 }
 

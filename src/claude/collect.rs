@@ -2,22 +2,26 @@
 
 use std::io::Read;
 
+use jiff::tz::TimeZone;
 use memchr::memmem;
 use serde::Deserialize;
 
+use super::banner;
 use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo, count, parse};
 use super::kind::Kind;
 use super::text::clip;
-use crate::model::report::{ClaudeLimit, ClaudeReport, ClaudeResult};
+use super::window::{self, RateLimit};
+use crate::model::report::{ClaudeLimit, ClaudeReport, ClaudeResult, LimitKind};
 use crate::model::time::Utc;
 
 /// Longest name kept: a model, a tool, a session.
 const MAX_NAME: usize = 200;
 /// Longest `assistant` line that is kept as a possible last one.
 const MAX_LAST: usize = 256 * 1024;
-/// How the CLI begins to say that the account's usage limit is reached; what follows ("· resets 3pm") depends on zone and
-/// language and is not parsed.
-const LIMIT_BANNER: &str = "You've hit your ";
+/// Most usage windows kept; three are known.
+const MAX_WINDOWS: usize = 8;
+/// How the CLI begins to say that the session to be resumed is not there.
+const SESSION_GONE: &str = "No conversation found with session ID";
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -61,6 +65,8 @@ struct SystemLine {
     model: Loose,
     fallback_model: Loose,
     error: Loose,
+    #[serde(rename = "apiKeySource")]
+    api_key_source: Loose,
 }
 
 #[derive(Default, Deserialize)]
@@ -84,22 +90,11 @@ struct Content {
     text: Loose,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RateLimitLine {
-    rate_limit_info: RateLimitInfo,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RateLimitInfo {
-    status: Loose,
-    resets_at: Loose,
-}
-
 /// What has been seen so far.
-#[derive(Default)]
 pub(super) struct Collector {
+    /// When the transcript was written, and the zone of who wrote it: for times in words.
+    now: Utc,
+    zone: TimeZone,
     report: ClaudeReport,
     /// `tool_use_id` of the denials already counted: it is not known whether a later result repeats earlier ones.
     denied: Vec<String>,
@@ -110,6 +105,18 @@ pub(super) struct Collector {
 }
 
 impl Collector {
+    /// Nothing seen yet. `now` is when the transcript was last written, `zone` the zone of who wrote it.
+    pub(super) fn new(now: Utc, zone: &TimeZone) -> Collector {
+        Collector {
+            now,
+            zone: zone.clone(),
+            report: ClaudeReport::default(),
+            denied: Vec::new(),
+            last_text: Vec::new(),
+            place: (0, 0),
+        }
+    }
+
     /// Tells where the next line stands.
     pub(super) fn at(&mut self, start: u64, length: u64) {
         self.place = (start, length);
@@ -131,6 +138,7 @@ impl Collector {
                 let init: SystemLine = parse(line).unwrap_or_default();
                 set(&mut self.report.facts.session, &init.session_id);
                 set(&mut self.report.facts.model, &init.model);
+                self.report.facts.pays_by_key = init.api_key_source.text().is_some_and(|source| source != "none");
             }
             Kind::Retry => {
                 let retry: SystemLine = parse(line).unwrap_or_default();
@@ -202,24 +210,35 @@ impl Collector {
         if !overloaded {
             set(&mut self.report.api_error, &line.error);
         }
-        let banner =
-            line.message.content.0.iter().filter_map(|block| block.text.text()).any(|text| text.starts_with(LIMIT_BANNER));
-        if banner && line.parent_tool_use_id == Loose::Nothing {
-            self.report.limited.get_or_insert_default();
+        if line.parent_tool_use_id == Loose::Nothing {
+            line.message.content.0.iter().filter_map(|block| block.text.text()).for_each(|text| self.banner(text));
         }
     }
 
-    fn rate_limit(&mut self, line: &RateLimitLine) {
-        let info = &line.rate_limit_info;
-        match info.status.text() {
-            Some("rejected") => {
-                #[expect(clippy::cast_possible_truncation, reason = "saturates, and the range was checked")]
-                let resets_at = info.resets_at.number().filter(|at| (1.0..1e11).contains(at)).map(|at| Utc((at * 1000.0) as i64));
-                self.report.limited = Some(ClaudeLimit { resets_at });
-            }
-            Some(status) if status.starts_with("allowed") => self.report.limited = None,
-            _ => {}
+    /// What the provider itself says about a limit; the CLI's words only fill in what it leaves out.
+    fn rate_limit(&mut self, line: &RateLimit) {
+        let window = line.window();
+        if window.is_rejected {
+            self.report.limited = Some(ClaudeLimit { kind: window::kind(&window), resets_at: window.resets_at });
+        } else if line.is_allowed() {
+            self.report.limited = None;
         }
+        let windows = &mut self.report.facts.windows;
+        windows.retain(|known| known.kind != window.kind);
+        if windows.len() >= MAX_WINDOWS {
+            windows.remove(0);
+        }
+        windows.push(window);
+    }
+
+    /// Takes a text of the CLI's own that may say that a limit is reached.
+    fn banner(&mut self, text: &str) {
+        let Some(banner) = banner::parse(text, self.now, &self.zone) else { return };
+        let limit = self.report.limited.get_or_insert_default();
+        if limit.kind == LimitKind::Unknown {
+            limit.kind = banner.kind;
+        }
+        limit.resets_at = limit.resets_at.or(banner.resets_at);
     }
 
     fn result(&mut self, line: ResultLine) {
@@ -245,8 +264,9 @@ impl Collector {
         }
         let text = line.result.text().or_else(|| line.errors.0.first().and_then(Loose::text));
         let is_error = line.is_error != Loose::Bool(false);
-        if is_error && text.is_some_and(|text| text.starts_with(LIMIT_BANNER)) {
-            self.report.limited.get_or_insert_default();
+        if let Some(text) = text.filter(|_| is_error) {
+            self.banner(text);
+            self.report.session_gone = text.starts_with(SESSION_GONE);
         }
         self.report.result = Some(ClaudeResult {
             subtype: clip(line.subtype.text().unwrap_or_default(), MAX_NAME).to_owned(),

@@ -16,9 +16,10 @@ use super::lines::{Line, Lines};
 use super::spending::Spending;
 use super::text::clip;
 use super::todo::Todo;
+use super::window::RateLimit;
 use crate::model::live::{Sign, Spent, Watch};
 use crate::model::question::{Question, QuestionBody};
-use event::{Assistant, Calls, ControlRequest, Errors, Init, ModelUsage, RateLimit, ResultLine, Results};
+use event::{Assistant, Calls, ControlRequest, Errors, Init, ModelUsage, ResultLine, Results};
 
 /// Longest name kept: a session, a window.
 const MAX_NAME: usize = 200;
@@ -186,7 +187,7 @@ impl Scanner {
     }
 
     fn rate_limit(&mut self, line: &RateLimit, signs: &mut Vec<Sign>) {
-        let window = line.rate_limit_info.0.window();
+        let window = line.window();
         if window.is_rejected && self.standing == Standing::Answered {
             self.standing = Standing::Unknown;
         }

@@ -2,6 +2,7 @@
 //!
 //! The rules were observed with version 2.1.197 run headless; `tests/claude_cli.rs` holds them against that version.
 
+pub mod banner;
 pub mod cli;
 mod collect;
 pub mod conversation;
@@ -17,3 +18,4 @@ mod spending;
 mod text;
 mod todo;
 pub mod transcript;
+mod window;

@@ -8,7 +8,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
+use jiff::tz::TimeZone;
 use memchr::memchr;
 
 use super::collect::Collector;
@@ -16,16 +18,30 @@ use super::json::BoundedTokens;
 use super::kind::Kind;
 use super::lines::{HEAD, MAX_LINE};
 use crate::model::report::ClaudeReport;
+use crate::model::time::Utc;
 
 const BUFFER: usize = 256 * 1024;
 
 /// Reads the transcript to its end. A file that cannot be opened is an empty transcript; one that cannot be read to its end
 /// has no final result.
-pub fn read(path: &Path) -> ClaudeReport {
+///
+/// Times in words (a limit that "resets 3pm") are understood as of when the file was last written, and in `zone` unless they
+/// name one: a manager that was down in between must not take yesterday's 3pm for today's.
+pub fn read(path: &Path, zone: &TimeZone) -> ClaudeReport {
     match open(path) {
-        Ok(file) => read_from(file, || open(path).ok()),
+        Ok(file) => {
+            let collector = Collector::new(written(&file), zone);
+            read_from(collector, file, || open(path).ok())
+        }
         Err(_) => ClaudeReport::default(),
     }
+}
+
+/// When the file was last written; 1970 if the file system does not say.
+fn written(file: &File) -> Utc {
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Utc(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The file is the task's own: a link or a fifo in its place is neither followed nor waited for.
@@ -35,9 +51,8 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 /// As [`read`], from anything; `again` opens it a second time for a result line that does not fit in memory.
-fn read_from<R: Read, S: Read + Seek>(source: R, again: impl Fn() -> Option<S>) -> ClaudeReport {
+fn read_from<R: Read, S: Read + Seek>(mut collector: Collector, source: R, again: impl Fn() -> Option<S>) -> ClaudeReport {
     let mut source = BufReader::with_capacity(BUFFER, source);
-    let mut collector = Collector::default();
     let mut carry = Carry::default();
     loop {
         let available = match source.fill_buf() {

@@ -118,6 +118,9 @@ pub struct ClaudeReport {
     /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_error: Option<String>,
+    /// Whether the session to be resumed is not known to the CLI (any more), or belongs to another directory.
+    #[serde(default)]
+    pub session_gone: bool,
 }
 
 /// The fields of a `result` line that decide.
@@ -147,7 +150,28 @@ pub struct ClaudeResult {
 /// A usage limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaudeLimit {
+    /// Which.
+    #[serde(default)]
+    pub kind: LimitKind,
     /// When it is lifted, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Utc>,
+}
+
+/// Which usage limit was reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// Of a session of five hours.
+    Session,
+    /// Of the week, whatever the model.
+    Weekly,
+    /// Of one model; others may still answer.
+    Model,
+    /// Of what may be paid: extra usage, credits, a monthly cap.
+    Spend,
+    /// It was not said, or not in words that are known.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }

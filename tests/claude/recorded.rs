@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use airx::claude::render::Renderer;
 use airx::claude::transcript;
 use airx::model::attempt::End;
-use airx::model::report::ClaudeReport;
+use airx::model::report::{ClaudeReport, LimitKind};
 use airx::model::spec::ClaudeSpec;
 use airx::model::state::Outcome;
 use airx::model::time::Utc;
@@ -15,7 +15,7 @@ fn fixtures() -> PathBuf {
 }
 
 fn report(name: &str) -> ClaudeReport {
-    transcript::read(&fixtures().join(format!("{name}.ndjson")))
+    transcript::read(&fixtures().join(format!("{name}.ndjson")), &jiff::tz::TimeZone::UTC)
 }
 
 fn outcome(name: &str, interrupted: bool) -> Outcome {
@@ -132,6 +132,22 @@ fn cost_tokens_and_turns_come_from_the_last_result() {
     assert_eq!(facts.model.as_deref(), Some("claude-opus-4-8[1m]"));
     assert_eq!(facts.session.as_deref(), Some("f627462e-55b3-4169-a3fd-50dc4e02fea1"));
     assert_eq!(facts.text.as_deref(), Some("Command finished."));
+}
+
+#[test]
+fn limits_windows_and_who_pays_are_read_from_recorded_runs() {
+    let rejected = report("rate-limit-event_rejected");
+    assert_eq!(rejected.limited.map(|limit| limit.kind), Some(LimitKind::Session));
+    assert!(rejected.facts.windows[0].is_rejected && !rejected.facts.pays_by_key);
+    let warned = report("rate-limit-event_warning");
+    assert_eq!((warned.limited, warned.facts.windows[0].percent), (None, Some(91)));
+    assert!(report("text_stream-json").facts.pays_by_key);
+}
+
+#[test]
+fn a_session_that_cannot_be_resumed_is_said_to_be_gone() {
+    let gone: Vec<&str> = OUTCOMES.iter().map(|(name, _)| *name).filter(|name| report(name).session_gone).collect();
+    assert_eq!(gone, ["flag_resume-unknown"]);
 }
 
 #[test]

@@ -5,11 +5,7 @@ use serde_json::Value;
 
 use super::super::json::{Length, Loose, Object, UpTo, count};
 use super::super::spending::Usage;
-use super::super::text::clip;
 use super::super::todo::{Created, Input, Todo};
-use super::MAX_NAME;
-use crate::model::live::UsageWindow;
-use crate::model::time::Utc;
 
 /// Content blocks of one line that are looked at; the CLI writes one.
 const MAX_BLOCKS: usize = 64;
@@ -147,35 +143,6 @@ impl ModelUsage {
     pub(super) fn input(&self) -> u64 {
         let parts = [&self.input_tokens, &self.cache_read_input_tokens, &self.cache_creation_input_tokens];
         parts.into_iter().map(count).fold(0, u64::saturating_add)
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RateLimit {
-    pub(super) rate_limit_info: Object<RateLimitInfo>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct RateLimitInfo {
-    pub(super) status: Loose,
-    pub(super) resets_at: Loose,
-    pub(super) rate_limit_type: Loose,
-    pub(super) utilization: Loose,
-}
-
-impl RateLimitInfo {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked, and `as` saturates")]
-    pub(super) fn window(&self) -> UsageWindow {
-        let percent = self.utilization.number().map(|part| (part * 100.0).round().clamp(0.0, 100.0) as u8);
-        let resets_at = self.resets_at.number().filter(|at| (1.0..1e11).contains(at)).map(|at| Utc((at * 1000.0) as i64));
-        UsageWindow {
-            kind: clip(self.rate_limit_type.text().unwrap_or("unknown"), MAX_NAME).to_owned(),
-            percent,
-            resets_at,
-            is_rejected: self.status.text() == Some("rejected"),
-        }
     }
 }
 

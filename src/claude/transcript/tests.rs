@@ -1,11 +1,12 @@
 use std::io::Cursor;
 
+use serde_json::json;
+
 use super::*;
-use crate::model::report::ClaudeLimit;
-use crate::model::time::Utc;
+use crate::model::report::{ClaudeLimit, LimitKind};
 
 fn read_bytes(bytes: &[u8]) -> ClaudeReport {
-    read_from(bytes, || Some(Cursor::new(bytes)))
+    read_from(Collector::new(Utc(0), &TimeZone::UTC), bytes, || Some(Cursor::new(bytes)))
 }
 
 const GOOD: &str = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"fine","session_id":"s1","total_cost_usd":0.25,"modelUsage":{"a":{"inputTokens":1,"cacheReadInputTokens":2,"cacheCreationInputTokens":4,"outputTokens":8},"b":{"inputTokens":16,"outputTokens":32}},"permission_denials":[{"tool_name":"Bash","tool_use_id":"t1","tool_input":{"command":"x"}}]}"#;
@@ -71,7 +72,7 @@ fn a_rejected_limit_counts_until_the_model_answers_again() {
     let rejected = r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1893456000}}"#;
     let answer =
         r#"{"type":"assistant","message":{"model":"opus","content":[{"type":"text","text":"hi"}]},"parent_tool_use_id":null}"#;
-    let limit = ClaudeLimit { resets_at: Some(Utc(1_893_456_000_000)) };
+    let limit = ClaudeLimit { kind: LimitKind::Unknown, resets_at: Some(Utc(1_893_456_000_000)) };
     assert_eq!(read_bytes(rejected.as_bytes()).limited, Some(limit));
     let report = read_bytes(format!("{rejected}\n{answer}\n").as_bytes());
     assert_eq!(report.limited, None);
@@ -79,11 +80,51 @@ fn a_rejected_limit_counts_until_the_model_answers_again() {
 }
 
 #[test]
-fn the_banner_is_a_limit_without_a_time() {
-    let line = r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit · resets 3pm"}"#;
-    assert_eq!(read_bytes(line.as_bytes()).limited, Some(ClaudeLimit { resets_at: None }));
+fn a_limit_in_words_counts_in_an_error_and_not_in_an_answer() {
+    let text = "You've hit your session limit · resets 3pm";
+    let line = json!({"type": "result", "subtype": "success", "is_error": true, "result": text}).to_string();
+    let limit = ClaudeLimit { kind: LimitKind::Session, resets_at: Some(Utc(15 * 3_600_000)) };
+    assert_eq!(read_bytes(line.as_bytes()).limited, Some(limit));
     let quoted = line.replace("true", "false");
     assert_eq!(read_bytes(quoted.as_bytes()).limited, None, "an answer may quote it");
+}
+
+#[test]
+fn what_the_provider_says_about_a_limit_comes_before_the_words_which_only_fill_its_gaps() {
+    let event = |info: serde_json::Value| json!({"type": "rate_limit_event", "rate_limit_info": info});
+    let words = json!({"type": "result", "is_error": true, "result": "You've hit your session limit · resets 3pm"});
+    let read = |info| read_bytes(format!("{}\n{words}\n", event(info)).as_bytes()).limited;
+    let whole = json!({"status": "rejected", "rateLimitType": "seven_day_opus", "resetsAt": 7200});
+    assert_eq!(read(whole), Some(ClaudeLimit { kind: LimitKind::Model, resets_at: Some(Utc(7_200_000)) }));
+    let bare = json!({"status": "rejected"});
+    assert_eq!(read(bare), Some(ClaudeLimit { kind: LimitKind::Session, resets_at: Some(Utc(15 * 3_600_000)) }));
+}
+
+#[test]
+fn the_newest_state_of_each_usage_window_is_kept() {
+    let mut text = String::new();
+    for number in 0..20 {
+        let info = json!({"status": "allowed_warning", "rateLimitType": format!("w{}", number % 10), "utilization": 0.5});
+        text.push_str(&format!("{}\n", json!({"type": "rate_limit_event", "rate_limit_info": info})));
+    }
+    let newest = json!({"status": "allowed", "rateLimitType": "w7", "utilization": 0.75});
+    text.push_str(&format!("{}\n", json!({"type": "rate_limit_event", "rate_limit_info": newest})));
+    let windows = read_bytes(text.as_bytes()).facts.windows;
+    assert_eq!(windows.len(), 8);
+    let last = windows.last().expect("one");
+    assert_eq!((last.kind.as_str(), last.percent, last.is_rejected), ("w7", Some(75), false));
+    assert_eq!(windows.iter().filter(|window| window.kind == "w7").count(), 1);
+}
+
+#[test]
+fn who_pays_is_told_by_the_source_of_the_key() {
+    let pays = |source| {
+        let line = json!({"type": "system", "subtype": "init", "apiKeySource": source}).to_string();
+        read_bytes(line.as_bytes()).facts.pays_by_key
+    };
+    assert!(pays("ANTHROPIC_API_KEY"));
+    assert!(!pays("none"));
+    assert!(!read_bytes(INIT.as_bytes()).facts.pays_by_key);
 }
 
 #[test]
@@ -120,7 +161,7 @@ fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
     };
     let before = peak();
-    let report = read_from(file, || None::<File>);
+    let report = read_from(Collector::new(Utc(0), &TimeZone::UTC), file, || None::<File>);
     assert!(report.result.is_some_and(|result| !result.is_error));
     // Other tests of this process may run beside it; holding the line would take 200 MiB at least.
     assert!(peak() - before < 160 * 1024, "KiB: {before} before, {} after", peak());
@@ -199,5 +240,5 @@ fn a_fifo_in_place_of_a_transcript_is_an_empty_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
-    assert_eq!(read(&path), ClaudeReport::default());
+    assert_eq!(read(&path, &TimeZone::UTC), ClaudeReport::default());
 }

@@ -1,7 +1,7 @@
 //! Reports of backends: confirmations, ends, and what no trace is left of.
 
 use crate::model::attempt::{End, ExitRecord};
-use crate::model::change::{AttemptFacts, Change, RoundFacts};
+use crate::model::change::{AttemptFacts, Change, ClaudeFacts, RoundFacts};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::outcome::{Asked, classify};
 use crate::model::report::{EndReport, ExitFinding, Report, ResultFinding};
@@ -135,7 +135,7 @@ impl Core {
         };
         facts.notes.extend(notes);
         let told = claude.as_ref().is_some_and(|claude| claude.result.is_some());
-        facts.claude = claude.map(|claude| claude.facts);
+        facts.claude = claude.map(|claude| ClaudeFacts { session_gone: claude.session_gone, ..claude.facts });
         if let Some(claude) = facts.claude.as_mut().filter(|_| !told) {
             at_least(claude, spent);
         }

@@ -236,7 +236,7 @@ fn a_json_schema_must_have_been_met() {
 fn a_usage_limit_tells_when_it_is_lifted_if_that_was_said() {
     let mut end = said(exit(1), bad(Some(429)));
     assert_eq!(classify(&end, Asked::Nothing, &claude()), Outcome::Limited { resets_at: None });
-    end.claude.as_mut().unwrap().limited = Some(ClaudeLimit { resets_at: Some(Utc(5000)) });
+    end.claude.as_mut().unwrap().limited = Some(ClaudeLimit { resets_at: Some(Utc(5000)), ..ClaudeLimit::default() });
     assert_eq!(classify(&end, Asked::Nothing, &claude()), Outcome::Limited { resets_at: Some(Utc(5000)) });
     let turns = ClaudeResult { subtype: "error_max_turns".to_owned(), ..bad(None) };
     end.claude.as_mut().unwrap().result = Some(turns);
