@@ -54,6 +54,13 @@ impl Lines {
         }
     }
 
+    /// Tells what there is of a last line that will not be completed.
+    pub(super) fn finish(&mut self, mut each: impl FnMut(Line)) {
+        if self.len > 0 {
+            self.tell(&mut each);
+        }
+    }
+
     fn keep(&mut self, bytes: &[u8], is_wanted: impl Fn(&[u8]) -> bool) {
         let had_head = self.bytes.len() >= HEAD;
         self.len = self.len.saturating_add(bytes.len() as u64);

@@ -2,13 +2,7 @@
 
 use serde_json::Value;
 
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-pub(super) fn blocks(event: &Value) -> &[Value] {
-    event["message"]["content"].as_array().map_or(&[], Vec::as_slice)
-}
+use super::event::Event;
 
 /// The one argument by which people recognise a call: the command, the file, else the first text.
 pub(super) fn argument(input: &Value) -> String {
@@ -25,31 +19,25 @@ pub(super) fn argument(input: &Value) -> String {
     )
 }
 
-/// A `system` event; none for what nobody needs to read.
-pub(super) fn system(event: &Value) -> Option<String> {
-    let of = |key| text(event, key);
-    Some(match of("subtype") {
-        "init" => format!("session {} · {} · {}", of("session_id"), of("model"), of("permissionMode")),
-        "api_retry" => {
-            let wait = event["retry_delay_ms"].as_f64().unwrap_or(0.0) / 1000.0;
-            let status = event["error_status"].as_u64().map(|status| format!(" ({status})")).unwrap_or_default();
-            format!("API {}{status}, retry {} of {} in {wait:.1} s", of("error"), event["attempt"], event["max_retries"])
+/// An event that is told in a line, and whether it is a trouble; none for the others.
+pub(super) fn line(event: &Event) -> Option<(String, bool)> {
+    Some(match event {
+        Event::Retry { error, status, attempt, of, delay_ms } => {
+            let status = status.map(|status| format!(" ({status})")).unwrap_or_default();
+            (format!("API {error}{status}, retry {attempt} of {of} in {:.1} s", delay_ms / 1000.0), true)
         }
-        "model_fallback" => format!("model {} instead of {}: {}", of("fallback_model"), of("original_model"), of("trigger")),
-        "task_notification" => format!("task {}: {}", of("status"), of("summary")),
-        "hook_response" if of("outcome") != "error" => return None,
-        "hook_response" => format!("hook {} failed: {}", of("hook_name"), of("output")),
-        "informational" => of("content").to_owned(),
-        "notification" => of("text").to_owned(),
-        "model_refusal_no_fallback" => format!("the model refused: {}", of("content")),
-        "status" | "thinking_tokens" | "hook_started" | "task_started" | "task_progress" | "task_updated" => return None,
-        _ => event.to_string(),
+        Event::Fallback { from, to, trigger } => (format!("model {to} instead of {from}: {trigger}"), true),
+        Event::Refused { content } => (format!("the model refused: {content}"), true),
+        Event::Background { description } => (format!("in the background: {description}"), false),
+        Event::TaskStopped { status } => (format!("a background task was {status}"), true),
+        Event::TaskOver { status, summary } => (format!("task {status}: {summary}"), false),
+        Event::HookFailed { name, output } => (format!("hook {name} failed: {output}"), true),
+        Event::Told { text } => ((*text).to_owned(), false),
+        Event::RateLimit { window, status, resets_at } => {
+            let resets = resets_at.and_then(|at| jiff::Timestamp::from_second(at).ok());
+            let resets = resets.map(|at| format!(", resets {at}")).unwrap_or_default();
+            (format!("usage limit {window} {status}{resets}"), *status != "allowed")
+        }
+        _ => return None,
     })
-}
-
-/// A `rate_limit_event`.
-pub(super) fn rate_limit(info: &Value) -> String {
-    let resets = info["resetsAt"].as_i64().and_then(|at| jiff::Timestamp::from_second(at).ok());
-    let resets = resets.map(|at| format!(", resets {at}")).unwrap_or_default();
-    format!("usage limit {} {}{resets}", text(info, "rateLimitType"), text(info, "status"))
 }

@@ -35,6 +35,8 @@ pub enum Block {
     },
     /// A call of a tool.
     Call(Call),
+    /// A tool waits for permission, or did.
+    Question(Question),
     /// Something that a person should know.
     Notice {
         /// In a line or two.
@@ -79,6 +81,32 @@ pub struct CallResult {
     pub text: String,
 }
 
+/// A tool that asks for permission.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Question {
+    /// By which its answer is found.
+    pub key: String,
+    /// The call that it is about.
+    pub call: String,
+    /// The tool.
+    pub tool: String,
+    /// By which people recognise the call.
+    pub argument: String,
+    /// None while it waits.
+    pub answer: Option<Permission>,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// The tool was used.
+    Allowed,
+    /// It was not, or failed.
+    Denied,
+    /// It is not asked any more.
+    Withdrawn,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ended {
@@ -119,10 +147,15 @@ pub trait Transcript: Send {
     fn dropped(&self) -> usize;
     /// The number of the first block (dropped ones counted) that changed since it was last asked.
     fn take_changed(&mut self) -> Option<usize>;
+    /// What is being written right now, where the transcript tells it piece by piece.
+    fn writing(&self) -> Option<&Block>;
     /// The newest list of things to do.
     fn todo(&self) -> &[(TodoState, String)];
-    /// Turns so far.
+    /// Turns so far: messages of the main thread.
     fn turns(&self) -> u32;
+    /// The ids of the first and the last of these messages; empty when there was none. A message that begins in one part of
+    /// a transcript and goes on in the next is one turn.
+    fn messages(&self) -> (&str, &str);
     /// Cost so far, in dollars; none before the first result.
     fn cost_usd(&self) -> Option<f64>;
 }

@@ -170,6 +170,11 @@ fn recorded_runs_are_rendered_as_they_read() {
         "err_529-forever",
         "rate-limit-event_rejected",
         "signal_bash-INT",
+        "permission_stdio-allow",
+        "tools_bash-background",
+        "hooks_stop-block-always",
+        "err_529-fallback-model",
+        "text_partial",
     ] {
         page.push_str(&format!("== {name}\n"));
         let bytes = std::fs::read(fixtures().join(format!("{name}.ndjson"))).expect(name);

@@ -1,7 +1,7 @@
 //! A block of a conversation as lines of a width.
 
 use crate::config::theme::Role;
-use crate::model::conversation::{Block, Call, Ended};
+use crate::model::conversation::{Block, Call, Ended, Permission, Question};
 use crate::tui::text::harmless::tamed;
 use crate::tui::text::markdown::{self, Tone};
 use crate::tui::text::{cut, time, wrap};
@@ -44,6 +44,7 @@ pub fn lines(block: &Block, width: usize, open: bool, unicode: bool) -> Vec<Line
             prose(text, width, mark, Role::Strong)
         }
         Block::Call(call) => self::call(call, width, open, unicode),
+        Block::Question(question) => self::question(question, width, unicode),
         Block::Notice { text, is_warning } => {
             let role = if *is_warning { Role::Warning } else { Role::Dim };
             prose(text, width, (format!("{} ", pick("…", "..")), role), role)
@@ -160,6 +161,19 @@ fn call(call: &Call, width: usize, open: bool, unicode: bool) -> Vec<Line> {
         }
     }
     lines
+}
+
+fn question(question: &Question, width: usize, unicode: bool) -> Vec<Line> {
+    let (right, role) = match question.answer {
+        None => ("waits for an answer", Role::Warning),
+        Some(Permission::Allowed) => ("allowed", Role::Dim),
+        Some(Permission::Denied) => ("denied", Role::Warning),
+        Some(Permission::Withdrawn) => ("no longer asked", Role::Dim),
+    };
+    let text = tamed(&format!("{} {}", question.tool, question.argument.replace('\n', " ")));
+    let room = width.saturating_sub(4 + cut::width(right));
+    let text = cut::end(&text, room, if unicode { "…" } else { ".." }).into_owned();
+    vec![Line { words: vec![("? ".to_owned(), role), (text, role)], right: Some((right.to_owned(), role)) }]
 }
 
 fn ended(ended: &Ended, width: usize, unicode: bool) -> Vec<Line> {

@@ -362,6 +362,7 @@ fn text_of(block: &Block) -> String {
             let result = call.result.as_ref().map_or("", |result| result.text.as_str());
             format!("{} {}\n{result}", call.name, call.argument)
         }
+        Block::Question(question) => format!("{} {}", question.tool, question.argument),
         Block::Ended(ended) => ended.text.clone(),
     }
 }
