@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::parser::{MAX_RESULT, MAX_SHORT, Parser, ToolResult, Update};
+use super::parser::{MAX_RESULT, Parser, ToolResult, Update};
 use super::text::clip;
 use crate::model::conversation::{Block, CallResult, Permission, TodoState, Transcript};
 
@@ -99,13 +99,12 @@ impl Kept {
         self.answer(|(_, call)| *call == result.call, answer);
         let number = self.calls.remove(&result.call);
         let Some((number, at)) = number.and_then(|number| Some((number, number.checked_sub(self.dropped)?))) else {
-            let text = format!("a result for a call that is not known: {}", clip(&result.text, 200));
-            return self.add(Block::Notice { text: clip(&text, MAX_SHORT).to_owned(), is_warning: false });
+            let (call, result) = (result.call.clone(), call_result("", result));
+            return self.add(Block::Result { call, result });
         };
         self.touch(number);
         if let Some(Block::Call(call)) = self.blocks.get_mut(at) {
-            let summary = summary(&call.name, result);
-            call.result = Some(CallResult { is_error: result.is_error, summary, text: clipped(&result.text) });
+            call.result = Some(call_result(&call.name, result));
         }
     }
 
@@ -164,6 +163,10 @@ impl Transcript for Conversation {
     fn cost_usd(&self) -> Option<f64> {
         self.parser.cost_usd()
     }
+}
+
+fn call_result(tool: &str, result: &ToolResult) -> CallResult {
+    CallResult { is_error: result.is_error, summary: summary(tool, result), text: clipped(&result.text) }
 }
 
 fn clipped(said: &str) -> String {

@@ -19,7 +19,7 @@ pub(super) const MAX_RESULT: usize = 16 << 10;
 /// Longest input of a tool.
 const MAX_INPUT: usize = 8 << 10;
 /// Longest name, argument and notice.
-pub(super) const MAX_SHORT: usize = 500;
+const MAX_SHORT: usize = 500;
 /// Most tools that were denied.
 const MAX_DENIALS: usize = 100;
 

@@ -76,6 +76,8 @@ impl Printer {
             Block::Question(question) => {
                 labelled(0, "? ", &format!("{} {}", question.tool, question.argument), out);
             }
+            // Told by the update, not kept as a block here.
+            Block::Result { .. } => {}
             // An interruption stands where the result of the tool would.
             Block::Notice { text, .. } if text.starts_with("[Request interrupted") => labelled(0, "  ✘ ", &text, out),
             Block::Notice { text, .. } | Block::Raw { text } => labelled(0, "… ", &text, out),

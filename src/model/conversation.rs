@@ -35,6 +35,13 @@ pub enum Block {
     },
     /// A call of a tool.
     Call(Call),
+    /// What a tool answered to a call that is not in what was read.
+    Result {
+        /// The call's id.
+        call: String,
+        /// The answer.
+        result: CallResult,
+    },
     /// A tool waits for permission, or did.
     Question(Question),
     /// Something that a person should know.

@@ -263,3 +263,51 @@ fn a_filter_and_a_pane_meet() {
     let failed = Outcome::Failed { cause: FailCause::Gate("cargo doc".to_owned()) };
     screen.shows(&failed.sentence());
 }
+
+/// A transcript of many pages: each message has its number, and the result of the first call is the last line.
+fn large(messages: usize) -> Vec<u8> {
+    let said = |block: serde_json::Value| serde_json::json!({"type": "assistant", "message": {"content": [block]}});
+    let call = serde_json::json!({"type": "tool_use", "id": "t", "name": "Bash", "input": {"command": "make everything"}});
+    let mut text = format!("{}\n", said(call));
+    for number in 0..messages {
+        let words = format!("message {number}. {}", "x".repeat(800));
+        text.push_str(&format!("{}\n", said(serde_json::json!({"type": "text", "text": words}))));
+    }
+    let result = serde_json::json!({"type": "tool_result", "tool_use_id": "t", "content": "made"});
+    text.push_str(&format!("{}\n", serde_json::json!({"type": "user", "message": {"content": [result]}})));
+    text.into_bytes()
+}
+
+#[test]
+fn a_large_transcript_opens_at_its_end_and_all_of_it_is_in_reach() {
+    let mut screen = at(80, 24).over(world().job("ai", vec![task("long").completed(MINUTE).claude(&large(20_000))]));
+    screen.press("l j enter").shows("message 19999.").shows("an earlier call");
+    screen.press("g g").shows("make everything").shows("further on");
+    for _ in 0..40 {
+        screen.press("ctrl-d");
+    }
+    screen.shows_no("message 0.");
+    screen.press("G").shows("message 19999.");
+    for _ in 0..200 {
+        screen.press("ctrl-u");
+    }
+    // Half a screen each time, whether or not a page had to be read first.
+    screen.shows_no("message 19999.").shows("message 19");
+    screen.press("/").types("message 7777.").press("enter").shows("message 7777.");
+    screen.press("/ ctrl-u").types("message 3.").press("enter").shows("message 3.").shows("from the beginning again");
+    screen.press("/ ctrl-u").types("no such words").press("enter").shows("`no such words` is not there");
+}
+
+#[test]
+fn what_is_being_written_is_seen_as_it_grows_and_a_question_as_it_waits() {
+    let piece = |text: &str| {
+        let delta = serde_json::json!({"type": "text_delta", "text": text});
+        let event = serde_json::json!({"type": "content_block_delta", "delta": delta});
+        format!("{}\n", serde_json::json!({"type": "stream_event", "event": event}))
+    };
+    let request = serde_json::json!({"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "rm -r x"}});
+    let asked = serde_json::json!({"type": "control_request", "request_id": "r", "request": request});
+    let transcript = format!("{asked}\n{}{}", piece("I am "), piece("writing"));
+    let mut screen = at(80, 24).over(world().job("ai", vec![task("fix").running(MINUTE).claude(transcript.as_bytes())]));
+    screen.press("l j enter").shows("I am writing").shows("? Bash rm -r x").shows("waits for an answer");
+}

@@ -44,6 +44,10 @@ pub fn lines(block: &Block, width: usize, open: bool, unicode: bool) -> Vec<Line
             prose(text, width, mark, Role::Strong)
         }
         Block::Call(call) => self::call(call, width, open, unicode),
+        Block::Result { result, .. } => {
+            let head = "an earlier call".to_owned();
+            call(&Call { argument: head, result: Some(result.clone()), ..Call::default() }, width, open, unicode)
+        }
         Block::Question(question) => self::question(question, width, unicode),
         Block::Notice { text, is_warning } => {
             let role = if *is_warning { Role::Warning } else { Role::Dim };

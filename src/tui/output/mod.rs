@@ -3,8 +3,11 @@
 pub mod document;
 pub mod fetch;
 pub mod lines;
+mod motion;
 pub mod order;
+pub mod pages;
 pub mod search;
+mod seek;
 pub mod talk;
 
 pub use document::Document;

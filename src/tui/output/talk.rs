@@ -3,31 +3,32 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::config::theme::Role;
-use crate::model::conversation::{Block, TodoState, Transcript};
+use crate::model::conversation::{Block, Call, CallResult, TodoState};
 use crate::model::message::{OutputPiece, OutputStream};
 use crate::model::time::Mono;
 use crate::tui::data::sync::OutputKey;
+use crate::tui::parts::MakeTranscript;
 
 use super::document::Document;
 use super::lines::{Line, lines};
-use super::search::Pattern;
+use super::pages::{Later, Near, Pages, Place};
+use super::seek::Seek;
+pub use super::seek::Sought;
 
-/// Bytes read at a time: parsed in well under a frame.
-const PIECE: u32 = 192 * 1024;
 /// Bytes of standard error that are shown at the end.
 const ERR: u32 = 16 * 1024;
 /// Blocks whose lines are kept.
 const KEPT: usize = 400;
 
+/// A line: its block, and its number there.
+pub(super) type Spot = (Place, usize);
+
 /// A conversation on the screen.
 pub struct Talk {
-    transcript: Box<dyn Transcript>,
-    read: u64,
-    size: u64,
-    under_way: bool,
+    pub(super) pages: Pages,
     err: Option<String>,
     err_asked: bool,
-    /// Nothing more will come, and all of it was read.
+    /// Nothing more will come, and all up to its end was read.
     pub over: bool,
     /// Something was read.
     pub known: bool,
@@ -35,40 +36,52 @@ pub struct Talk {
     pub grown: Mono,
     /// Whether the cursor stays at the end.
     pub follow: bool,
-    /// The cursor: a block (dropped ones counted) and a line of it.
-    pub cursor: (usize, usize),
-    top: (usize, usize),
-    open: HashSet<usize>,
-    all_open: bool,
-    cache: HashMap<usize, Vec<Line>>,
+    /// The cursor.
+    pub cursor: Spot,
+    pub(super) top: Spot,
+    /// Lines that are still to be scrolled, once what stands there is read.
+    pub(super) debt: isize,
+    pub(super) open: HashSet<Place>,
+    pub(super) all_open: bool,
+    pub(super) cache: HashMap<Place, Vec<Line>>,
     laid_out_for: (usize, bool),
     /// What was just unfolded is to be seen.
-    reveals: bool,
+    pub(super) reveals: bool,
+    pub(super) seek: Option<Seek>,
+    /// What a search that had to read on came to.
+    pub sought: Option<Sought>,
     /// What is drawn: for each line its block, its place in it, and the line.
-    pub shown: Vec<(usize, usize, Line)>,
+    pub shown: Vec<(Place, usize, Line)>,
+}
+
+/// What stands at a place.
+enum Item<'a> {
+    Block(&'a Block),
+    Err(&'a str),
+    Nothing,
 }
 
 impl Talk {
     /// Nothing read yet.
-    pub fn new(transcript: Box<dyn Transcript>) -> Talk {
+    pub fn new(make: MakeTranscript) -> Talk {
         Talk {
-            transcript,
-            read: 0,
-            size: 0,
-            under_way: false,
+            pages: Pages::new(make),
             err: None,
             err_asked: false,
             over: false,
             known: false,
             grown: Mono(0),
             follow: true,
-            cursor: (0, 0),
-            top: (0, 0),
+            cursor: ((0, 0), 0),
+            top: ((0, 0), 0),
+            debt: 0,
             open: HashSet::new(),
             all_open: false,
             cache: HashMap::new(),
             laid_out_for: (0, true),
             reveals: false,
+            seek: None,
+            sought: None,
             shown: Vec::new(),
         }
     }
@@ -76,293 +89,250 @@ impl Talk {
     /// What to ask for now.
     pub fn request(&mut self, document: &Document, poll: bool) -> Option<(OutputKey, u32)> {
         let key = |stream, offset| OutputKey { task: document.task.clone(), attempt: document.attempt, stream, offset };
-        if self.under_way {
-            return None;
-        }
         if self.over && !self.err_asked {
             self.err_asked = true;
             return Some((key(OutputStream::Err, 0), ERR));
         }
-        let more = self.read < self.size;
-        if self.over || !(poll || more || !self.known) {
-            return None;
-        }
-        self.under_way = true;
-        Some((key(OutputStream::Out, self.read), PIECE))
+        let (offset, limit) = self.pages.request(poll)?;
+        Some((key(OutputStream::Out, offset), limit))
     }
 
     /// The answer will not come any more.
     pub fn reconnect(&mut self) {
-        self.under_way = false;
+        self.pages.reconnect();
     }
 
     /// Takes a piece of the transcript in; whether anything changed.
-    pub fn take(&mut self, key: &OutputKey, piece: OutputPiece, now: Mono) -> bool {
-        self.under_way = false;
-        if key.offset != self.read {
-            return false;
+    pub fn take(&mut self, key: &OutputKey, piece: &OutputPiece, now: Mono) -> bool {
+        let was = (self.known, self.over, self.pages.size);
+        let changed = self.pages.take(key.offset, piece);
+        if let Some(first) = changed {
+            // An answer may belong to a call of any page before.
+            let is_whole = first.0 == 0;
+            self.cache.retain(|place, _| is_whole && *place < first);
         }
-        let was = (self.known, self.over, self.read);
-        self.known = true;
-        self.size = piece.size;
-        if !piece.data.is_empty() {
-            self.read += piece.data.len() as u64;
+        self.known = self.pages.known;
+        self.over |= self.pages.over && matches!(self.pages.last(), Near::At(_) | Near::Edge);
+        let is = (self.known, self.over, self.pages.size);
+        if was.2 != is.2 {
             self.grown = now;
-            self.transcript.push(&piece.data);
         }
-        if piece.over && self.read >= piece.size {
-            self.over = true;
-            self.transcript.finish();
-        }
-        if let Some(first) = self.transcript.take_changed() {
-            self.cache.retain(|block, _| *block < first);
-        }
-        was != (self.known, self.over, self.read)
+        was != is || changed.is_some()
     }
 
     /// Takes what claude wrote to standard error.
     pub fn take_err(&mut self, piece: &OutputPiece) {
         let text = String::from_utf8_lossy(&piece.data).trim().to_owned();
         self.err = (!text.is_empty()).then_some(text);
-        self.cache.remove(&self.end());
+        self.cache.clear();
     }
 
-    /// The list of things to do.
+    /// The list of things to do, as far as it is known from what is loaded: the newest that was written.
     pub fn todo(&self) -> &[(TodoState, String)] {
-        self.transcript.todo()
+        // Of a large transcript, the first page tells nothing about now.
+        let recent = |(page, _): &(u64, _)| *page > 0 || self.pages.last_page() == 0;
+        let lists = self.pages.loaded().filter(recent).map(|(_, transcript)| transcript.todo());
+        lists.rev().find(|todo| !todo.is_empty()).unwrap_or(&[])
     }
 
-    /// Turns and cost so far.
-    pub fn spent(&self) -> (u32, Option<f64>) {
-        (self.transcript.turns(), self.transcript.cost_usd())
+    /// Turns and cost so far; turns only when all of it was read.
+    pub fn spent(&self) -> (Option<u32>, Option<f64>) {
+        let cost = self.pages.loaded().filter_map(|(_, transcript)| transcript.cost_usd()).next_back();
+        if !self.pages.is_whole() {
+            return (None, cost);
+        }
+        let (mut turns, mut last) = (0_u32, "");
+        for (_, transcript) in self.pages.loaded().filter(|(_, transcript)| transcript.turns() > 0) {
+            let (first, end) = transcript.messages();
+            let goes_on = u32::from(!first.is_empty() && first == last);
+            turns = turns.saturating_add(transcript.turns().saturating_sub(goes_on));
+            last = end;
+        }
+        (Some(turns), cost)
     }
 
     /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
-        self.transcript.blocks().is_empty() && self.err.is_none()
+        self.pages.loaded().all(|(_, transcript)| transcript.blocks().is_empty() && transcript.writing().is_none())
+            && self.err.is_none()
     }
 
-    /// One past the last block; there stands what was written to standard error.
-    fn end(&self) -> usize {
-        self.transcript.dropped() + self.transcript.blocks().len()
+    /// What is being written, if the end is loaded.
+    fn writing(&self) -> Option<&Block> {
+        self.pages.loaded().next_back().and_then(|(_, transcript)| transcript.writing())
     }
 
-    fn first(&self) -> usize {
-        self.transcript.dropped()
+    /// Where what follows the last block stands: what is being written, then what was written to standard error; and how many
+    /// of both there are. None while the end is not loaded.
+    fn tail(&mut self) -> Option<(Place, usize)> {
+        let begin = match self.pages.last() {
+            Near::At((page, block)) => (page, block + 1),
+            Near::Edge => (0, 0),
+            Near::Missing => return None,
+        };
+        Some((begin, usize::from(self.writing().is_some()) + usize::from(self.err.is_some())))
     }
 
-    fn last(&self) -> usize {
-        if self.err.is_some() { self.end() } else { self.end().saturating_sub(1).max(self.first()) }
+    /// The last place.
+    fn last(&mut self) -> Near {
+        match self.tail() {
+            Some(((page, block), count)) if block + count > 0 => Near::At((page, block + count - 1)),
+            Some(_) => Near::Edge,
+            None => Near::Missing,
+        }
     }
 
-    fn block(&self, number: usize) -> Option<&Block> {
-        self.transcript.blocks().get(number.checked_sub(self.transcript.dropped())?)
+    pub(super) fn after(&mut self, place: Place) -> Near {
+        match self.pages.after(place) {
+            Near::Edge => match self.last() {
+                Near::At(last) if place < last => Near::At((last.0, if place.0 == last.0 { place.1 + 1 } else { last.1 })),
+                _ => Near::Edge,
+            },
+            other => other,
+        }
     }
 
-    fn is_open(&self, number: usize) -> bool {
-        self.all_open != self.open.contains(&number)
+    pub(super) fn before(&mut self, place: Place) -> Near {
+        match place.1.checked_sub(1) {
+            Some(block) if self.pages.block((place.0, block)).is_none() && self.is_tail((place.0, block)) => {
+                Near::At((place.0, block))
+            }
+            _ => self.pages.before(place),
+        }
     }
 
-    fn lines_of(&mut self, number: usize) -> &[Line] {
-        if !self.cache.contains_key(&number) {
+    fn is_tail(&mut self, place: Place) -> bool {
+        self.tail().is_some_and(|((page, begin), count)| page == place.0 && (begin..begin + count).contains(&place.1))
+    }
+
+    fn item(&mut self, place: Place) -> Item<'_> {
+        if self.pages.block(place).is_none() && !self.is_tail(place) {
+            return Item::Nothing;
+        }
+        let begin = self.tail().map(|(begin, _)| begin);
+        if let Some(block) = self.pages.block(place) {
+            return Item::Block(block);
+        }
+        match (self.writing(), &self.err) {
+            (Some(block), _) if Some(place) == begin => Item::Block(block),
+            (_, Some(err)) => Item::Err(err),
+            _ => Item::Nothing,
+        }
+    }
+
+    pub(super) fn is_open(&self, place: Place) -> bool {
+        self.all_open != self.open.contains(&place)
+    }
+
+    pub(super) fn lines_of(&mut self, place: Place) -> &[Line] {
+        if !self.cache.contains_key(&place) {
             if self.cache.len() >= KEPT {
                 self.cache.clear();
             }
             let (width, unicode) = self.laid_out_for;
-            let open = self.is_open(number);
-            let mut made = match (self.block(number), &self.err) {
-                (Some(block), _) => lines(block, width, open, unicode),
-                (None, Some(err)) if number == self.end() => {
+            let open = self.is_open(place);
+            let mut made = match self.item(place) {
+                Item::Block(Block::Call(call)) if call.result.is_none() => {
+                    let call = call.clone();
+                    lines(&Block::Call(self.with_later_result(place, call)), width, open, unicode)
+                }
+                Item::Block(block) => lines(block, width, open, unicode),
+                Item::Err(err) => {
                     let head = Line::new(vec![("stderr".to_owned(), Role::Dim)]);
                     let body = err.lines().map(|line| Line::new(vec![(super::super::text::harmless::tamed(line), Role::Stderr)]));
                     std::iter::once(head).chain(body).collect()
                 }
-                _ => Vec::new(),
+                Item::Nothing => Vec::new(),
             };
-            if number == self.first() && number > 0 {
-                made.insert(0, Line::new(vec![(format!("the first {number} parts are not kept; o shows the file"), Role::Dim)]));
+            let dropped = self.pages.dropped(place.0);
+            if place.1 == dropped && dropped > 0 {
+                made.insert(0, Line::new(vec![(format!("{dropped} parts before are not kept; o shows the file"), Role::Dim)]));
             }
-            self.cache.insert(number, made);
+            self.cache.insert(place, made);
         }
-        self.cache.get(&number).map_or(&[], Vec::as_slice)
+        self.cache.get(&place).map_or(&[], Vec::as_slice)
     }
 
-    fn height_of(&mut self, number: usize) -> usize {
-        self.lines_of(number).len()
+    fn with_later_result(&self, place: Place, call: Call) -> Call {
+        let result = match self.pages.later(place.0, &call.id) {
+            Later::Result(result) => Some(result),
+            Later::Unread => Some(CallResult { summary: "further on".to_owned(), ..CallResult::default() }),
+            Later::Nothing => None,
+        };
+        Call { result, ..call }
     }
 
-    /// Finds the lines to draw.
+    pub(super) fn height_of(&mut self, place: Place) -> usize {
+        self.lines_of(place).len()
+    }
+
+    /// Finds the lines to draw, and what has to be read for them.
     pub fn prepare(&mut self, width: usize, height: usize, unicode: bool) {
         if self.laid_out_for != (width, unicode) {
             self.laid_out_for = (width, unicode);
             self.cache.clear();
         }
-        let last = self.last();
+        self.pages.begin_needs();
+        self.go_on();
+        let debt = std::mem::take(&mut self.debt);
+        if debt != 0 {
+            self.scroll(debt);
+        }
+        if self.place_cursor() {
+            self.keep_cursor_visible(height.max(1));
+            if std::mem::take(&mut self.reveals) {
+                let below = self.height_of(self.cursor.0);
+                let top = self.back((self.cursor.0, 0), height.saturating_sub(below)).0;
+                self.top = self.top.max(top);
+            }
+            self.show(height);
+        }
+        self.pages.drop_beyond(self.cursor.0);
+    }
+
+    /// Puts the cursor onto a line that is there; false when it has to be read first.
+    fn place_cursor(&mut self) -> bool {
         if self.follow {
+            let Near::At(last) = self.last() else {
+                return false;
+            };
             self.cursor = (last, self.height_of(last).saturating_sub(1));
         }
-        self.cursor.0 = self.cursor.0.clamp(self.first(), last);
+        if matches!(self.item(self.cursor.0), Item::Nothing) {
+            // Beyond the end of its page, or in one that is not loaded.
+            let near = match self.after(self.cursor.0) {
+                Near::Edge => self.last(),
+                other => other,
+            };
+            let Near::At(place) = near else {
+                self.pages.need(self.cursor.0.0);
+                return false;
+            };
+            self.cursor = (place, 0);
+        }
         self.cursor.1 = self.cursor.1.min(self.height_of(self.cursor.0).saturating_sub(1));
-        self.keep_cursor_visible(height.max(1));
-        if std::mem::take(&mut self.reveals) {
-            let below = self.height_of(self.cursor.0);
-            let top = self.back((self.cursor.0, 0), height.saturating_sub(below));
-            self.top = self.top.max(top);
-        }
+        true
+    }
+
+    fn show(&mut self, height: usize) {
         self.shown.clear();
-        let (mut block, mut line) = self.top;
-        while self.shown.len() < height && block <= last {
+        let (mut place, mut line) = self.top;
+        while self.shown.len() < height {
             let room = height - self.shown.len();
-            let own: Vec<Line> = self.lines_of(block).iter().skip(line).take(room).cloned().collect();
-            self.shown.extend(own.into_iter().enumerate().map(|(place, shown)| (block, line + place, shown)));
-            (block, line) = (block + 1, 0);
-        }
-    }
-
-    fn keep_cursor_visible(&mut self, height: usize) {
-        if self.cursor < self.top {
-            self.top = self.cursor;
-        }
-        // Lines from the top to the cursor; more than a screen moves the top.
-        let (mut block, mut line, mut above) = (self.cursor.0, self.cursor.1, 0);
-        while (block, line) > self.top {
-            if line > 0 {
-                let step = if block == self.top.0 { line - self.top.1 } else { line };
-                above += step;
-                line -= step;
-            } else {
-                block -= 1;
-                line = self.height_of(block);
-            }
-            if above >= height {
-                self.top = self.back(self.cursor, height - 1);
-                return;
+            let own: Vec<Line> = self.lines_of(place).iter().skip(line).take(room).cloned().collect();
+            self.shown.extend(own.into_iter().enumerate().map(|(at, shown)| (place, line + at, shown)));
+            match self.after(place) {
+                Near::At(next) => (place, line) = (next, 0),
+                Near::Edge | Near::Missing => break,
             }
         }
-        // Nothing below the end: the end stays at the bottom.
-        if self.follow {
-            self.top = self.back(self.cursor, height - 1);
-        }
-    }
-
-    /// The place so many lines before another.
-    fn back(&mut self, from: (usize, usize), by: usize) -> (usize, usize) {
-        let (mut block, mut line, mut left) = (from.0, from.1, by);
-        while left > 0 {
-            if line >= left {
-                return (block, line - left);
-            }
-            left -= line;
-            if block <= self.first() {
-                return (self.first(), 0);
-            }
-            block -= 1;
-            line = self.height_of(block);
-        }
-        (block, line)
-    }
-
-    /// Moves the cursor.
-    pub fn scroll(&mut self, by: isize) {
-        self.follow = false;
-        if by < 0 {
-            self.cursor = self.back(self.cursor, by.unsigned_abs());
-            return;
-        }
-        let last = self.last();
-        for _ in 0..by {
-            if self.cursor.1 + 1 < self.height_of(self.cursor.0) {
-                self.cursor.1 += 1;
-            } else {
-                let next = (self.cursor.0 + 1..=last).find(|block| self.height_of(*block) > 0);
-                match next {
-                    Some(next) => self.cursor = (next, 0),
-                    None => return,
-                }
-            }
-        }
-    }
-
-    /// To the beginning or the end.
-    pub fn go_to_end(&mut self, last: bool) {
-        self.follow = last;
-        if !last {
-            self.cursor = (self.first(), 0);
-        }
-    }
-
-    /// Folds or unfolds the block under the cursor.
-    pub fn toggle(&mut self) {
-        self.follow = false;
-        let block = self.cursor.0;
-        if !self.open.remove(&block) {
-            self.open.insert(block);
-        }
-        self.cache.remove(&block);
-        (self.cursor.1, self.reveals) = (0, true);
-    }
-
-    /// Folds or unfolds all of them.
-    pub fn toggle_all(&mut self) {
-        self.all_open = !self.all_open;
-        self.open.clear();
-        self.cache.clear();
-        (self.cursor.1, self.reveals) = (0, true);
-    }
-
-    /// A click on a line of the screen.
-    pub fn click(&mut self, line: usize) {
-        if let Some((block, place, _)) = self.shown.get(line) {
-            let was = self.cursor == (*block, *place);
-            (self.cursor, self.follow) = ((*block, *place), false);
-            if was || *place == 0 {
-                self.toggle();
-            }
-        }
-    }
-
-    /// Goes to the next block that holds a match, at an end on from the other one; whether it went over an end, or none when
-    /// there is no match. A fresh search begins with what is on the screen.
-    pub fn search(&mut self, pattern: &Pattern, backward: bool, fresh: bool) -> Option<bool> {
-        let (first, last) = (self.first(), self.last());
-        let here = if fresh { self.top.0 } else { self.cursor.0 };
-        let start = if fresh { here } else { here + 1 };
-        let holds =
-            |number: &usize| self.block(*number).is_some_and(|block| text_of(block).lines().any(|line| pattern.is_in(line)));
-        let (found, over) = if backward {
-            let found = (first..here).rev().chain((here..=last).rev()).find(holds)?;
-            (found, found >= here)
-        } else {
-            let found = (start..=last).chain(first..start).find(holds)?;
-            (found, found < start)
-        };
-        self.follow = false;
-        if !self.is_open(found) && matches!(self.block(found), Some(Block::Call(_) | Block::Thought { .. })) {
-            self.open.insert(found);
-            self.cache.remove(&found);
-        }
-        let line = self.lines_of(found).iter().position(|line| pattern.is_in(&line.text())).unwrap_or(0);
-        self.cursor = (found, line);
-        Some(over)
+        // What stands beside is read before it is scrolled to.
+        let (first, last) = (self.top.0.0, place.0);
+        first.checked_sub(1).into_iter().chain([last + 1]).for_each(|page| self.pages.need(page));
     }
 
     /// The text of the block under the cursor.
     pub fn chosen_text(&self) -> String {
-        self.block(self.cursor.0).map(text_of).unwrap_or_default()
-    }
-}
-
-/// All text of a block.
-fn text_of(block: &Block) -> String {
-    match block {
-        Block::Session { id, .. } => id.clone(),
-        Block::Said { text, .. } | Block::Thought { text, .. } | Block::Prompted { text, .. } => text.clone(),
-        Block::Notice { text, .. } | Block::Raw { text } => text.clone(),
-        Block::Call(call) => {
-            let result = call.result.as_ref().map_or("", |result| result.text.as_str());
-            format!("{} {}\n{result}", call.name, call.argument)
-        }
-        Block::Question(question) => format!("{} {}", question.tool, question.argument),
-        Block::Ended(ended) => ended.text.clone(),
+        self.pages.block(self.cursor.0).map(super::seek::text_of).unwrap_or_default()
     }
 }

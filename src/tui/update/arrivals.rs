@@ -55,7 +55,7 @@ pub fn begin_output(app: &mut App) {
     let is_claude = app.pane.detail.as_ref().is_some_and(|detail| matches!(detail.spec.action, TaskAction::Claude(_)));
     let wrap = app.pane.output.as_ref().is_some_and(|output| output.log.wrap);
     let log = LogView { follow: true, wrap, ..LogView::default() };
-    let talk = is_claude.then(|| Talk::new((app.transcript)()));
+    let talk = is_claude.then(|| Talk::new(app.transcript.clone()));
     app.pane.output = Some(Output { document: Document::new(task, attempt), talk, log, next_poll: 0 });
 }
 
@@ -69,7 +69,7 @@ pub fn piece(app: &mut App, key: &OutputKey, found: Result<OutputPiece, ClientEr
     };
     match found {
         Ok(piece) => match (&mut output.talk, key.stream) {
-            (Some(talk), OutputStream::Out) => talk.take(key, piece, now),
+            (Some(talk), OutputStream::Out) => talk.take(key, &piece, now),
             (Some(talk), _) => {
                 talk.take_err(&piece);
                 true

@@ -160,6 +160,9 @@ fn output(app: &mut App, effects: &mut Vec<Effect>) {
         if is_up {
             effects.extend(talk.request(&output.document, poll).map(|(key, limit)| Effect::Ask(Request::Output(key, limit))));
         }
+        if let Some(sought) = talk.sought.take() {
+            searching::tell_sought(app, sought);
+        }
         return;
     }
     let room = crate::tui::view::output::log_width(width);

@@ -5,6 +5,7 @@ use crate::tui::app::toast::Kind;
 use crate::tui::app::{App, Effect};
 use crate::tui::output::document::Step;
 use crate::tui::output::search::{Pattern, Progress, step};
+use crate::tui::output::talk::Sought;
 
 use super::targets::refuse;
 
@@ -47,11 +48,18 @@ fn in_talk(app: &mut App, backward: bool, fresh: bool) -> Vec<Effect> {
     let Some(output) = &mut app.pane.output else { return Vec::new() };
     let (Some(talk), Some(search)) = (&mut output.talk, &mut output.log.search) else { return Vec::new() };
     search.going = None;
-    let before = talk.cursor.0;
-    let found = talk.search(&search.pattern, backward, fresh);
-    let is_same = !fresh && talk.cursor.0 == before;
-    tell(app, found, is_same, backward);
+    let sought = talk.search(&search.pattern, backward, fresh);
+    tell_sought(app, sought);
     Vec::new()
+}
+
+/// Says what a search in a transcript came to.
+pub fn tell_sought(app: &mut App, sought: Sought) {
+    match sought {
+        Sought::Found { over, is_same, backward } => tell(app, Some(over), is_same, backward),
+        Sought::Nowhere => tell(app, None, false, false),
+        Sought::Going => {}
+    }
 }
 
 /// Says that a search went over an end, or found nothing. `found` is whether it did go over one.

@@ -85,10 +85,11 @@ fn notes(app: &App) -> Vec<String> {
     let Some(output) = app.pane.output.as_ref().filter(|_| app.pane.tab == Tab::Output) else { return Vec::new() };
     let mut notes: Vec<String> = Vec::new();
     if let Some(talk) = &output.talk {
-        let (turns, cost) = talk.spent();
-        if turns > 0 {
-            notes.push(format!("turn {turns}"));
+        if talk.is_seeking() {
+            notes.push("searching".to_owned());
         }
+        let (turns, cost) = talk.spent();
+        notes.extend(turns.filter(|turns| *turns > 0).map(|turns| format!("turn {turns}")));
         notes.extend(cost.map(|cost| format!("${cost:.2}")));
         if talk.follow && !talk.over {
             notes.push("follows".to_owned());
