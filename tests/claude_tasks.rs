@@ -145,3 +145,43 @@ fn a_refused_key_holds_the_task_spends_no_attempt_of_its_budget_and_a_person_has
     home.ok(["cancel", &name]);
     assert_eq!(home.until_over(&name), "cancelled");
 }
+
+/// A home whose Claude tasks print `transcript` and end.
+fn home_of_transcript(transcript: &str) -> TestHome {
+    use std::os::unix::fs::PermissionsExt;
+    let mut home = TestHome::new();
+    std::fs::create_dir_all(home.path()).unwrap();
+    let (file, program) = (home.work().join("transcript"), home.work().join("claude"));
+    std::fs::write(&file, transcript).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\nexec cat '{}'\n", file.display())).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(home.path().join("config.yaml"), format!("claude: {{ binary: '{}' }}\n", program.display())).unwrap();
+    home.start();
+    home
+}
+
+#[test]
+fn the_last_lines_of_a_large_transcript_are_those_of_the_whole() {
+    let mut transcript = String::new();
+    for number in 0..1_000 {
+        let words = format!("message {number} {}", "x".repeat(if number % 250 == 249 { 60_000 } else { 800 }));
+        let message = serde_json::json!({"content": [{"type": "text", "text": words}]});
+        transcript.push_str(&format!("{}\n", serde_json::json!({"type": "assistant", "message": message})));
+    }
+    transcript.push_str("{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1}\n");
+    let home = home_of_transcript(&transcript);
+    let job = home.submit("name: ai\ntasks:\n  - { id: a, claude: { prompt: x } }\n");
+    assert_eq!(home.until_over(&job), "completed");
+    for raw in [&["logs", "ai/a"][..], &["logs", "ai/a", "--raw"]] {
+        let whole = home.ok(raw.iter().copied());
+        let lines: Vec<&str> = whole.lines().collect();
+        assert_eq!(lines.len(), 1_001);
+        for tail in [0, 1, 3, 700, 1_001, 10_000] {
+            let count = tail.to_string();
+            let shown = home.ok(raw.iter().copied().chain(["--tail", &count]));
+            assert!(shown.lines().eq(lines[1_001_usize.saturating_sub(tail)..].iter().copied()), "{raw:?} --tail {tail}");
+        }
+    }
+    let followed = home.ok(["logs", "-f", "ai/a", "--tail", "2"]);
+    assert_eq!(followed.lines().count(), 2);
+}

@@ -16,7 +16,7 @@ use super::print;
 use super::read::{all_tasks, unexpected};
 
 /// Bytes asked for at a time.
-const PIECE: u32 = 256 * 1024;
+pub(super) const PIECE: u32 = 256 * 1024;
 /// Bytes of one record of the index: stream, 3 unused, length, time.
 const RECORD: usize = 16;
 /// Between two looks at the output of a running attempt.
@@ -91,8 +91,14 @@ fn task_logs(
             sink.end_line();
             told = attempt;
             let mut source = Source::new(address, attempt);
+            if let Some(lines) = args.tail.filter(|_| is_claude) {
+                source.offsets[0] = super::tail::begin(client, &source, context, args.raw, lines)?;
+            }
             loop {
                 let over = source.copy(client, &mut sink)?;
+                if args.follow {
+                    sink.release_tail();
+                }
                 if over || !args.follow {
                     break;
                 }
@@ -121,7 +127,7 @@ fn task_logs(
 }
 
 /// What is still to be copied of an attempt.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     address: &'a Address,
     attempt: u32,
     index: u64,
@@ -202,7 +208,13 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    fn piece(&self, client: &mut dyn Client, stream: OutputStream, offset: u64, limit: u32) -> Result<OutputPiece, Failure> {
+    pub(super) fn piece(
+        &self,
+        client: &mut dyn Client,
+        stream: OutputStream,
+        offset: u64,
+        limit: u32,
+    ) -> Result<OutputPiece, Failure> {
         let query = Query::Output { task: self.address.clone(), attempt: Some(self.attempt), stream, offset, limit };
         match client.query(query)?.body {
             Answer::Output(piece) => Ok(piece),
@@ -336,6 +348,15 @@ impl<'a> Sink<'a> {
         self.flush("\n");
     }
 
+    /// Prints the last lines so far; what comes now is printed as it comes.
+    fn release_tail(&mut self) {
+        if self.tail.take().is_some() {
+            for (stream, line) in std::mem::take(&mut self.kept) {
+                self.print(stream, &line);
+            }
+        }
+    }
+
     fn flush(&mut self, end: &str) {
         for stream in 0..self.partial.len() {
             let mut rest = std::mem::take(&mut self.partial[stream]);
@@ -352,8 +373,6 @@ impl<'a> Sink<'a> {
             self.lines(0, rest.as_bytes());
         }
         self.flush("");
-        for (stream, line) in std::mem::take(&mut self.kept) {
-            self.print(stream, &line);
-        }
+        self.release_tail();
     }
 }

@@ -13,6 +13,7 @@ mod logs;
 mod print;
 mod read;
 pub mod submit;
+mod tail;
 mod words;
 
 use std::collections::BTreeMap;
