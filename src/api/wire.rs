@@ -99,13 +99,14 @@ impl Request {
 
     /// The command that it is, if it is one.
     pub fn command(&self) -> Option<Result<Command, String>> {
-        const VERBS: [&str; 7] = ["submit", "add", "requeue", "cancel", "pause", "resume", "stop"];
+        const VERBS: [&str; 9] = ["submit", "add", "requeue", "cancel", "pause", "resume", "answer", "budget", "stop"];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 
     /// The query that it is, if it is one.
     pub fn query(&self) -> Option<Result<Query, String>> {
-        const VERBS: [&str; 9] = ["status", "overview", "jobs_of", "jobs", "job", "tasks", "task", "events", "output"];
+        const VERBS: [&str; 11] =
+            ["status", "overview", "jobs_of", "jobs", "job", "tasks", "task", "events", "questions", "usage", "output"];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 

@@ -154,6 +154,28 @@ pub enum Verb {
         #[arg(long, conflicts_with = "kill")]
         abandon: bool,
     },
+    /// List what running tasks ask you
+    Approvals {
+        /// JOB or JOB/TASK
+        target: Option<String>,
+        /// Also what is settled, newest first
+        #[arg(long)]
+        all: bool,
+    },
+    /// Allow what a task asks for, or answer its question
+    #[command(
+        after_help = "Examples:\n  airx approve 7\n  airx approve nightly/fix --always\n  airx approve 7 --input '{\"command\": \"cargo test -p auth\"}'\n  airx approve nightly/plan 'the second one'"
+    )]
+    Approve(AnswerArgs),
+    /// Deny what a task asks for
+    Reject {
+        /// The question's number, or JOB/TASK when that has asked one thing
+        target: String,
+        /// What the model is told
+        why: Vec<String>,
+    },
+    /// Give a job another budget; what was held for the old one goes on
+    Budget(BudgetArgs),
     /// Start nothing new, in a job or anywhere; what runs goes on
     Pause(JobArg),
     /// Take back `pause`
@@ -248,6 +270,37 @@ pub struct AddArgs {
     /// The program and its arguments, after `--`
     #[arg(last = true, required_unless_present = "claude", value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// An answer to a question.
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// The question's number, or JOB/TASK when that has asked one thing
+    pub target: String,
+    /// The answer to a question in words
+    pub text: Vec<String>,
+    /// Never ask for this again in this job
+    #[arg(long)]
+    pub always: bool,
+    /// Use the tool with this input instead, a JSON object; `-` reads standard input
+    #[arg(long, value_name = "JSON")]
+    pub input: Option<String>,
+}
+
+/// A job's budget.
+#[derive(Debug, Args)]
+pub struct BudgetArgs {
+    /// NAME.N, or NAME for the newest
+    pub job: String,
+    /// Most dollars of its Claude runs together
+    #[arg(long, value_name = "DOLLARS")]
+    pub usd: Option<f64>,
+    /// Most tokens of its Claude runs together
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub tokens: Option<u64>,
+    /// No limit
+    #[arg(long, conflicts_with_all = ["usd", "tokens"])]
+    pub none: bool,
 }
 
 /// An optional job.

@@ -11,6 +11,7 @@ mod inside;
 mod live;
 mod logs;
 mod print;
+mod questions;
 mod read;
 pub mod submit;
 mod tail;
@@ -110,6 +111,10 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
             change::requeue(context, &targets, which).map(|()| 0)
         }
         Verb::Cancel { targets, all, kill, abandon } => change::cancel(context, &targets, all, kill, abandon).map(|()| 0),
+        Verb::Approvals { target, all } => questions::approvals(context, target.as_deref(), all).map(|()| 0),
+        Verb::Approve(args) => questions::approve(context, &args).map(|()| 0),
+        Verb::Reject { target, why } => questions::reject(context, &target, &why.join(" ")).map(|()| 0),
+        Verb::Budget(args) => questions::budget(context, &args).map(|()| 0),
         Verb::Pause(args) => change::pause(context, args.job.as_deref(), true).map(|()| 0),
         Verb::Resume(args) => change::pause(context, args.job.as_deref(), false).map(|()| 0),
         Verb::Stop { now, job } => change::stop(context, now, job.as_deref()).map(|()| 0),
@@ -202,6 +207,13 @@ mod tests {
             "airx cancel JOB/TASK --kill",
             "airx cancel --all",
             "airx cancel JOB --abandon",
+            "airx approvals",
+            "airx approvals JOB/TASK --all",
+            "airx approve 7 --always",
+            "airx approve JOB/TASK the second one",
+            "airx reject 7 not now",
+            "airx budget JOB --usd 5 --tokens 1000000",
+            "airx budget JOB --none",
             "airx pause",
             "airx resume JOB",
             "airx result -",
