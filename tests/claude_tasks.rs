@@ -3,36 +3,14 @@
 
 #[path = "support/claude/mod.rs"]
 mod claude;
+#[path = "support/claude_home.rs"]
+mod claude_home;
 #[path = "support/home.rs"]
 mod home;
 
 use airx::model::state::{FailCause, Hold, Outcome, TaskState};
-use claude::FakeApi;
+use claude_home::{job, plain as home};
 use home::{TestHome, text};
-
-/// A home whose tasks find the real CLI and the fake model; none when the CLI is not installed (and need not be).
-fn home() -> Option<(TestHome, FakeApi)> {
-    let binary = claude::binary()?;
-    let mut home = TestHome::new();
-    let api = FakeApi::start(&home.work());
-    std::fs::create_dir_all(home.path()).unwrap();
-    std::fs::write(
-        home.path().join("config.yaml"),
-        format!("claude: {{ binary: '{}', auth: 'env:TEST_KEY' }}\n", binary.display()),
-    )
-    .unwrap();
-    home.env.push(("TEST_KEY".to_owned(), "test-key".to_owned()));
-    home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
-    home.start();
-    Some((home, api))
-}
-
-/// A job of one Claude task.
-fn job(prompt: &str, more: &str) -> String {
-    format!(
-        "name: c\nenv: {{ DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: 1 }}\ntasks:\n  - id: a\n    claude:\n      prompt: |\n        {prompt}\n{more}"
-    )
-}
 
 fn run(home: &TestHome, text: &str) -> std::process::Output {
     let path = home.job_file("job.yaml", text);

@@ -291,6 +291,9 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     for attempt in &detail.attempts {
         text.push_str(&attempt_text(printer, &detail.job.to_string(), &task.id, attempt));
     }
+    if let Some(command) = &detail.by_hand {
+        text.push_str(&format!("\nto continue by hand: {}\n", print::harmless(command, 2_000)));
+    }
     if let Some(result) = &detail.result {
         let shown = match result {
             TaskResult::Inline(value) => print::harmless(&value.to_string(), 2_000),
@@ -347,7 +350,7 @@ fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView)
         }
     }
     if let Some(session) = &attempt.session {
-        text.push_str(&format!("  to continue by hand, in the task's workspace: claude --resume {session}\n"));
+        text.push_str(&format!("  session {session}\n"));
     }
     text.push_str(&format!("  output: airx logs {job}/{task} --attempt {}   ({})\n", attempt.number, attempt.dir.display()));
     text
@@ -392,7 +395,8 @@ fn event_text(context: &Context, event: &EventView) -> String {
     if matches!(context.global.output, Format::Json | Format::Jsonl) {
         return print::json_line(event);
     }
-    let what = event.job.as_ref().map_or("everything".to_owned(), |job| match &event.task {
+    let whole = if matches!(event.event.change, Change::CredentialMoved { .. }) { "claude" } else { "everything" };
+    let what = event.job.as_ref().map_or(whole.to_owned(), |job| match &event.task {
         Some(task) => format!("{job}/{task}"),
         None => job.to_string(),
     });

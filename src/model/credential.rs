@@ -12,6 +12,9 @@ use super::time::Utc;
 /// The variable that carries an API key to the CLI.
 pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 
+/// Variables that carry a token in place of a login kept on disk.
+const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
+
 /// A credential's name, for people too: `login /home/ann/.claude`, `key TEAM_KEY`. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -32,10 +35,15 @@ pub fn of(job: &JobSpec, task: &TaskSpec, default: &ClaudeAuth) -> Option<Creden
         Some(EnvValue::From(_)) => None,
         None => job.claude_env.get(name).or_else(|| job.passed_env.get(name)).map(String::as_str),
     };
-    let name = match (claude.auth.as_ref().unwrap_or(default), own(API_KEY)) {
-        (ClaudeAuth::Env(name), _) => format!("key {name}"),
-        (ClaudeAuth::Login, Some(EnvValue::From(secret))) => format!("key {}", reference(secret)),
-        (ClaudeAuth::Login, _) => {
+    let given = |name: &&str| match own(name) {
+        Some(EnvValue::From(secret)) => Some(reference(secret)),
+        _ => None,
+    };
+    let name = match (claude.auth.as_ref().unwrap_or(default), given(&API_KEY), TOKENS.iter().find_map(given)) {
+        (ClaudeAuth::Env(name), ..) => format!("key {name}"),
+        (ClaudeAuth::Login, Some(key), _) => format!("key {key}"),
+        (ClaudeAuth::Login, None, Some(token)) => format!("token {token}"),
+        (ClaudeAuth::Login, None, None) => {
             let place = text("CLAUDE_CONFIG_DIR").map(str::to_owned);
             let place = place.or_else(|| text("HOME").map(|home| format!("{home}/.claude")));
             format!("login {}", place.unwrap_or_default())

@@ -470,6 +470,9 @@ pub struct TaskDetail {
     pub task: TaskView,
     /// Its definition; secrets are references there.
     pub spec: TaskSpec,
+    /// How a person goes on with the session of its newest attempt, as a shell command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
     /// Its attempts, oldest first.
     pub attempts: Vec<AttemptView>,
     /// Its result.

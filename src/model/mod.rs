@@ -6,6 +6,7 @@
 
 pub mod added;
 pub mod attempt;
+pub mod by_hand;
 pub mod change;
 pub mod conversation;
 pub mod core;

@@ -42,6 +42,7 @@ pub fn said(change: &Change) -> Option<String> {
         },
         Change::RunSeen { facts, .. } => match &facts.todo {
             Some((done, total, active)) => format!("{done}/{total} {active}").trim_end().to_owned(),
+            None if facts.turns == 0 => "its session began".to_owned(),
             None => format!("turn {}", facts.turns),
         },
         _ => return None,

@@ -19,6 +19,8 @@ pub struct Circumstances<'a> {
     pub pool: &'a str,
     /// Slots of the pool and how many are taken; none when the configuration is not known.
     pub slots: Option<(u32, u32)>,
+    /// For a Claude run: how many live, and how many may (`claude.max_parallel`), when that is bounded.
+    pub claude: Option<(u32, u32)>,
     /// Needed tasks that are not completed.
     pub unmet: &'a [String],
 }
@@ -65,7 +67,10 @@ fn queued(around: &Circumstances<'_>) -> String {
     match around.slots {
         Some((0, _)) => format!("no pool `{}` in the configuration", around.pool),
         Some((slots, used)) if used >= slots => format!("pool {} full ({used} of {slots})", around.pool),
-        _ => "next".to_owned(),
+        _ => match around.claude {
+            Some((live, most)) if live >= most => format!("{live} of {most} (claude.max_parallel)"),
+            _ => "next".to_owned(),
+        },
     }
 }
 

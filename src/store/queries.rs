@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::manager::launch::attempt_directory;
+use crate::model::by_hand;
 use crate::model::change::{Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
@@ -254,7 +255,9 @@ impl Queries<'_> {
         let result: Option<String> = row.get(13).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
-        Ok(TaskDetail { job: view.name, task, spec: task_spec, attempts, result })
+        let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
+        let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
+        Ok(TaskDetail { job: view.name, task, spec: task_spec, by_hand, attempts, result })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {
@@ -291,6 +294,13 @@ impl Queries<'_> {
             Some(parent) => self.id_of(job.id, parent.0)?,
             None => None,
         };
+        let claude = self
+            .around
+            .claude
+            .max_parallel
+            .filter(|_| state == TaskState::Queued)
+            .map(|most| self.claude_running().map(|live| (live, most)))
+            .transpose()?;
         let unmet = if state == TaskState::Pending { self.unmet(job.id, &task.needs)? } else { Vec::new() };
         let pool = task.pool.clone().unwrap_or_else(|| spec.pool.clone());
         let slots = self
@@ -306,6 +316,7 @@ impl Queries<'_> {
             max_parallel: spec.max_parallel,
             pool: &pool,
             slots,
+            claude: matches!(task.action, Action::Claude(_)).then_some(claude).flatten(),
             unmet: &unmet,
         };
         let view = TaskView {

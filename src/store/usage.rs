@@ -15,6 +15,10 @@ use super::reader::unreadable;
 
 /// A page of questions ends at this size, so that it fits a frame.
 const MAX_PAGE_BYTES: usize = 700 * 1024;
+/// Claude runs that live: they alone have sessions.
+const LIVE: &str = "FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5, 11)
+     JOIN attempt a ON a.job = t.job AND a.task = t.idx AND a.number = t.attempts
+     WHERE j.over = 0 AND a.session IS NOT NULL";
 
 impl Queries<'_> {
     /// Questions that wait.
@@ -65,30 +69,30 @@ impl Queries<'_> {
             "SELECT ifnull(sum(cost), 0), ifnull(sum(tokens), 0) FROM attempt WHERE (tokens > 0 OR cost > 0) AND closed >= ?1",
             begins,
         )?;
-        let live = "FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5, 11)
-             JOIN attempt a ON a.job = t.job AND a.task = t.idx AND a.number = t.attempts
-             WHERE j.over = 0 AND a.session IS NOT NULL";
         let (live_cost, live_tokens) = self.sums(
             &format!(
                 "SELECT ifnull(sum(json_extract(a.seen, '$.spent.cost_microusd')), 0),
                     ifnull(sum(json_extract(a.seen, '$.spent.input_tokens') + json_extract(a.seen, '$.spent.output_tokens')), 0)
-                    {live} AND ?1 = ?1 AND json_valid(a.seen)"
+                    {LIVE} AND ?1 = ?1 AND json_valid(a.seen)"
             ),
             begins,
         )?;
-        let running: u32 = self
-            .db
-            .prepare_cached(&format!("SELECT count(*) {live}"))
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-            .map_err(|e| unreadable(&e))?;
         Ok(UsageView {
             credentials,
             today_microusd: past_cost.saturating_add(live_cost),
             today_tokens: past_tokens.saturating_add(live_tokens),
             day: self.around.claude.day,
-            running,
+            running: self.claude_running()?,
             max_parallel: self.around.claude.max_parallel,
         })
+    }
+
+    /// Claude runs that live.
+    pub(super) fn claude_running(&self) -> Result<u32, Refusal> {
+        self.db
+            .prepare_cached(&format!("SELECT count(*) {LIVE}"))
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(|e| unreadable(&e))
     }
 
     fn sums(&self, sql: &str, since: Utc) -> Result<(u64, u64), Refusal> {

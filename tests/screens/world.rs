@@ -469,6 +469,7 @@ impl World {
                         job: job.view.name.clone(),
                         task: task.view.clone(),
                         spec: task.spec.clone(),
+                        by_hand: None,
                         attempts: task.attempts.clone(),
                         result: None,
                     })),

@@ -238,6 +238,13 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
         max_parallel: spec.map_or(u32::MAX, |spec| spec.max_parallel),
         pool,
         slots: found.map(|view| (view.slots, view.used)),
+        claude: app
+            .mirror
+            .overview
+            .usage
+            .max_parallel
+            .filter(|_| task.is_claude)
+            .map(|most| (app.mirror.overview.usage.running, most)),
         unmet: &unmet,
     };
     why(&state, &around, &|at: Utc| app.time(at)).unwrap_or_default()
