@@ -136,8 +136,9 @@ fn a_refused_key_is_known_at_its_first_sign_and_holds_the_credential_with_one_at
 #[test]
 fn an_overloaded_provider_is_asked_again_later_and_spends_no_attempt_of_the_task() {
     let Some((home, _api)) = plain() else { return };
-    // Three refusals are the CLI's own patience.
-    let name = home.submit(&crate::claude_home::job(r#"Work [[fake:529 {"times": 3, "text": "went on"}]]"#, ""));
+    // Without patience of the CLI's own.
+    let more = "    env: { CLAUDE_CODE_MAX_RETRIES: 0 }\n";
+    let name = home.submit(&crate::claude_home::job(r#"Work [[fake:529 {"times": 1, "text": "went on"}]]"#, more));
     assert_eq!(home.until_over(&name), "completed");
     let task = home.task(&format!("{name}/a"));
     assert_eq!(outcomes(&task), [Outcome::Overloaded, Outcome::Succeeded]);

@@ -129,7 +129,7 @@ fn a_task_cannot_answer_a_question() {
     let Some((home, _api)) = plain() else { return };
     let asking = job(r#"[[fake:bash {"command": "touch made-by-bash"}]]"#, "      permissions: ask\n");
     let name = home.submit(
-        &format!("{asking}  - {{ id: b, run: 'airx approve 1 2>said || true' }}\n").replace("tasks:", "max_parallel: 2\ntasks:"),
+        &format!("{asking}  - {{ id: b, run: 'until airx approvals -o plain | grep -q .; do sleep 0.1; done; airx approve 1 2>said || true' }}\n").replace("tasks:", "max_parallel: 2\ntasks:"),
     );
     until_asked(&home, 1);
     home.until("the other task has tried", || home.tasks(&name)[1].state.is_terminal());

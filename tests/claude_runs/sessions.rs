@@ -6,6 +6,13 @@ use crate::claude_home::{QUIET, job, plain};
 use crate::home::{TestHome, is_alive, kill};
 use crate::{outcomes, sessions};
 
+/// What the CLI keeps of a session.
+fn session_text(home: &TestHome, session: &str) -> String {
+    let projects = home.path().parent().unwrap().join("user/.claude/projects");
+    let found = std::fs::read_dir(projects).into_iter().flatten().flatten();
+    found.filter_map(|project| std::fs::read_to_string(project.path().join(format!("{session}.jsonl"))).ok()).collect()
+}
+
 /// The process id of an attempt's runner.
 fn runner(home: &TestHome, job: &str, attempt: u32) -> u32 {
     let path = home.path().join("jobs").join(job).join(format!("a.{attempt}/runner.json"));
@@ -14,17 +21,17 @@ fn runner(home: &TestHome, job: &str, attempt: u32) -> u32 {
     u32::try_from(info["pid"].as_u64().unwrap()).unwrap()
 }
 
-fn has_written(home: &TestHome, job: &str, words: &str) -> bool {
-    let path = home.path().join("jobs").join(job).join("a.1/out");
-    std::fs::read_to_string(path).is_ok_and(|text| text.contains(words))
-}
-
 #[test]
 fn a_runner_killed_in_a_stream_leaves_nothing_alive_and_its_session_is_resumed() {
     let Some((home, _api)) = plain() else { return };
     let steps = r#"[{"blocks": [{"tool": "Bash", "input": {"command": "echo step-one"}}]}, {"blocks": [{"text": "slow slow slow slow slow slow slow slow slow slow"}], "delay": 0.2, "times": 1}, {"blocks": [{"text": "the end"}]}]"#;
     let name = home.submit(&job(&format!(r#"Work [[fake:script {{"steps": {steps}}}]]"#), ""));
-    home.until("its first tool has run", || has_written(&home, &name, "step-one"));
+    // The CLI writes its session down a little later than its transcript.
+    home.until("the task has begun", || home.tasks(&name)[0].attempts == 1);
+    let session = sessions(&home.task(&format!("{name}/a"))).remove(0);
+    home.until("its first tool has run and is part of the session", || {
+        session_text(&home, &session).contains("\"stdout\":\"step-one")
+    });
     kill(runner(&home, &name, 1));
     assert_eq!(home.until_over(&name), "completed");
     let task = home.task(&format!("{name}/a"));
