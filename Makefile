@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 AIRX   := target/$(TARGET)/debug/airx
 
-.PHONY: help run test lint doc bench sim install claude
+.PHONY: help run test lint doc bench sim fuzz install claude
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\): *##* *\(.*\)/  make \1\t\2/p;s/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sort -u
@@ -38,6 +38,18 @@ bench: ## The figures of the core beside the floor, in a release build
 sim: ## Fresh storms in the simulator: make sim SECONDS=600 SEED=1
 	AIRX_SIM_SECONDS=$(or $(SECONDS),60) AIRX_SIM_SEED=$(or $(SEED),$(shell date +%s)) \
 	  $(CARGO) test --release --test simulation storm_for_as_long_as_wished -- --nocapture
+
+FUZZ ?= transcript live banner
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz: ## Fuzz the transcript readers: make fuzz SECONDS=60 FUZZ=live
+	@for target in $(FUZZ); do \
+	  mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
+	  (cd fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) run --release --bin $$target -- -max_total_time=$(or $(SECONDS),60) \
+	    -max_len=65536 -artifact_prefix=artifacts/$$target/ corpus/$$target ../tests/fixtures/claude) || exit 1; \
+	done
 
 install: ## Into ~/.cargo/bin
 	$(CARGO) install --path . --locked

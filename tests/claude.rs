@@ -4,6 +4,8 @@
 #[path = "support/claude/mod.rs"]
 mod support;
 
+#[path = "claude/damaged.rs"]
+mod damaged;
 #[path = "claude/real.rs"]
 mod real;
 #[path = "claude/recorded.rs"]

@@ -5,7 +5,7 @@ use memchr::memchr;
 /// Longest line that is held in memory; the longest seen of real runs was 170 KB.
 pub(super) const MAX_LINE: usize = 8 << 20;
 /// What is kept of a longer line to tell its kind.
-pub(super) const HEAD: usize = 4096;
+const HEAD: usize = 4096;
 /// The buffer that is kept from line to line at most.
 const USUAL: usize = 64 << 10;
 
@@ -21,6 +21,16 @@ pub(super) enum Line<'a> {
         /// Its length.
         len: u64,
     },
+}
+
+impl Line<'_> {
+    /// Its length without the line feed.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Line::Whole(bytes) => bytes.len() as u64,
+            Line::Long { len, .. } => *len,
+        }
+    }
 }
 
 /// A line that is not complete yet.

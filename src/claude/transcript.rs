@@ -5,18 +5,17 @@
 //! stream.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use jiff::tz::TimeZone;
-use memchr::memchr;
 
 use super::collect::Collector;
 use super::json::BoundedTokens;
 use super::kind::Kind;
-use super::lines::{HEAD, MAX_LINE};
+use super::lines::{Line, Lines};
 use crate::model::report::ClaudeReport;
 use crate::model::time::Utc;
 
@@ -47,95 +46,65 @@ fn written(file: &File) -> Utc {
 /// The file is the task's own: a link or a fifo in its place is neither followed nor waited for.
 fn open(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::ErrorKind::InvalidInput.into()) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(ErrorKind::InvalidInput.into()) }
+}
+
+/// As [`read`], of a transcript in memory that was written at `now`.
+pub fn read_bytes(bytes: &[u8], now: Utc, zone: &TimeZone) -> ClaudeReport {
+    read_from(Collector::new(now, zone), bytes, || Some(Cursor::new(bytes)))
 }
 
 /// As [`read`], from anything; `again` opens it a second time for a result line that does not fit in memory.
-fn read_from<R: Read, S: Read + Seek>(mut collector: Collector, source: R, again: impl Fn() -> Option<S>) -> ClaudeReport {
+fn read_from<R: Read, S: Read + Seek>(collector: Collector, source: R, again: impl Fn() -> Option<S>) -> ClaudeReport {
     let mut source = BufReader::with_capacity(BUFFER, source);
-    let mut carry = Carry::default();
+    let mut lines = Lines::default();
+    let mut reading = Reading { collector, start: 0, again };
     loop {
         let available = match source.fill_buf() {
             Ok([]) => break,
             Ok(available) => available,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => {
-                collector.unfinished();
-                return collector.finish();
+                reading.collector.unfinished();
+                return reading.collector.finish();
             }
         };
-        let taken = match memchr(b'\n', available) {
-            Some(end) if carry.len == 0 => {
-                collector.at(carry.start, end as u64);
-                collector.line(&available[..end]);
-                carry.start += end as u64 + 1;
-                end + 1
-            }
-            Some(end) => {
-                carry.push(&available[..end]);
-                carry.hand_over(&mut collector, &again);
-                end + 1
-            }
-            None => {
-                carry.push(available);
-                available.len()
-            }
-        };
+        lines.push(available, |_| true, |line| reading.line(line));
+        let taken = available.len();
         source.consume(taken);
     }
-    if carry.len > 0 {
-        // A last line without its line feed is whole only if it is whole JSON.
-        if carry.is_whole_json() { carry.hand_over(&mut collector, &again) } else { collector.unfinished() }
-    }
-    collector.finish()
+    // A last line without its line feed is whole only if it is whole JSON.
+    lines.finish(|line| match line {
+        Line::Whole(bytes) if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() => reading.line(line),
+        _ => reading.collector.unfinished(),
+    });
+    reading.collector.finish()
 }
 
-/// A line that spans several buffers.
-#[derive(Default)]
-struct Carry {
-    /// Its bytes; of a line over [`MAX_LINE`] only the first [`HEAD`].
-    bytes: Vec<u8>,
-    /// Where it begins.
+struct Reading<F> {
+    collector: Collector,
+    /// Where the next line begins.
     start: u64,
-    /// Its length so far.
-    len: u64,
+    again: F,
 }
 
-impl Carry {
-    fn push(&mut self, bytes: &[u8]) {
-        if self.is_too_long(bytes.len()) {
-            self.bytes.extend_from_slice(&bytes[..bytes.len().min(HEAD.saturating_sub(self.bytes.len()))]);
-            self.bytes.truncate(HEAD);
-            self.bytes.shrink_to(HEAD);
-        } else {
-            self.bytes.extend_from_slice(bytes);
+impl<S: Read + Seek, F: Fn() -> Option<S>> Reading<F> {
+    fn line(&mut self, line: Line) {
+        let len = line.len();
+        self.collector.at(self.start, len);
+        match line {
+            Line::Whole(bytes) => self.collector.line(bytes),
+            Line::Long { head, .. } if Kind::of(head) == Kind::Result => self.long_result(len),
+            Line::Long { head, .. } => self.collector.long_line(head),
         }
-        self.len += bytes.len() as u64;
+        self.start += len + 1;
     }
 
-    fn is_too_long(&self, more: usize) -> bool {
-        self.len + more as u64 > MAX_LINE as u64
-    }
-
-    fn is_whole_json(&self) -> bool {
-        !self.is_too_long(0) && serde_json::from_slice::<serde::de::IgnoredAny>(&self.bytes).is_ok()
-    }
-
-    fn hand_over<S: Read + Seek>(&mut self, collector: &mut Collector, again: &impl Fn() -> Option<S>) {
-        collector.at(self.start, self.len);
-        if !self.is_too_long(0) {
-            collector.line(&self.bytes);
-        } else if Kind::of(&self.bytes) == Kind::Result {
-            match again().and_then(|mut file| file.seek(SeekFrom::Start(self.start)).ok().map(|_| file)) {
-                Some(file) => collector.long_result(BufReader::new(BoundedTokens::new(file.take(self.len)))),
-                None => collector.unfinished(),
-            }
-        } else {
-            collector.long_line(&self.bytes);
+    fn long_result(&mut self, len: u64) {
+        match (self.again)().and_then(|mut file| file.seek(SeekFrom::Start(self.start)).ok().map(|_| file)) {
+            Some(file) => self.collector.long_result(BufReader::new(BoundedTokens::new(file.take(len)))),
+            None => self.collector.unfinished(),
         }
-        self.start += self.len + 1;
-        self.len = 0;
-        self.bytes.clear();
     }
 }
 

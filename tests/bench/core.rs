@@ -11,6 +11,7 @@ mod pty;
 mod report;
 mod runs;
 mod screen;
+mod transcripts;
 
 use report::Report;
 
@@ -25,7 +26,7 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, Figure<'_>); 7] = [
+    let figures: [(&str, Figure<'_>); 8] = [
         ("throughput", &|report| runs::throughput(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),
@@ -33,6 +34,7 @@ fn main() {
         ("memory", &runs::memory),
         ("runner", &runs::runner_memory),
         ("screen", &screen::all),
+        ("transcript", &transcripts::all),
     ];
     for (name, measure) in figures {
         if words.is_empty() || words.iter().any(|word| word == name) {

@@ -1,12 +1,11 @@
-use std::io::Cursor;
-
 use serde_json::json;
 
+use super::super::lines::MAX_LINE;
 use super::*;
 use crate::model::report::{ClaudeLimit, LimitKind};
 
 fn read_bytes(bytes: &[u8]) -> ClaudeReport {
-    read_from(Collector::new(Utc(0), &TimeZone::UTC), bytes, || Some(Cursor::new(bytes)))
+    super::read_bytes(bytes, Utc(0), &TimeZone::UTC)
 }
 
 const GOOD: &str = r#"{"type":"result","subtype":"success","is_error":false,"num_turns":2,"result":"fine","session_id":"s1","total_cost_usd":0.25,"modelUsage":{"a":{"inputTokens":1,"cacheReadInputTokens":2,"cacheCreationInputTokens":4,"outputTokens":8},"b":{"inputTokens":16,"outputTokens":32}},"permission_denials":[{"tool_name":"Bash","tool_use_id":"t1","tool_input":{"command":"x"}}]}"#;
@@ -167,31 +166,8 @@ fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
     assert!(peak() - before < 160 * 1024, "KiB: {before} before, {} after", peak());
 }
 
-mod damage {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::claude::render::Renderer;
-
-    const FIXTURES: [&[u8]; 4] = [
-        include_bytes!("../../../tests/fixtures/claude/tools_bash-background.ndjson"),
-        include_bytes!("../../../tests/fixtures/claude/tools_default-denied.ndjson"),
-        include_bytes!("../../../tests/fixtures/claude/rate-limit-event_rejected.ndjson"),
-        include_bytes!("../../../tests/fixtures/claude/text_unicode.ndjson"),
-    ];
-
-    /// Reads and renders; what is rendered must hold no control character but line feeds.
-    fn survive(bytes: &[u8]) {
-        read_bytes(bytes);
-        let mut out = String::new();
-        let mut renderer = Renderer::new();
-        for piece in bytes.chunks(1000) {
-            renderer.push(piece, &mut out);
-        }
-        renderer.finish(&mut out);
-        assert!(out.chars().all(|character| character == '\n' || !character.is_control()), "{out:?}");
-    }
-
+#[test]
+fn a_transcript_cut_at_any_byte_has_a_result_only_if_its_final_result_line_is_whole() {
     /// Whether `bytes` end with whole lines of which the last result belongs to the last turn.
     fn ends_with_a_result(bytes: &[u8]) -> bool {
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
@@ -201,36 +177,16 @@ mod damage {
         place(&|event| event["type"] == "result").is_some()
             && place(&|event| event["type"] == "result") > place(&|event| event["subtype"] == "init")
     }
-
-    #[test]
-    fn a_transcript_cut_at_any_byte_has_a_result_only_if_its_final_result_line_is_whole() {
-        for fixture in FIXTURES {
-            for end in 0..=fixture.len() {
-                let cut = &fixture[..end];
-                assert_eq!(read_bytes(cut).result.is_some(), ends_with_a_result(cut), "at {end}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..4000)) {
-            survive(&bytes);
-        }
-
-        #[test]
-        fn damaged_transcripts_are_survived(
-            fixture in 0..FIXTURES.len(),
-            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..50),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let mut bytes = FIXTURES[fixture].to_vec();
-            for (place, byte) in damage {
-                let place = place.index(bytes.len());
-                bytes[place] = byte;
-            }
-            bytes.truncate(cut.index(bytes.len()) + 1);
-            survive(&bytes);
+    let fixtures: [&[u8]; 4] = [
+        include_bytes!("../../../tests/fixtures/claude/tools_bash-background.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/tools_default-denied.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/rate-limit-event_rejected.ndjson"),
+        include_bytes!("../../../tests/fixtures/claude/text_unicode.ndjson"),
+    ];
+    for fixture in fixtures {
+        for end in 0..=fixture.len() {
+            let cut = &fixture[..end];
+            assert_eq!(read_bytes(cut).result.is_some(), ends_with_a_result(cut), "at {end}");
         }
     }
 }
