@@ -94,11 +94,14 @@ fn open(report: &mut Report, text: &str) {
         command.env("LANG", "C.UTF-8");
         let mut screen = Pty::open(&command, 200, 50);
         screen.wait_for("ai.1");
-        screen.keys("l j");
-        screen.wait_for("attempt");
+        screen.keys("l");
+        screen.wait_quiet(Duration::from_millis(300));
         let start = Instant::now();
-        screen.keys("enter");
+        // On a wide screen the task under the cursor is shown beside the tree.
+        screen.keys("j");
         opened.push(screen.wait_for("✓ done").duration_since(start).as_secs_f64() * 1_000.0);
+        screen.keys("enter");
+        screen.wait_quiet(Duration::from_millis(300));
         let start = Instant::now();
         screen.keys("g g");
         begun.push(screen.wait_for("session").duration_since(start).as_secs_f64() * 1_000.0);
@@ -107,8 +110,8 @@ fn open(report: &mut Report, text: &str) {
         screen.keys("q");
         screen.exit();
     }
-    report.at_most("transcript: 100 MB, key to its end on the screen", median(opened), 100.0, 30.0, "ms");
-    report.at_most("transcript: 100 MB, key to its beginning on the screen", median(begun), 100.0, 30.0, "ms");
+    report.at_most("transcript: 100 MB, from a key to its end on the screen", median(opened), 100.0, 30.0, "ms");
+    report.at_most("transcript: 100 MB, from a key to its beginning on the screen", median(begun), 100.0, 30.0, "ms");
     report.at_most("transcript: 100 MB, memory (PSS) of the screen", median(used), 60.0, 30.0, "MiB");
     let tails: Vec<f64> = (0..9)
         .map(|_| {
