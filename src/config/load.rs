@@ -74,9 +74,20 @@ impl Reader {
             self.fault_at(fault.line, fault.column, fault.message, &fault.hint);
         }
         let Some(root) = parsed.root.filter(|root| root.value != Value::Null) else { return };
-        const KEYS: &[&str] =
-            &["poll_interval", "pools", "claude", "budget", "min_free_disk", "retention", "theme", "keymap", "glyphs", "mouse"];
-        const LATER: &[&str] = &["notify"];
+        const KEYS: &[&str] = &[
+            "poll_interval",
+            "pools",
+            "claude",
+            "budget",
+            "min_free_disk",
+            "retention",
+            "notify",
+            "theme",
+            "keymap",
+            "glyphs",
+            "mouse",
+        ];
+        const LATER: &[&str] = &[];
         for (key, node) in self.entries(&root, "the configuration", KEYS, LATER) {
             match key {
                 "poll_interval" => {
@@ -91,6 +102,7 @@ impl Reader {
                 "pools" => self.pools(node, settings),
                 "claude" => self.claude(node, &mut settings.claude),
                 "budget" => settings.day_budget = self.budget(node),
+                "notify" => settings.notify = super::notify::notifiers(self, node),
                 "theme" => self.named(node, &mut screen.theme),
                 "keymap" => self.named(node, &mut screen.keymap),
                 "glyphs" => match node.text() {
@@ -244,6 +256,11 @@ impl Reader {
         self.fault_at(node.line, node.column, message, hint);
     }
 
+    /// How many faults there are so far.
+    pub(super) fn faults(&self) -> usize {
+        self.faults.len()
+    }
+
     fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
         if self.faults.len() < 200 {
             let (message, hint) = (harmless(message), harmless(hint.to_owned()));
@@ -255,6 +272,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::notice::Notifier;
 
     fn loaded(text: &str) -> Loaded {
         let directory = tempfile::tempdir().unwrap();
@@ -288,14 +306,57 @@ mod tests {
     }
 
     #[test]
+    fn notifiers_are_read_and_each_fault_has_its_place_and_remedy() {
+        let good = loaded(concat!(
+            "notify:\n",
+            "  - { on: [failed, question], command: [notify-send, \"{{ title }}\", \"{{ text }}\"] }\n",
+            "  - on: job_failed\n    webhook: { from: \"env:HOOK\" }\n    body: { text: \"{{ text }}\" }\n",
+            "    headers: { Authorization: { from: \"file:~/token\" }, X-Title: airx }\n",
+            "  - { on: [auth], terminal: osc777, text: \"{{ reason | upper }}\" }\n",
+        ));
+        assert_eq!(good.faults, []);
+        let whats: Vec<String> = good.settings.notify.iter().map(Notifier::what).collect();
+        assert_eq!(whats, ["command notify-send", "webhook (its address is a secret)", "terminal osc777"]);
+        let wrong = |line: &str| {
+            let loaded = loaded(&format!("notify:\n  - {line}\n"));
+            assert_eq!(loaded.settings.notify, [], "{line}");
+            let fault = loaded.faults.first().expect(line);
+            format!("{}:{} {} | {}", fault.line, fault.column, fault.message, fault.hint)
+        };
+        let seen = [
+            "{ on: [faild], terminal: bell }",
+            "{ on: [], terminal: bell }",
+            "{ terminal: bell }",
+            "{ on: [failed] }",
+            "{ on: [failed], terminal: bell, run: x }",
+            "{ on: [failed], terminal: beep }",
+            "{ on: [failed], command: notify-send }",
+            "{ on: [failed], command: [echo, \"{{ txt }}\"] }",
+            "{ on: [failed], webhook: \"ftp://x\" }",
+            "{ on: [failed], webhook: \"https://me:pass@x/\" }",
+            "{ on: [failed], webhook: \"https://x\", headers: { Authorization: Bearer abc } }",
+            "{ on: [failed], webhook: \"https://x\", headers: { X-Api-Key: abcdefgh } }",
+            "{ on: [failed], webhook: { from: \"file:token\" } }",
+            "{ on: [failed], webhook: \"https://x\", body: \"{{ text }}\" }",
+            "{ on: [failed], run: x, body: y }",
+            "text",
+        ]
+        .map(wrong)
+        .join("\n");
+        insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!("config_notify_faults", seen);
+        });
+    }
+
+    #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
         let Loaded { settings, screen, faults, notes } = loaded(
-            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
+            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots, image: x }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6]);
-        assert_eq!(notes[0].line, 7, "notifications belong to a later version");
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
+        assert_eq!(notes[0].line, 4, "images belong to a later version");
         assert_eq!(screen.theme, ("dark".to_owned(), 8, 8));
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);

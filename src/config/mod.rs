@@ -5,6 +5,7 @@ pub mod home;
 pub mod keymap;
 mod layers;
 mod load;
+mod notify;
 pub mod screen;
 mod template;
 pub mod theme;

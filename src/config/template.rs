@@ -2,8 +2,7 @@
 
 /// The text of a new configuration.
 pub fn template() -> &'static str {
-    "\
-# Configuration of airx. Every key is commented out and shows its default; `airx doctor` checks this file.
+    r##"# Configuration of airx. Every key is commented out and shows its default; `airx doctor` checks this file.
 # It is read again when it changes; a wrong value is told, and the rest holds.
 
 # How often everything is compared with reality, besides being told at once: 1s to 60s.
@@ -32,6 +31,19 @@ pub fn template() -> &'static str {
 # How long finished jobs are kept, and how much output.
 #retention: { days: 30, bytes: 10GB }
 
+# Who is told what, nobody by default: a command (no shell; or run: LINE for `sh -c`, with AIRX_EVENT, AIRX_JOB, AIRX_TASK, AIRX_TEXT, … in its
+# environment), a webhook (POST), or the terminal of the open workstation (bell, osc9, osc777). Events: failed and completed (a
+# task, for good), job_failed, job_completed, job_cancelled, question, limited, auth, budget. Templates know event, job, task,
+# outcome, reason, cost, count, title, text and home. A webhook without a body sends all of them as JSON. Secrets only by
+# reference: env:NAME, file:PATH, command:LINE. `airx notify test` sends one notice through each.
+#notify:
+#  - { on: [failed, question], command: [notify-send, "{{ title }}", "{{ text }}"] }
+#  - on: [job_failed, job_completed, limited, auth, budget]
+#    webhook: { from: "env:WEBHOOK_URL" }
+#    body: '{"text": "{{ text }}"}'
+#    headers: { Authorization: { from: "env:WEBHOOK_TOKEN" } }
+#  - { on: [question], terminal: osc9 }
+
 # The workstation. Themes: terminal, dark, light, high-contrast, mono; keymaps: default, vim, emacs. A file
 # themes/NAME.yaml or keymaps/NAME.yaml beside this one changes single entries, or makes one of your own.
 #theme: terminal
@@ -40,7 +52,7 @@ pub fn template() -> &'static str {
 #glyphs: auto
 # Whether the workstation takes the mouse.
 #mouse: false
-"
+"##
 }
 
 #[cfg(test)]
@@ -61,6 +73,7 @@ mod tests {
         assert_eq!(loaded.faults, []);
         let mut settings = loaded.settings;
         assert!(settings.pools.remove("small").is_some());
+        assert_eq!(std::mem::take(&mut settings.notify).len(), 3);
         assert_eq!(settings, Settings::default());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::notice::Notifier;
 use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
 
 /// The configuration.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub retention_days: u32,
     /// Output of finished jobs is kept up to so many bytes.
     pub retention_bytes: u64,
+    /// Who is told what, at most [`super::notice::MAX_NOTIFIERS`].
+    pub notify: Vec<Notifier>,
 }
 
 /// A pool of the process backend.
@@ -77,6 +80,7 @@ impl Default for Settings {
             min_free_bytes: 256 << 20,
             retention_days: 30,
             retention_bytes: 10_000_000_000,
+            notify: Vec::new(),
         }
     }
 }

@@ -225,6 +225,23 @@ pub enum SecretRef {
     Command(String),
 }
 
+impl SecretRef {
+    /// Reads `env:NAME`, `file:PATH` or `command:LINE`; none when it is none of them. A path is kept as it is written.
+    pub fn parse(text: &str) -> Option<SecretRef> {
+        let is_variable = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && !name.as_bytes()[0].is_ascii_digit()
+        };
+        match text.split_once(':')? {
+            ("env", name) if is_variable(name) => Some(SecretRef::Env(name.to_owned())),
+            ("file", path) if !path.is_empty() => Some(SecretRef::File(PathBuf::from(path))),
+            ("command", line) if !line.trim().is_empty() => Some(SecretRef::Command(line.to_owned())),
+            _ => None,
+        }
+    }
+}
+
 /// What of an attempt's output becomes the task's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

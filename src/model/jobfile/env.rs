@@ -63,11 +63,10 @@ fn reference(reader: &mut Reader<'_>, node: &Node) -> Option<SecretRef> {
         return None;
     };
     let text = reader.text(from)?;
-    match text.split_once(':') {
-        Some(("env", name)) if is_variable(name) => Some(SecretRef::Env(name.to_owned())),
-        Some(("file", path)) if !path.is_empty() => Some(SecretRef::File(file(reader, path))),
-        Some(("command", line)) if !line.trim().is_empty() => Some(SecretRef::Command(line.to_owned())),
-        _ => {
+    match SecretRef::parse(&text) {
+        Some(SecretRef::File(path)) => Some(SecretRef::File(file(reader, &path.to_string_lossy()))),
+        Some(secret) => Some(secret),
+        None => {
             reader.fault(from, format!("`{text}` is no reference"), "write env:NAME, file:PATH or command:LINE");
             None
         }
@@ -110,7 +109,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Why a value looks like a secret; templates, empty values and plain switches do not.
-fn looks_secret(name: &str, value: &str) -> Option<String> {
+pub fn looks_secret(name: &str, value: &str) -> Option<String> {
     const PREFIXES: [&str; 9] = ["sk-", "ghp_", "gho_", "ghs_", "github_pat_", "xoxb-", "xoxp-", "AKIA", "glpat-"];
     if value.starts_with("{{") && value.ends_with("}}") {
         return None;

@@ -76,6 +76,41 @@ pub fn render_text(text: &str, context: &Context) -> Result<String, RenderError>
     Ok(rendered)
 }
 
+/// How a value is put into a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insertion {
+    /// As it is.
+    Plain,
+    /// Escaped, so that it can stand inside a JSON string.
+    Json,
+}
+
+/// The text with every expression replaced by its value, for templates with names of their own.
+///
+/// # Errors
+/// As [`render_text`].
+pub fn render_names(text: &str, names: &[(&str, serde_json::Value)], insertion: Insertion) -> Result<String, RenderError> {
+    let values = Value::from_pairs(names.iter().map(|(name, value)| (*name, Value::from(Serde(value)))));
+    let mut rendered = String::with_capacity(text.len());
+    for part in split(text) {
+        match part {
+            Part::Text(text) => rendered.push_str(text),
+            Part::Expression { source, .. } => {
+                let value = evaluate_with(source, values.clone())?;
+                match insertion {
+                    Insertion::Plain => rendered.push_str(&value),
+                    Insertion::Json => {
+                        let quoted = serde_json::Value::from(value).to_string();
+                        rendered.push_str(&quoted[1..quoted.len() - 1]);
+                    }
+                }
+            }
+            Part::Open { .. } => return Err(unclosed()),
+        }
+    }
+    Ok(rendered)
+}
+
 /// The script in which every expression is a reference to a variable; the variables are named from `first + 1` on.
 ///
 /// # Errors
@@ -130,6 +165,10 @@ fn unclosed() -> RenderError {
 }
 
 fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
+    evaluate_with(source, names(context))
+}
+
+fn evaluate_with(source: &str, names: Value) -> Result<String, RenderError> {
     let wrong = |error: minijinja::Error| RenderError {
         message: match error.kind() {
             minijinja::ErrorKind::OutOfFuel => {
@@ -144,7 +183,7 @@ fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
     let environment = environment();
     let rewritten = parts::with_brackets(source);
     let expression = environment.compile_expression(&rewritten).map_err(wrong)?;
-    let value = expression.eval(names(context)).map_err(wrong)?;
+    let value = expression.eval(names).map_err(wrong)?;
     if value.is_undefined() {
         return Err(RenderError { message: format!("`{{{{ {source} }}}}` is not defined") });
     }
