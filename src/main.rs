@@ -7,6 +7,9 @@ fn main() {
     if let Some(dir) = airx::runner::requested(std::env::args_os()) {
         std::process::exit(airx::runner::main(&dir, || Box::<airx::claude::live::Live>::default()));
     }
+    if airx::notify::deliver::requested(std::env::args_os()) {
+        std::process::exit(airx::notify::deliver::main());
+    }
     // Reports of panics, which are faults of airx; it cannot be installed twice, and nothing is installed before.
     let _ = color_eyre::install();
     let env =

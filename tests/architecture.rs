@@ -10,6 +10,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("store", &["store", "manager", "model", "os"]),
     ("backend", &["backend", "manager", "model", "os"]),
     ("runner", &["runner", "manager", "model", "os"]),
+    ("notify", &["notify", "manager", "model", "os"]),
     ("claude", &["claude", "manager", "model"]),
     ("api", &["api", "manager", "model", "os"]),
     ("config", &["config", "model"]),

@@ -197,6 +197,12 @@ pub enum Verb {
         #[arg(long)]
         repair: bool,
     },
+    /// Who is told what, as the configuration says (`notify`)
+    Notify {
+        /// What to do
+        #[command(subcommand)]
+        what: NotifyVerb,
+    },
     /// Write a configuration file with every key explained
     Init {
         /// Make a home in this directory (.air-executor) and register it
@@ -224,6 +230,13 @@ pub enum Verb {
     /// A word that is no command
     #[command(external_subcommand)]
     Unknown(Vec<String>),
+}
+
+/// What to do about notifiers.
+#[derive(Debug, Subcommand)]
+pub enum NotifyVerb {
+    /// Send one notice through each notifier and print what became of it
+    Test,
 }
 
 /// A job file and its parameters.

@@ -14,6 +14,7 @@ use crate::manager::ports::Reader;
 use crate::model::attempt::OutboxBody;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::message::{Command, Done, RefusalCode};
+use crate::model::notice::{Notice, Notifier};
 
 use super::args::{Format, Global};
 use super::doctor::Check;
@@ -52,6 +53,11 @@ pub trait Services {
     fn workstation(&self, context: &Context) -> Result<i32, Failure>;
     /// Checks of the home's parts, for `airx doctor`.
     fn checks(&self, context: &Context) -> Vec<Check>;
+    /// Tells one notice by a command or a webhook, and waits for its end; what was answered.
+    ///
+    /// # Errors
+    /// Why nobody was told.
+    fn notify(&self, context: &Context, notifier: &Notifier, notice: &Notice) -> Result<String, String>;
     /// Rebuilds a damaged database; what was done, in lines.
     ///
     /// # Errors

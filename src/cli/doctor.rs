@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::model::notice::Notifier;
+
 use super::args::Format;
 use super::context::{Context, Failure};
 use super::print::{self, Ink, cell};
@@ -62,6 +64,7 @@ pub(super) fn doctor(context: &Context, repair: bool) -> Result<i32, Failure> {
         return Ok(0);
     }
     let mut checks = vec![configuration(context), manager(context)];
+    checks.extend(notifiers(context));
     checks.extend(context.services.checks(context));
     checks.extend(claude(context));
     match context.global.output {
@@ -126,6 +129,29 @@ fn configuration(context: &Context) -> Check {
             if first.hint.is_empty() { "mend the file; the rest of it holds".to_owned() } else { first.hint.clone() },
         ),
     }
+}
+
+/// Who is told what; nothing is sent.
+fn notifiers(context: &Context) -> Vec<Check> {
+    let notifiers = context.settings().settings.notify;
+    let told = |notifier: &Notifier| {
+        let kinds: Vec<&str> = notifier.on.iter().map(|kind| kind.word()).collect();
+        let found = format!("{} on {}", notifier.what(), kinds.join(", "));
+        match notifier.lacks(&context.env, |program| is_program(context, program)) {
+            None => Check::ok("notify", found),
+            Some(why) => Check::warn("notify", format!("{found}: {why}"), "mend it, then try it with `airx notify test`"),
+        }
+    };
+    notifiers.iter().map(told).collect()
+}
+
+/// Whether a command can be found: a path, or a name in PATH.
+fn is_program(context: &Context, program: &str) -> bool {
+    let path = context.env.get("PATH").map_or("", String::as_str);
+    if program.contains('/') {
+        return std::path::Path::new(program).is_file();
+    }
+    std::env::split_paths(path).any(|directory| directory.join(program).is_file())
 }
 
 fn manager(context: &Context) -> Check {

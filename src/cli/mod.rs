@@ -10,6 +10,7 @@ mod init;
 mod inside;
 mod live;
 mod logs;
+mod notify;
 mod print;
 mod questions;
 mod read;
@@ -28,7 +29,7 @@ use crate::config::home::Home;
 use crate::model::ids::Address;
 use crate::model::message::RequeueWhich;
 
-use args::{Cli, Format, Target, Verb};
+use args::{Cli, Format, NotifyVerb, Target, Verb};
 use context::{Context, Failure, Services};
 use print::Printer;
 
@@ -120,6 +121,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         Verb::Stop { now, job } => change::stop(context, now, job.as_deref()).map(|()| 0),
         Verb::Ping => change::ping(context).map(|()| 0),
         Verb::Doctor { repair } => doctor::doctor(context, repair),
+        Verb::Notify { what: NotifyVerb::Test } => notify::test(context),
         Verb::Init { project } => init::init(context, project).map(|()| 0),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
@@ -187,6 +189,7 @@ mod tests {
             "airx ping",
             "airx doctor --repair",
             "airx init --project",
+            "airx notify test",
             "airx claude PROMPT --model M --job J",
             "airx add --job J --id X --needs T --needs U --claude PROMPT",
             "airx add -- sh -c true",

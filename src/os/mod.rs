@@ -203,6 +203,19 @@ pub fn in_new_session(command: &mut std::process::Command, keep: Vec<OwnedFd>) -
     }
 }
 
+/// A file in memory that has no name and holds `bytes`, to be read from its beginning: input for a process that nobody has to
+/// wait for while it is written.
+///
+/// # Errors
+/// What the system says.
+pub fn unnamed_file(bytes: &[u8]) -> io::Result<File> {
+    use std::io::{Seek, Write};
+    let mut file = File::from(rustix::fs::memfd_create(c"airx", rustix::fs::MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
 /// Takes over descriptor `number`, which the parent left open for this purpose, and keeps it from children of this process.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ use airx::manager::ports::{StoreError, StoreErrorKind};
 use airx::manager::token::Identity;
 use airx::model::diagnostic::Diagnostic;
 use airx::model::settings::Settings;
+use airx::notify::{Courier, Parts as CourierParts};
 use airx::store::{SqliteStore, StoreReader};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -42,6 +43,8 @@ pub struct Managed {
     pub engine: Engine<SqliteStore>,
     /// The backend's thread, which ends after the engine.
     pub backend: Option<JoinHandle<()>>,
+    /// Tells people; ends after the engine.
+    pub courier: Arc<Courier>,
     /// The way in for signals.
     pub sender: SyncSender<Message>,
     /// The read side of its store.
@@ -101,6 +104,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     listen_for_signals(managed.sender)?;
     airx::cli::daemon::say_ready(&context.env);
     let end = managed.engine.run();
+    managed.courier.finish();
     managed.server.stop();
     managed.sockets.remove(&context.home.path);
     tracing::info!("the manager has left");
@@ -164,10 +168,17 @@ pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>)
     };
     let mailbox = Mailbox::default();
     let sender = mailbox.sender();
-    let (engine, backend) = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone())?;
+    let courier = Arc::new(Courier::new(CourierParts {
+        home: home.path.clone(),
+        environment: Arc::new(context.env.clone()),
+        reader: reader.clone(),
+        news: mailbox.handle().news(),
+    }));
+    courier.configure(&loaded.settings.notify);
+    let (engine, backend) = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone(), courier.clone())?;
     let server = serve(context, &listeners, engine.handle(), reader.clone())?;
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "the manager is ready");
-    Ok(Managed { lock, sockets, listeners, server, engine, backend, sender, reader, log, faults: loaded.faults })
+    Ok(Managed { lock, sockets, listeners, server, engine, backend, courier, sender, reader, log, faults: loaded.faults })
 }
 
 /// A line for whoever started the manager in the foreground.
@@ -216,6 +227,7 @@ fn engine(
     settings: Settings,
     sockets: &SocketPaths,
     reader: Arc<StoreReader>,
+    courier: Arc<Courier>,
 ) -> Result<(Engine<SqliteStore>, Option<JoinHandle<()>>), BeginError> {
     let home = &context.home;
     let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
@@ -237,7 +249,8 @@ fn engine(
     };
     let composer = Composer::new(surroundings, &settings, make_claude);
     let (disk, told) = (home.path.clone(), reader.clone());
-    let upkeep = Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender());
+    let upkeep =
+        Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender(), courier);
     let thread = backend.thread();
     let parts = Parts {
         store,

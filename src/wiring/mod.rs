@@ -18,6 +18,7 @@ use airx::cli::doctor::Check;
 use airx::config::home::Home;
 use airx::manager::ports::Reader;
 use airx::model::attempt::OutboxBody;
+use airx::model::notice::{Notice, Notifier};
 use airx::store::{ClaudeBounds, StoreReader};
 
 /// The parts of this program, for the command line.
@@ -61,6 +62,13 @@ impl Services for Program {
 
     fn checks(&self, context: &Context) -> Vec<Check> {
         checks::all(context)
+    }
+
+    fn notify(&self, context: &Context, notifier: &Notifier, notice: &Notice) -> Result<String, String> {
+        match airx::notify::order::Order::compose(notifier, notice, &context.home.path, &context.env)? {
+            Some(order) => airx::notify::send(&order, &context.env, || {}),
+            None => Err("only a terminal does that".to_owned()),
+        }
     }
 
     fn repair(&self, context: &Context) -> Result<Vec<String>, Failure> {

@@ -19,6 +19,7 @@ use airx::manager::Message;
 use airx::manager::handle::Handle;
 use airx::manager::ports::{Reader, StoreError};
 use airx::model::message::{Answer, Query};
+use airx::notify::Courier;
 use airx::store::StoreReader;
 
 use super::lock::{HomeLock, LockError};
@@ -49,6 +50,7 @@ struct Inside {
     server: Server,
     engine: JoinHandle<Result<(), StoreError>>,
     backend: Option<JoinHandle<()>>,
+    courier: Arc<Courier>,
     sender: SyncSender<Message>,
     handle: Handle,
     reader: Arc<StoreReader>,
@@ -229,13 +231,13 @@ impl Inside {
 
     /// Lets it decide, on a thread of its own.
     fn run(managed: Managed) -> Result<Inside, Failure> {
-        let Managed { lock, sockets, listeners, server, engine, backend, sender, reader, log, faults: _ } = managed;
+        let Managed { lock, sockets, listeners, server, engine, backend, courier, sender, reader, log, faults: _ } = managed;
         let handle = engine.handle();
         let engine = std::thread::Builder::new()
             .name("manager".to_owned())
             .spawn(move || engine.run())
             .map_err(|error| Failure::failed(format!("cannot start a thread: {error}"), ""))?;
-        Ok(Inside { lock, sockets, listeners, server, engine, backend, sender, handle, reader, _log: log })
+        Ok(Inside { lock, sockets, listeners, server, engine, backend, courier, sender, handle, reader, _log: log })
     }
 
     /// Stops deciding: the turn under way is committed, the store is closed, answers on their way go out, and what the
@@ -253,6 +255,7 @@ impl Inside {
             // One that panicked has nothing left to do.
             let _ = backend.join();
         }
+        self.courier.finish();
         tracing::info!("the manager has left");
         Kept { lock: self.lock, sockets: self.sockets, listeners: self.listeners }
     }
@@ -267,6 +270,7 @@ impl Inside {
             }
             Err(_) => "the manager ended by a fault of its own (see the log); what runs goes on".to_owned(),
         };
+        self.courier.finish();
         self.server.stop();
         self.sockets.remove(home);
         why

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use airx::config::home::Home;
 use airx::manager::Message;
+use airx::notify::Courier;
 use airx::store::StoreReader;
 
 /// Polls between two times that freed memory is given back.
@@ -20,6 +21,7 @@ pub struct Upkeep {
     read: Option<SystemTime>,
     reader: Arc<StoreReader>,
     sender: SyncSender<Message>,
+    courier: Arc<Courier>,
     backing_up: Arc<AtomicBool>,
     polls: u32,
 }
@@ -32,8 +34,9 @@ impl Upkeep {
         read: Option<SystemTime>,
         reader: Arc<StoreReader>,
         sender: SyncSender<Message>,
+        courier: Arc<Courier>,
     ) -> Upkeep {
-        Upkeep { home, config, read, reader, sender, backing_up: Arc::new(AtomicBool::new(false)), polls: 0 }
+        Upkeep { home, config, read, reader, sender, courier, backing_up: Arc::new(AtomicBool::new(false)), polls: 0 }
     }
 
     /// What the engine calls at each poll.
@@ -66,6 +69,7 @@ impl Upkeep {
             return;
         }
         super::configure(&self.reader, &loaded.settings);
+        self.courier.configure(&loaded.settings.notify);
         // This runs on the thread that empties the queue: when it is full, the next poll tries again.
         if self.sender.try_send(Message::Configure(Box::new(loaded.settings))).is_err() {
             self.read = None;

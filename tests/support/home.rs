@@ -45,6 +45,11 @@ impl TestHome {
         self.dir.path().join("work")
     }
 
+    /// HOME of the programs, where notifiers' commands run.
+    pub fn user(&self) -> PathBuf {
+        self.dir.path().join("user")
+    }
+
     /// A command of the built program for this home.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         self.command_of(Path::new(AIRX), args)

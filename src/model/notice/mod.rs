@@ -4,6 +4,7 @@
 //! and [`words`] puts them into the notifier's templates. Sending is for others.
 
 mod digest;
+pub mod ring;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -12,10 +13,10 @@ pub mod words;
 pub use digest::{Digest, Found, wanted_jobs};
 pub use throttle::{GAP_MS, Throttle};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Seq;
-use super::spec::EnvValue;
+use super::spec::{EnvValue, SecretRef};
 
 /// Most notifiers of a configuration.
 pub const MAX_NOTIFIERS: usize = 20;
@@ -156,6 +157,27 @@ impl Notifier {
                 EnvValue::From(_) => "webhook (its address is a secret)".to_owned(),
             },
             Means::Terminal(ring) => format!("terminal {}", ring.word()),
+        }
+    }
+
+    /// What is certainly missing for it, as far as that can be told without doing it: a program, or a variable of this
+    /// environment. A template in a program's place may be anything.
+    pub fn lacks(&self, environment: &BTreeMap<String, String>, is_program: impl Fn(&str) -> bool) -> Option<String> {
+        match &self.means {
+            Means::Command(argv) => {
+                let program = argv.first().filter(|program| !program.contains("{{") && !is_program(program))?;
+                Some(format!("`{program}` is not found"))
+            }
+            Means::Webhook(webhook) => {
+                let values = std::iter::once(&webhook.url).chain(webhook.headers.iter().map(|(_, value)| value));
+                values.into_iter().find_map(|value| match value {
+                    EnvValue::From(SecretRef::Env(name)) if !environment.contains_key(name) => {
+                        Some(format!("{name} is not set here (it has to be where the manager starts)"))
+                    }
+                    _ => None,
+                })
+            }
+            Means::Run(_) | Means::Terminal(_) => None,
         }
     }
 

@@ -154,15 +154,15 @@ fn values_are_escaped_in_a_json_body_and_no_terminal_obeys_them() {
     assert_eq!(value["cost"], 1.23);
     let all = words.body(&Webhook { body: None, ..webhook("") }).unwrap();
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
-    assert_eq!((&all["event"], &all["job"], &all["home"]), (&"failed".into(), &"nightly.3".into(), &"/h".into()));
+    assert_eq!((&all["event"], &all["job"], &all["home"]), (&"failed".into(), &"test.1".into(), &"/h".into()));
 }
 
 #[test]
 fn a_notifier_may_use_its_own_words() {
     let notifier = Notifier { text: Some("{{ task | upper }} of {{ job }}".to_owned()), ..on(&[Kind::Failed]) };
     let words = words::Words::new(&notifier, &words::sample(Kind::Failed), "/h").unwrap();
-    assert_eq!(words.get("text"), "FIX of nightly.3");
-    assert!(words.variables().contains(&("AIRX_TEXT".to_owned(), "FIX of nightly.3".to_owned())));
+    assert_eq!(words.get("text"), "NOTIFY of test.1");
+    assert!(words.variables().contains(&("AIRX_TEXT".to_owned(), "NOTIFY of test.1".to_owned())));
 }
 
 #[test]
@@ -196,4 +196,16 @@ fn every_kind_has_its_word() {
     let words: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
     assert_eq!(words.len(), Kind::ALL.len());
     assert!(Kind::ALL.iter().all(|kind| Kind::named(kind.word()) == Some(*kind)));
+}
+
+#[test]
+fn a_terminal_gets_one_sequence_and_nothing_out_of_the_words_escapes_it() {
+    let said = |ring, tmux| ring::signal(ring, "a;b\x1b]0;", "x\x07\x1b\\ \u{9c}\ny", tmux);
+    assert_eq!(said(Ring::Bell, true), "\x07");
+    let text = "x\\u{7}\\u{1b}\\ \\u{9c} y";
+    assert_eq!(said(Ring::Osc9, false), format!("\x1b]9;{text}\x07"));
+    assert_eq!(said(Ring::Osc777, false), format!("\x1b]777;notify;a,b\\u{{1b}}]0,;{text}\x07"));
+    assert_eq!(said(Ring::Osc9, true), format!("\x1bPtmux;\x1b\x1b]9;{text}\x07\x1b\\"));
+    assert_eq!(ring::signal(Ring::Osc9, "", "4;100;x", false), "\x1b]9;x\x07");
+    assert!(ring::signal(Ring::Osc9, "", &"x".repeat(10_000), false).len() < 300);
 }

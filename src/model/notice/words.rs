@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::model::change::Seq;
 use crate::model::diagnostic::harmless;
 use crate::model::template::{Insertion, RenderError, render_names};
 
@@ -96,17 +97,17 @@ fn clean(text: &str) -> String {
     line
 }
 
-/// A notice to try a template with: its values hold what breaks JSON that is put together carelessly.
+/// A notice to try a notifier with: its values hold what breaks JSON that is put together carelessly.
 pub fn sample(kind: Kind) -> Notice {
     Notice {
-        seq: crate::model::change::Seq(1),
+        seq: Seq(1),
         kind,
         count: 1,
-        job: "nightly.3".to_owned(),
+        job: "test.1".to_owned(),
         jobs: 1,
-        task: "fix".to_owned(),
+        task: "notify".to_owned(),
         outcome: "failed".to_owned(),
-        reason: "a \"reason\" with a \\ in it".to_owned(),
+        reason: "only a test, with \"quotes\" and a \\".to_owned(),
         cost_microusd: 1_230_000,
     }
 }
