@@ -4,6 +4,8 @@
 
 #[path = "screens/actions.rs"]
 mod actions;
+#[path = "screens/bell.rs"]
+mod bell;
 #[path = "screens/harness.rs"]
 mod harness;
 #[path = "screens/hostile.rs"]

@@ -12,6 +12,7 @@ use crate::config::theme::{Depth, Theme};
 use crate::model::conversation::Transcript;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::jobfile::Parsed;
+use crate::model::notice::Notifier;
 use crate::os::wake::Waker;
 
 /// Makes a connection to the manager, wherever it is.
@@ -36,6 +37,8 @@ pub struct LoadedLook {
     pub theme: Theme,
     /// How many colours the terminal has.
     pub depth: Depth,
+    /// Who is told what.
+    pub notify: Vec<Notifier>,
     /// What is wrong with the configuration, the keymap and the theme.
     pub faults: Vec<Diagnostic>,
 }

@@ -253,6 +253,10 @@ impl Shell {
                     self.app.dirty = true;
                 }
                 Effect::Copy(text) => self.copy(&text)?,
+                Effect::Ring { ring, title, text } => {
+                    let in_tmux = self.parts.env.get("TMUX").is_some_and(|tmux| !tmux.is_empty());
+                    self.screen.send(&crate::model::notice::ring::signal(ring, &title, &text, in_tmux))?;
+                }
                 Effect::Mouse(mouse) => self.screen.set_mouse(mouse)?,
                 Effect::StartManager => self.start_manager(),
                 Effect::Show(number, wanted, program) => self.fetch(number, wanted, program),

@@ -147,7 +147,15 @@ impl Screen {
     pub fn copy(&mut self, text: &str) -> io::Result<()> {
         use base64::Engine;
         let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        write!(self.backend, "\x1b]52;c;{encoded}\x07")?;
+        self.send(&format!("\x1b]52;c;{encoded}\x07"))
+    }
+
+    /// Sends a sequence that shows nothing.
+    ///
+    /// # Errors
+    /// What the terminal says.
+    pub fn send(&mut self, sequence: &str) -> io::Result<()> {
+        self.backend.write_all(sequence.as_bytes())?;
         Write::flush(&mut self.backend)
     }
 }

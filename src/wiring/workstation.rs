@@ -170,11 +170,11 @@ fn fail_on_demand(file: Option<&Path>) {
 
 /// The screen's part of the configuration, and all that is wrong with it. What is wrong with the rest is told by the manager.
 pub fn look(config: &Path, depth: Depth) -> LoadedLook {
-    let screen = airx::config::load(config).screen;
+    let airx::config::Loaded { screen, settings, .. } = airx::config::load(config);
     let (keymap, mut faults) = screen.keymap(config, &action::known());
     let (theme, more) = screen.theme(config, depth);
     faults.extend(more);
-    LoadedLook { screen, keymap, theme, depth, faults }
+    LoadedLook { screen, keymap, theme, depth, notify: settings.notify, faults }
 }
 
 /// Faults of the keymap and the theme, for `airx doctor`.

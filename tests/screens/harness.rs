@@ -12,6 +12,7 @@ use airx::model::diagnostic::Diagnostic;
 use airx::model::ids::JobName;
 use airx::model::jobfile::{ParseOptions, parse};
 use airx::model::message::{Command, Done, RefusalCode};
+use airx::model::notice::Notifier;
 use airx::model::time::{Mono, Now};
 use airx::tui::action;
 use airx::tui::app::look::Look;
@@ -38,6 +39,7 @@ pub struct Setup {
     pub embeds: bool,
     pub read_only: Option<String>,
     pub faults: Vec<Diagnostic>,
+    pub notify: Vec<Notifier>,
     pub draft: Option<airx::tui::app::editor::Draft>,
 }
 
@@ -52,6 +54,7 @@ impl Default for Setup {
             embeds: true,
             read_only: None,
             faults: Vec::new(),
+            notify: Vec::new(),
             draft: None,
         }
     }
@@ -65,7 +68,10 @@ impl Setup {
         assert_eq!(faults, [], "what is built in has no fault");
         let screen = ScreenSettings { glyphs: self.glyphs, ..ScreenSettings::default() };
         let theme = theme.at_depth(self.depth);
-        Look::new(LoadedLook { screen, keymap, theme, depth: self.depth, faults: self.faults.clone() }, |_| None)
+        Look::new(
+            LoadedLook { screen, keymap, theme, depth: self.depth, notify: self.notify.clone(), faults: self.faults.clone() },
+            |_| None,
+        )
     }
 
     /// Before the manager has said anything.

@@ -426,7 +426,10 @@ impl World {
         let mut events = Vec::new();
         for change in changes {
             self.seq = Seq(self.seq.0 + 1);
-            events.push(EventView { seq: self.seq, job: None, task: None, event: Event { at: NOON, change } });
+            let rows = &self.jobs[job as usize - 1];
+            let task = change.task().and_then(|place| Some(rows.tasks.get(place.0 as usize)?.view.id.clone()));
+            let name = Some(rows.view.name.clone());
+            events.push(EventView { seq: self.seq, job: name, task, event: Event { at: NOON, change } });
         }
         let jobs = vec![self.jobs[job as usize - 1].view.clone()];
         Incoming::Changes { events, jobs, overview: Box::new(self.overview.clone()), seq: self.seq }

@@ -265,3 +265,34 @@ fn a_terminal_of_sixteen_colours_gets_them_by_their_own_codes() {
     assert!(!written.contains("38;5;") && !written.contains("48;5;"), "{written:?}");
     assert!(written.contains("\x1b[31m") || written.contains(";31m") || written.contains("\x1b[31;"), "{written:?}");
 }
+
+#[test]
+fn a_failure_makes_the_terminal_notify_its_person_and_the_command_is_told_even_when_the_screen_is_left_at_once() {
+    let home = TestHome::new();
+    std::fs::create_dir_all(home.path()).unwrap();
+    let config =
+        "notify:\n  - { on: [failed], terminal: osc777 }\n  - { on: [job_failed], run: 'echo \"$AIRX_TEXT\" >> told' }\n";
+    std::fs::write(home.path().join("config.yaml"), config).unwrap();
+    let mut screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let mark = screen.mark();
+    let job = home.submit("name: bad\ntasks:\n  - { id: a, run: exit 7 }\n");
+    let wanted = format!("\x1b]777;notify;airx: task failed;task {job}/a failed: exit 7\x07");
+    screen.wait_log("the terminal is notified", mark, |bytes| count(bytes, wanted.as_bytes()) == 1);
+    screen.wait_for(&job);
+    screen.keys("q");
+    assert_eq!(screen.exit(), 0);
+    let told = home.user().join("told");
+    home.until("the command was told", || std::fs::read_to_string(&told).is_ok_and(|text| text.ends_with('\n')));
+    assert_eq!(std::fs::read_to_string(&told).unwrap(), format!("job {job} failed: 1 of 1 tasks failed\n"));
+
+    // What failed before rings no more, inside tmux or out of it.
+    let mut command = airx(&home);
+    command.env("TMUX", "/nowhere/socket,1,0");
+    let screen = Pty::open(&command, 120, 30);
+    screen.wait_for(&job);
+    let again = home.submit("name: again\ntasks:\n  - { id: a, run: exit 8 }\n");
+    let wanted = format!("\x1bPtmux;\x1b\x1b]777;notify;airx: task failed;task {again}/a failed: exit 8\x07\x1b\\");
+    screen.wait_log("the terminal outside of tmux is notified", 0, |bytes| count(bytes, wanted.as_bytes()) == 1);
+    assert_eq!(count(&screen.since(0), b"]777;"), 1);
+}

@@ -4,6 +4,7 @@ use crate::config::keymap::Keymap;
 use crate::config::screen::Glyphs;
 use crate::config::theme::{Color, Depth, Role, Style as Plain, Theme};
 use crate::model::diagnostic::Diagnostic;
+use crate::model::notice::Notifier;
 use crate::model::sign::{self, Sign};
 use crate::model::state::TaskKind;
 use crate::tui::action::Action;
@@ -22,6 +23,8 @@ pub struct Look {
     pub unicode: bool,
     /// What is wrong with the configuration.
     pub faults: Vec<Diagnostic>,
+    /// Who is told what; the terminal's part of it.
+    pub notify: Vec<Notifier>,
     /// Colours that a program's own output may use.
     depth: Depth,
     /// Whether the terminal has the last word on the signs.
@@ -31,7 +34,7 @@ pub struct Look {
 impl Look {
     /// For a terminal that this environment tells of.
     pub fn new(loaded: LoadedLook, variable: impl Fn(&str) -> Option<String>) -> Look {
-        let LoadedLook { screen, keymap, theme, depth, faults } = loaded;
+        let LoadedLook { screen, keymap, theme, depth, notify, faults } = loaded;
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
         let by_locale = locale.is_some_and(|locale| {
             let locale = locale.to_ascii_lowercase();
@@ -47,7 +50,7 @@ impl Look {
         // A theme without colours means output without colours too.
         let is_plain = Role::ALL.iter().all(|role| theme.style(*role).fg.is_none() && theme.style(*role).bg.is_none());
         let depth = if is_plain { Depth::None } else { depth };
-        Look { keymap, theme, unicode, faults, depth, measured }
+        Look { keymap, theme, unicode, faults, notify, depth, measured }
     }
 
     /// Whether the terminal has to be asked what it makes of the signs.

@@ -1,5 +1,6 @@
 //! What the screen knows and shows: plain data. It changes in `update` and is drawn by `view`.
 
+pub mod bell;
 pub mod dialog;
 pub mod editor;
 pub mod graph;
@@ -17,6 +18,7 @@ use jiff::tz::TimeZone;
 use crate::api::client::{ClientError, ClientErrorKind};
 use crate::config::keymap::Chord;
 use crate::model::message::{Command, RefusalCode};
+use crate::model::notice::Ring;
 use crate::model::time::{Now, Utc};
 
 use super::data::Mirror;
@@ -24,6 +26,7 @@ use super::data::sync::Request;
 use super::output::fetch::Wanted;
 use super::parts::{Left, MakeTranscript};
 
+use bell::Bell;
 use dialog::Dialog;
 use editor::{Draft, Editor};
 use look::Look;
@@ -114,6 +117,15 @@ pub enum Effect {
     Redraw,
     /// Copy a text.
     Copy(String),
+    /// Have the terminal notify a person.
+    Ring {
+        /// How.
+        ring: Ring,
+        /// The heading.
+        title: String,
+        /// The line.
+        text: String,
+    },
     /// Take the mouse or leave it.
     Mouse(bool),
     /// Start a manager in the background.
@@ -176,6 +188,8 @@ pub struct App {
     pub typed: Vec<Chord>,
     /// Messages.
     pub toasts: Toasts,
+    /// What the terminal tells of.
+    pub bell: Bell,
     /// Keys, colours and signs.
     pub look: Look,
     /// Both clocks, at the last update.
@@ -256,6 +270,7 @@ impl App {
             prompt: None,
             typed: Vec::new(),
             toasts: Toasts::default(),
+            bell: Bell::new(begin.look.notify.clone()),
             look: begin.look,
             now: begin.now,
             zone: begin.zone,
@@ -302,6 +317,11 @@ impl App {
     /// Whether the tree can be seen.
     pub fn shows_tree(&self) -> bool {
         self.is_wide() || self.focus == Focus::Tree
+    }
+
+    /// The home's directory, for people who are told of something elsewhere.
+    pub fn home_path(&self) -> String {
+        self.scratch.parent().unwrap_or(&self.scratch).display().to_string()
     }
 
     /// Local time: only the clock when it is today, else with the date.

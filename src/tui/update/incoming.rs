@@ -22,9 +22,12 @@ pub fn take(app: &mut App, incoming: Incoming) -> Vec<Effect> {
             app.mirror.older |= too_many;
         }
         Incoming::Changes { events, jobs, overview, seq } => {
+            let home = app.home_path();
+            let rings = app.bell.hear(&events, &jobs, &home, app.now.mono);
             app.mirror.overview = *overview;
             app.mirror.apply(&events, jobs, seq);
             follow(app, &events);
+            return rings;
         }
         Incoming::Down(why) => down(app, why),
         Incoming::Tasks { job, from, tasks, seq } => {

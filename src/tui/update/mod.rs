@@ -16,6 +16,7 @@ use crate::model::state::TaskKind;
 use crate::model::time::{Mono, Now};
 
 use super::action::Action;
+use super::app::bell::Bell;
 use super::app::dialog::Dialog;
 use super::app::look::Look;
 use super::app::prompt::{Prompt, Purpose};
@@ -202,6 +203,7 @@ pub fn tick(app: &mut App, now: Now) -> Vec<Effect> {
         effects.push(Effect::Check);
     }
     effects.extend(ask_anew(app));
+    effects.extend(app.bell.due(&app.home_path(), now.mono));
     if app.leaving.is_some() && app.link.is_up() && !app.has_work() {
         effects.push(Effect::Leave(Left::Quit));
     }
@@ -241,6 +243,9 @@ pub fn unsent(app: &mut App, number: u64) {
 /// The configuration was read again; whether the terminal shows our signs is known already.
 pub fn relook(app: &mut App, look: Look, unicode: bool) {
     let unicode = if look.is_measured() { unicode && look.unicode } else { look.unicode };
+    if look.notify != app.look.notify {
+        app.bell = Bell::new(look.notify.clone());
+    }
     app.look = look;
     app.look.unicode = unicode;
     app.typed.clear();

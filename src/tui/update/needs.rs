@@ -301,6 +301,9 @@ pub fn next_wake(app: &App) -> Option<Mono> {
     let now = app.now.mono;
     let mut wake: Option<Mono> = app.toasts.next_end(now);
     let mut at = |time: Mono| wake = Some(wake.map_or(time, |wake| wake.min(time)));
+    if let Some(due) = app.bell.next_due() {
+        at(due);
+    }
     if counts_seconds(app) {
         let into = u64::try_from(app.now.utc.0.rem_euclid(1_000)).unwrap_or(0);
         at(Mono(now.0 + 1_000 - into));

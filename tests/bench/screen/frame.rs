@@ -62,7 +62,7 @@ impl Stage {
         let screen = ScreenSettings::default();
         let (keymap, _) = screen.keymap(Path::new("/nowhere/config.yaml"), &action::known());
         let (theme, _) = screen.theme(Path::new("/nowhere/config.yaml"), Depth::True);
-        let loaded = LoadedLook { screen, keymap, theme, depth: Depth::True, faults: Vec::new() };
+        let loaded = LoadedLook { screen, keymap, theme, depth: Depth::True, notify: Vec::new(), faults: Vec::new() };
         let app = App::new(Begin {
             look: Look::new(loaded, |name| (name == "LANG").then(|| "C.UTF-8".to_owned())),
             now: Now { utc: Utc(1_700_000_000_000), mono: Mono(1_000) },
