@@ -63,5 +63,5 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
 /// A fresh session of this specification.
 pub fn run(spec: &ClaudeSpec) -> ClaudeRun<'_> {
     let session = "6b3f1a52-8f0e-4d0c-9a63-2b1f6f0e7a11";
-    ClaudeRun { spec, session, resumes: false, microusd: None, rules: &[] }
+    ClaudeRun { spec, session, resumes: false, microusd: None, rules: &[], trusts_project: false }
 }

@@ -45,6 +45,11 @@ impl ClaudeCli for Cli {
         if let Some(mode) = &spec.permission_mode {
             flag("permission-mode", mode);
         }
+        // Observed: either keeps the project's `.mcp.json` servers from starting, the first its hooks and settings too; both,
+        // since servers can come from elsewhere as well.
+        if !run.trusts_project {
+            flag("setting-sources", "user");
+        }
         spec.allowed_tools.iter().chain(run.rules).for_each(|rule| flag("allowedTools", rule));
         spec.disallowed_tools.iter().for_each(|rule| flag("disallowedTools", rule));
         spec.add_dirs.iter().for_each(|dir| flag("add-dir", dir));
@@ -60,6 +65,9 @@ impl ClaudeCli for Cli {
         }
         if let Some(schema) = &spec.json_schema {
             flag("json-schema", &schema.to_string());
+        }
+        if !run.trusts_project {
+            argv.push("--strict-mcp-config".to_owned());
         }
         argv
     }
@@ -133,7 +141,7 @@ mod tests {
     }
 
     fn run(spec: &ClaudeSpec) -> ClaudeRun<'_> {
-        ClaudeRun { spec, session: SESSION, resumes: false, microusd: None, rules: &[] }
+        ClaudeRun { spec, session: SESSION, resumes: false, microusd: None, rules: &[], trusts_project: true }
     }
 
     #[test]
@@ -149,6 +157,13 @@ mod tests {
                 "--model=sonnet"
             ]
         );
+    }
+
+    #[test]
+    fn where_the_project_is_not_trusted_only_the_users_settings_hold_and_no_server_of_its_own_starts() {
+        let spec = ClaudeSpec::default();
+        let argv = Cli::new("claude", "sonnet").argv(&ClaudeRun { trusts_project: false, ..run(&spec) });
+        assert_eq!(argv[6..], ["--setting-sources=user", "--strict-mcp-config"]);
     }
 
     #[test]

@@ -256,6 +256,7 @@ pub struct FileArgs {
 #[derive(Debug, Args)]
 pub struct ClaudeArgs {
     /// What Claude should do
+    #[arg(allow_hyphen_values = true)]
     pub prompt: String,
     /// The model
     #[arg(long)]

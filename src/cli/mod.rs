@@ -16,6 +16,7 @@ mod questions;
 mod read;
 pub mod submit;
 mod tail;
+mod trust;
 mod words;
 
 use std::collections::BTreeMap;

@@ -240,6 +240,7 @@ fn read_all(source: impl Read, name: &str) -> Result<String, Unreadable> {
 }
 
 fn send(context: &Context, client: &mut SocketClient, submission: Submission) -> Result<(JobName, u32), Failure> {
+    super::trust::tell(context, &submission);
     match context.ask(client, &Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
         Done::Submitted { job, tasks, missing } => {
             for secret in missing {

@@ -1,18 +1,21 @@
 //! `claude:` and `budget:` of the configuration.
 
+use std::path::{Path, PathBuf};
+
 use crate::model::settings::ClaudeSettings;
 use crate::model::spec::{Budget, ClaudeAuth, WhenLimited};
 use crate::model::units::parse_duration;
-use crate::model::yaml::Node;
+use crate::model::yaml::{Node, Value};
 
 use super::load::Reader;
 
 /// Keys of `claude:`.
-const KEYS: &[&str] = &["binary", "model", "auth", "max_parallel", "when_limited", "limit_margin", "quiet_hours", "silence"];
+const KEYS: &[&str] =
+    &["binary", "model", "auth", "max_parallel", "when_limited", "limit_margin", "quiet_hours", "silence", "trusted"];
 
 impl Reader {
     pub(super) fn claude(&mut self, node: &Node, claude: &mut ClaudeSettings) {
-        for (key, value) in self.entries(node, "claude", KEYS, &["trust"]) {
+        for (key, value) in self.entries(node, "claude", KEYS, &[]) {
             match key {
                 "binary" => claude.binary = self.words(value, key).unwrap_or_else(|| claude.binary.clone()),
                 "model" => claude.model = self.words(value, key).unwrap_or_else(|| claude.model.clone()),
@@ -35,6 +38,7 @@ impl Reader {
                         "write FROM-TO in local time: \"09:00-18:00\", or \"22:30-06:00\" over midnight",
                     ),
                 },
+                "trusted" => claude.trusted = self.trusted(value),
                 _ => claude.silence_ms = self.parsed(value, parse_duration).filter(|ms| *ms > 0).unwrap_or(claude.silence_ms),
             }
         }
@@ -55,6 +59,24 @@ impl Reader {
             Some(name) if !name.is_empty() => claude.auth = ClaudeAuth::Env(name.to_owned()),
             _ => self.fault(value, "auth is neither `login` nor a reference".to_owned(), "write login, or env:NAME"),
         }
+    }
+
+    fn trusted(&mut self, node: &Node) -> Vec<PathBuf> {
+        let Value::List(items) = &node.value else {
+            self.fault(node, format!("trusted is {}, not a list", node.kind()), "write trusted: [~/src, /srv/projects]");
+            return Vec::new();
+        };
+        let mut trusted = Vec::new();
+        for item in items {
+            let path = Path::new(item.text().unwrap_or_default());
+            if path.is_absolute() || path.starts_with("~") {
+                trusted.push(path.to_owned());
+            } else {
+                let hint = "write an absolute path, or one that begins with ~/";
+                self.fault(item, "this directory has no place to begin at".to_owned(), hint);
+            }
+        }
+        trusted
     }
 
     /// What all Claude runs may use in a day.

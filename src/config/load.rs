@@ -306,6 +306,14 @@ mod tests {
     }
 
     #[test]
+    fn trusted_directories_have_a_place_to_begin_at() {
+        let Loaded { settings, faults, .. } = loaded("claude: { trusted: [~/src, /srv, src, { a: b }] }\n");
+        assert_eq!(settings.claude.trusted, [Path::new("~/src"), Path::new("/srv")]);
+        assert_eq!(faults.iter().map(|fault| fault.column).collect::<Vec<_>>(), [34, 39]);
+        assert!(loaded("claude: { trusted: ~/src }\n").faults[0].message.contains("not a list"));
+    }
+
+    #[test]
     fn notifiers_are_read_and_each_fault_has_its_place_and_remedy() {
         let good = loaded(concat!(
             "notify:\n",

@@ -18,7 +18,9 @@ pub fn template() -> &'static str {
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
 # max_parallel bounds runs over all pools. when_limited: wait for the end of a usage limit (and limit_margin longer), ask a
 # person then, or fail. In quiet hours (local time) no run starts. A run without an event for silence is ended and resumed.
-#claude: { binary: claude, model: sonnet, auth: login, when_limited: wait, limit_margin: 30s, silence: 40m }
+# trusted: directories (with all below) whose projects' own settings, CLAUDE.md, hooks and MCP servers may act in tasks; elsewhere
+# Claude runs with your own settings alone. A task may ask for less: trust: none.
+#claude: { binary: claude, model: sonnet, auth: login, when_limited: wait, limit_margin: 30s, silence: 40m, trusted: [] }
 #  # max_parallel: 3
 #  # quiet_hours: 09:00-18:00
 

@@ -10,12 +10,13 @@ use crate::model::core::Launch;
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
-use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission, Until};
+use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission, Trust, Until};
 use crate::model::template::{Context, render_shell, render_text};
 
 use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder};
 use super::secrets;
 use super::token::Identity;
+use super::trust;
 
 /// The variable that carries an API key to Claude Code.
 const API_KEY: &str = "ANTHROPIC_API_KEY";
@@ -151,7 +152,8 @@ impl Composer {
                 prompt = Some(self.claude.stdin(&text, claude.permissions.is_some()));
                 silence_ms = Some(claude.silence_ms.unwrap_or(self.settings.claude.silence_ms));
                 let microusd = launch.allowance.and_then(|allowance| allowance.left.microusd);
-                self.claude.argv(&ClaudeRun { spec: claude, session, resumes, microusd, rules: &launch.rules })
+                let trusts_project = self.trust(launch, claude)? == Trust::Project;
+                self.claude.argv(&ClaudeRun { spec: claude, session, resumes, microusd, rules: &launch.rules, trusts_project })
             }
         };
         let round = launch.task.repeat.as_ref().map(|repeat| round(&repeat.until, &mut shell)).transpose()?;
@@ -246,6 +248,12 @@ impl Composer {
             env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
         Ok(())
+    }
+
+    fn trust(&self, launch: &Launch, spec: &ClaudeSpec) -> Result<Trust, Obstacle> {
+        let workspace = launch.task.workspace.as_ref().unwrap_or(&launch.job.workspace);
+        let home = self.environment.get("HOME").map(String::as_str);
+        trust::decide(spec.trust, workspace, &self.settings.claude.trusted, home).map_err(Obstacle::Never)
     }
 
     fn secret(&self, variable: &str, secret: &SecretRef) -> Result<String, Obstacle> {

@@ -6,6 +6,7 @@ pub mod launch;
 pub mod ports;
 pub mod secrets;
 pub mod token;
+pub mod trust;
 pub mod turn;
 
 use crate::model::core::Launch;

@@ -84,6 +84,8 @@ pub struct ClaudeRun<'a> {
     pub microusd: Option<u64>,
     /// Rules that a person added for the whole job.
     pub rules: &'a [String],
+    /// Whether the project's own settings, hooks and MCP servers may act.
+    pub trusts_project: bool,
 }
 
 /// Both clocks.

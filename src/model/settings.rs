@@ -1,6 +1,7 @@
 //! The configuration as plain data.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::notice::Notifier;
 use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
@@ -54,6 +55,8 @@ pub struct ClaudeSettings {
     pub quiet_hours: Option<(u32, u32)>,
     /// Longest time without an event, for tasks that say nothing, in milliseconds.
     pub silence_ms: u64,
+    /// Directories whose projects are trusted, with all below them: absolute, or beginning with `~/`.
+    pub trusted: Vec<PathBuf>,
 }
 
 /// Time without an event after which a Claude run is ended when nothing else is said: its own tools may work for 10 minutes
@@ -75,6 +78,7 @@ impl Default for Settings {
                 limit_margin_ms: 30_000,
                 quiet_hours: None,
                 silence_ms: DEFAULT_SILENCE_MS,
+                trusted: Vec::new(),
             },
             day_budget: None,
             min_free_bytes: 256 << 20,

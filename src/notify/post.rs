@@ -76,6 +76,11 @@ fn told(error: &Error, url: &str) -> (String, bool) {
         Error::BadUri(_) | Error::Http(_) => ("the address or a header cannot be used".to_owned(), false),
         Error::HostNotFound => ("its host is not found".to_owned(), true),
         Error::Timeout(_) => (format!("no answer within {} s", TIMEOUT.as_secs()), true),
-        other => (other.to_string().replace(url, "the address"), true),
+        other => {
+            let why = other.to_string().replace(url, "the address");
+            let is_mistrusted = why.contains("certificate");
+            let hint = if is_mistrusted { " (SSL_CERT_FILE names further certificates to trust)" } else { "" };
+            (format!("{why}{hint}"), !is_mistrusted)
+        }
     }
 }

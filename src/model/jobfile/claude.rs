@@ -1,6 +1,6 @@
 //! `claude:` of a task.
 
-use crate::model::spec::{AskPerson, ClaudeAuth, ClaudeSpec, WhenLimited};
+use crate::model::spec::{AskPerson, ClaudeAuth, ClaudeSpec, Trust, WhenLimited};
 use crate::model::yaml::{Node, Value};
 
 use super::keys;
@@ -75,6 +75,7 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
         fails_on_denial: fields.get("denials").and_then(|node| reader.one_of(node, &DENIALS)).unwrap_or(false),
         silence_ms: fields.get("silence").and_then(|node| reader.duration(node, 1)),
         when_limited: fields.get("when_limited").and_then(|node| reader.one_of(node, &WHEN_LIMITED)),
+        trust: fields.get("trust").and_then(|node| reader.one_of(node, &[("project", Trust::Project), ("none", Trust::None)])),
     };
     Some((spec, place))
 }

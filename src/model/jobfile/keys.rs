@@ -88,6 +88,7 @@ pub(super) const CLAUDE: Keys = Keys {
         "denials",
         "silence",
         "when_limited",
+        "trust",
     ],
-    later: &["subtasks", "trust", "fallback_model", "effort"],
+    later: &["subtasks", "fallback_model", "effort"],
 };

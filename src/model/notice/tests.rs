@@ -4,7 +4,7 @@ use super::*;
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts, Event};
 use crate::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use crate::model::message::{EventView, JobView};
-use crate::model::state::{Counts, FailCause, Hold, JobState, Outcome, TaskKind, TaskState};
+use crate::model::state::{BudgetOf, Counts, FailCause, Hold, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::{Mono, Utc};
 
 const NIGHT: i64 = 1_700_000_000_000;
@@ -105,7 +105,8 @@ fn a_login_is_asked_for_once_until_it_worked_again() {
 
 #[test]
 fn what_is_two_things_is_told_once() {
-    let found = Digest::default().take(&[closed(1, 3, NIGHT, Outcome::BudgetExceeded, TaskState::Failed)], &[]);
+    let found =
+        Digest::default().take(&[closed(1, 3, NIGHT, Outcome::BudgetExceeded { of: BudgetOf::Task }, TaskState::Failed)], &[]);
     let notifiers = [on(&[Kind::Budget, Kind::Failed]), on(&[Kind::Failed]), on(&[Kind::Question])];
     let told = Throttle::default().offer(&notifiers, &found[0], Mono(0));
     let kinds: Vec<(usize, Kind)> = told.iter().map(|(place, notice)| (*place, notice.kind)).collect();

@@ -52,6 +52,19 @@ pub struct ClaudeSpec {
     /// What a usage limit does; none takes the configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_limited: Option<WhenLimited>,
+    /// Whether the project's own settings may act; none leaves it to the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
+}
+
+/// Whether a project's own settings, hooks and MCP servers may act in a Claude run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// As in an interactive run there. Only in workspaces that the configuration marks.
+    Project,
+    /// Only the user's own settings, and no MCP server but airx's.
+    None,
 }
 
 /// What becomes of a tool that needs permission, or of another question to a person.

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
 use crate::model::message::{AttemptView, TaskDetail};
-use crate::model::spec::{Action, EnvValue, SecretRef};
+use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
 use crate::tui::data::mirror::JobRow;
@@ -227,6 +227,8 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
         Action::Claude(claude) => {
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);
             sheet.field("permissions", claude.permission_mode.as_deref().unwrap_or_default(), Role::Text);
+            let trust = claude.trust.map_or("", |trust| if trust == Trust::Project { "project" } else { "none" });
+            sheet.field("trust", trust, Role::Text);
             sheet.field("tools", &claude.allowed_tools.join(", "), Role::Text);
             sheet.field("prompt", &claude.prompt, Role::Text);
         }

@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use crate::model::spec::Trust;
+
 use super::{Duration, OneOrMany};
 
 /// A prompt, or all of it.
@@ -52,6 +54,8 @@ pub(super) struct ClaudeFields {
     silence: Option<Duration>,
     /// wait, ask or fail; default from the configuration.
     when_limited: Option<WhenLimited>,
+    /// Whether the project's own settings, hooks and MCP servers may act.
+    trust: Option<Trust>,
 }
 
 /// What a denied tool does.
