@@ -2,6 +2,8 @@
 //! a real manager and a real listener on loopback.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test says so by a panic")]
 
+#[path = "support/claude/mod.rs"]
+mod claude;
 #[path = "support/home.rs"]
 mod home;
 #[path = "notify/hooks.rs"]
@@ -254,4 +256,39 @@ fn the_test_tells_what_became_of_each_notifier_and_doctor_what_is_missing() {
     assert!(doctor.contains("nowhere-to-be-found` is not found") && doctor.contains("webhook 127.0.0.1"), "{doctor}");
     let none = TestHome::new().run(["notify", "test"]);
     assert_eq!(none.status.code(), Some(2), "{}", text(&none));
+}
+
+#[test]
+fn a_refused_key_of_many_claude_tasks_is_told_once_and_a_question_of_another_ones_run_is_told() {
+    let Some(binary) = claude::binary() else { return };
+    let mut home = TestHome::new();
+    let api = claude::FakeApi::start(&home.user());
+    std::fs::create_dir_all(home.path()).unwrap();
+    let config = format!(
+        "claude: {{ binary: '{}' }}\nnotify:\n  - {{ on: [auth, question, limited], run: 'echo \"$AIRX_EVENT: $AIRX_TEXT\" >> told' }}\n",
+        binary.display()
+    );
+    std::fs::write(home.path().join("config.yaml"), config).unwrap();
+    for (name, value) in [("BAD_KEY", "bad"), ("GOOD_KEY", "good"), ("ANTHROPIC_BASE_URL", &api.url())] {
+        home.env.push((name.to_owned(), value.to_owned()));
+    }
+    home.start();
+    let refused: String =
+        (0..4).map(|n| format!("  - {{ id: t{n}, claude: {{ prompt: '[[fake:401]]', auth: 'env:BAD_KEY' }} }}\n")).collect();
+    let env = "env: { CLAUDE_CODE_MAX_RETRIES: 0, DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: 1 }";
+    let many = home.submit(&format!("name: many\nmax_parallel: 2\n{env}\ntasks:\n{refused}"));
+    let asks = home.submit(&format!(
+        "name: asks\n{env}\ntasks:\n  - {{ id: a, claude: {{ prompt: '[[fake:tools {{\"command\": \"touch x\"}}]]', auth: 'env:GOOD_KEY', permissions: ask }} }}\n"
+    ));
+    let told = home.user().join("told");
+    home.until("both are told", || lines(&told).len() >= 2);
+    home.until("all tasks are held", || {
+        home.tasks(&many).iter().all(|task| task.state.kind() == airx::model::state::TaskKind::Held)
+    });
+    let mut told = lines(&told);
+    told.sort();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("auth: tasks wait: key BAD_KEY") && told[0].contains("log in again"), "{told:?}");
+    assert!(told[1].starts_with(&format!("question: task {asks}/a asks: Write: ")), "{told:?}");
+    home.ok(["cancel", "--all", "--kill"]);
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::model::change::Seq;
 use crate::model::message::{Answer, EventView, JobView, MAX_PAGE, Query, Refusal};
 use crate::model::notice::{Digest, Notice, Notifier, Throttle, wanted_jobs};
+use crate::model::time::Utc;
 
 use super::courier::{Control, Parts};
 use super::keep::Keep;
@@ -209,7 +210,7 @@ impl Rounds {
         };
         let jobs = self.jobs(&events);
         let now = crate::os::now().mono;
-        for found in self.digest.take(&events, &jobs) {
+        for found in self.digest.take(&events, &jobs, &clock) {
             let told = self.throttle.offer(&self.notifiers, &found, now);
             self.wait_in_line(told);
         }
@@ -295,6 +296,16 @@ enum Told {
     By(Option<Control>),
     News(bool),
     Nothing,
+}
+
+/// A time of this system's zone; with the date when it is another day's.
+fn clock(at: Utc) -> String {
+    let local = |at: Utc| jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_zoned_datetime(jiff::tz::TimeZone::system()));
+    match (local(at), local(crate::os::now().utc)) {
+        (Ok(at), Ok(now)) if at.date() == now.date() => at.strftime("%H:%M").to_string(),
+        (Ok(at), _) => at.strftime("%b %-d, %H:%M").to_string(),
+        _ => "a time out of range".to_owned(),
+    }
 }
 
 /// One delivery, from the templates to its end.

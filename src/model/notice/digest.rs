@@ -1,27 +1,31 @@
 //! From committed events to what a person may want to be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::{AttemptFacts, Change, Seq};
+use crate::model::credential::{Credential, CredentialHold};
 use crate::model::message::{EventView, JobView};
+use crate::model::question::AnsweredBy;
 use crate::model::state::{JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::{Kind, Notice};
 
-/// A limit or a login that was told is not told again for so long, when nothing says how long it lasts: 1 hour for a limit
-/// without a reset, 6 hours for a login, which is tried again every few minutes all night.
-const AGAIN_MS: (i64, i64) = (3_600_000, 6 * 3_600_000);
 /// Longest reason that is kept, in characters.
 const MAX_REASON: usize = 1_000;
+/// Credentials that are remembered as held; a home has a handful.
+const MAX_CREDENTIALS: usize = 1_000;
 
 /// What one event means: the same thing under each kind that it is, the narrowest first. A notifier is told of it once.
 pub type Found = Vec<Notice>;
 
-/// Remembers what holds for all tasks of a credential, so that it is told once.
+/// Puts a point in time into words of the reader's zone.
+pub type Clock<'a> = &'a dyn Fn(Utc) -> String;
+
+/// Remembers which credentials are held, so that each hold is told once, however often it is tried and put off.
 #[derive(Debug, Clone, Default)]
 pub struct Digest {
-    quiet_until: BTreeMap<Kind, Utc>,
+    held: BTreeMap<Credential, Kind>,
 }
 
 /// Jobs whose rows [`Digest::take`] needs: those that these events end.
@@ -40,58 +44,80 @@ pub fn wanted_jobs(events: &[EventView]) -> Vec<u32> {
 
 impl Digest {
     /// What these events mean, in their order; `jobs` holds the rows of [`wanted_jobs`], as far as they could be read.
-    pub fn take(&mut self, events: &[EventView], jobs: &[JobView]) -> Vec<Found> {
-        events.iter().map(|event| self.event(event, jobs)).filter(|found| !found.is_empty()).collect()
+    pub fn take(&mut self, events: &[EventView], jobs: &[JobView], clock: Clock<'_>) -> Vec<Found> {
+        // What a rule of the job's answers at once is no question to anybody.
+        let by_rule: BTreeSet<u32> = events
+            .iter()
+            .filter_map(|event| match event.event.change {
+                Change::QuestionAnswered { id, by: AnsweredBy::Rule, .. } => Some(id),
+                _ => None,
+            })
+            .collect();
+        let found = |event| self.event(event, jobs, &by_rule, clock);
+        events.iter().map(found).filter(|found| !found.is_empty()).collect()
     }
 
-    fn event(&mut self, event: &EventView, jobs: &[JobView]) -> Found {
+    fn event(&mut self, event: &EventView, jobs: &[JobView], by_rule: &BTreeSet<u32>, clock: Clock<'_>) -> Found {
         match &event.event.change {
-            Change::AttemptClosed { outcome, facts, state, .. } => self.closed(event, outcome, facts, state),
+            Change::AttemptClosed { outcome, facts, state, .. } => closed(event, outcome, facts, state),
             Change::TaskMoved { state: TaskState::Failed, .. } => vec![of_task(event, Kind::Failed, "failed", "")],
             Change::JobMoved { job, state } => {
                 let view = jobs.iter().find(|view| view.id == job.0);
                 of_job(event, *state, view).into_iter().collect()
             }
+            Change::QuestionAsked { id, question, .. } if !by_rule.contains(id) => {
+                vec![of_task(event, Kind::Question, "waiting", &question.body.line())]
+            }
+            Change::CredentialMoved { credential, state } => {
+                self.credential(event, credential, state.hold.as_ref(), clock).into_iter().collect()
+            }
             _ => Vec::new(),
         }
     }
 
-    fn closed(&mut self, event: &EventView, outcome: &Outcome, facts: &AttemptFacts, state: &TaskState) -> Found {
-        let at = event.event.at;
-        let mut kinds = Vec::new();
-        match outcome {
-            Outcome::Limited { resets_at } => {
-                let until = resets_at.filter(|reset| *reset > at).unwrap_or(Utc(at.0.saturating_add(AGAIN_MS.0)));
-                kinds.extend(self.once(Kind::Limited, at, until));
+    fn credential(
+        &mut self,
+        event: &EventView,
+        name: &Credential,
+        hold: Option<&CredentialHold>,
+        clock: Clock<'_>,
+    ) -> Option<Notice> {
+        let (kind, reason) = match hold {
+            None => {
+                self.held.remove(name);
+                return None;
             }
-            Outcome::Auth => kinds.extend(self.once(Kind::Auth, at, Utc(at.0.saturating_add(AGAIN_MS.1)))),
-            Outcome::BudgetExceeded { .. } => kinds.push(Kind::Budget),
-            // The credential works again: the next refusal is news.
-            Outcome::Succeeded if facts.claude.is_some() => drop(self.quiet_until.remove(&Kind::Auth)),
-            _ => {}
-        }
-        match state {
-            TaskState::Failed => kinds.push(Kind::Failed),
-            TaskState::Completed => kinds.push(Kind::Completed),
-            _ => {}
-        }
-        let reason = match outcome {
-            Outcome::Succeeded => String::new(),
-            other => other.sentence(),
+            Some(CredentialHold::Limit { until, asks, .. }) => {
+                let then = if *asks { "; then a person has to let them go on" } else { "" };
+                (Kind::Limited, format!("usage limit of {name} until {}{then}", clock(*until)))
+            }
+            Some(CredentialHold::Login { .. }) => (Kind::Auth, format!("{name} was refused: log in again, or mend the key")),
         };
-        let cost = facts.claude.as_ref().map_or(0, |claude| claude.cost_microusd);
-        let told = |kind| Notice { cost_microusd: cost, ..of_task(event, kind, word(outcome), &reason) };
-        kinds.into_iter().map(told).collect()
-    }
-
-    /// The kind, unless it was told and still holds.
-    fn once(&mut self, kind: Kind, at: Utc, until: Utc) -> Option<Kind> {
-        let quiet = self.quiet_until.get(&kind).is_some_and(|quiet| at < *quiet);
-        if !quiet {
-            self.quiet_until.insert(kind, until);
+        if self.held.len() >= MAX_CREDENTIALS {
+            self.held.clear();
         }
-        (!quiet).then_some(kind)
+        let is_known = self.held.insert(name.clone(), kind) == Some(kind);
+        (!is_known).then(|| notice(event, kind, kind.word(), &reason))
     }
+}
+
+fn closed(event: &EventView, outcome: &Outcome, facts: &AttemptFacts, state: &TaskState) -> Found {
+    let mut kinds = Vec::new();
+    if matches!(outcome, Outcome::BudgetExceeded { .. }) {
+        kinds.push(Kind::Budget);
+    }
+    match state {
+        TaskState::Failed => kinds.push(Kind::Failed),
+        TaskState::Completed => kinds.push(Kind::Completed),
+        _ => {}
+    }
+    let reason = match outcome {
+        Outcome::Succeeded => String::new(),
+        other => other.sentence(),
+    };
+    let cost = facts.claude.as_ref().map_or(0, |claude| claude.cost_microusd);
+    let told = |kind| Notice { cost_microusd: cost, ..of_task(event, kind, word(outcome), &reason) };
+    kinds.into_iter().map(told).collect()
 }
 
 fn of_task(event: &EventView, kind: Kind, outcome: &str, reason: &str) -> Notice {

@@ -10,7 +10,7 @@ mod tests;
 mod throttle;
 pub mod words;
 
-pub use digest::{Digest, Found, wanted_jobs};
+pub use digest::{Clock, Digest, Found, wanted_jobs};
 pub use throttle::{GAP_MS, Throttle};
 
 use std::collections::{BTreeMap, BTreeSet};

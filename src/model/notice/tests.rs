@@ -2,12 +2,15 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts, Event};
+use crate::model::credential::{Credential, CredentialHold, CredentialState};
 use crate::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use crate::model::message::{EventView, JobView};
+use crate::model::question::{AnsweredBy, Question, QuestionBody};
 use crate::model::state::{BudgetOf, Counts, FailCause, Hold, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::{Mono, Utc};
 
 const NIGHT: i64 = 1_700_000_000_000;
+const CLOCK: Clock<'static> = &|_| "14:30".to_owned();
 
 fn event(seq: u64, job: u32, task: Option<&str>, at: i64, change: Change) -> EventView {
     EventView {
@@ -47,7 +50,7 @@ fn texts_of(found: &[Found]) -> Vec<String> {
 
 #[test]
 fn an_outcome_becomes_a_notice_with_its_reason_and_cost() {
-    let found = Digest::default().take(&[failed(7, 3)], &[]);
+    let found = Digest::default().take(&[failed(7, 3)], &[], CLOCK);
     let notice = &found[0][0];
     assert_eq!(
         (notice.kind, notice.seq, notice.outcome.as_str(), notice.cost_microusd),
@@ -56,7 +59,7 @@ fn an_outcome_becomes_a_notice_with_its_reason_and_cost() {
     assert_eq!(words::text(notice), "task nightly.3/fix failed: exit 1");
     assert_eq!(words::title(notice), "airx: task failed");
     let again = closed(8, 3, NIGHT, Outcome::TimedOut, TaskState::Queued);
-    assert_eq!(Digest::default().take(&[again], &[]), Vec::<Found>::new(), "what is tried again is no news");
+    assert_eq!(Digest::default().take(&[again], &[], CLOCK), Vec::<Found>::new(), "what is tried again is no news");
 }
 
 #[test]
@@ -78,35 +81,77 @@ fn a_job_that_ends_tells_how_many_of_its_tasks_did_what() {
     };
     let events = [moved(JobState::Failed)];
     assert_eq!(wanted_jobs(&events), [3]);
-    assert_eq!(texts_of(&Digest::default().take(&events, &[view])), ["job nightly.3 failed: 2 of 30 tasks failed"]);
-    assert_eq!(texts_of(&Digest::default().take(&events, &[])), ["job nightly.3 failed"], "its row may be gone");
+    assert_eq!(texts_of(&Digest::default().take(&events, &[view], CLOCK)), ["job nightly.3 failed: 2 of 30 tasks failed"]);
+    assert_eq!(texts_of(&Digest::default().take(&events, &[], CLOCK)), ["job nightly.3 failed"], "its row may be gone");
     let working = [moved(JobState::Working)];
-    assert!(wanted_jobs(&working).is_empty() && Digest::default().take(&working, &[]).is_empty());
+    assert!(wanted_jobs(&working).is_empty() && Digest::default().take(&working, &[], CLOCK).is_empty());
+}
+
+fn moved(seq: u64, name: &str, hold: Option<CredentialHold>) -> EventView {
+    let state = Box::new(CredentialState { hold, ..CredentialState::default() });
+    let change = Change::CredentialMoved { credential: Credential(name.to_owned()), state };
+    EventView { seq: Seq(seq), job: None, task: None, event: Event { at: Utc(NIGHT), change } }
 }
 
 #[test]
-fn a_limit_that_holds_twenty_tasks_is_told_once_and_again_after_its_reset() {
-    let limited = |seq, at| closed(seq, 3, at, Outcome::Limited { resets_at: Some(Utc(NIGHT + 1_000)) }, held());
-    let mut digest = Digest::default();
-    let found = digest.take(&(1..=20).map(|seq| limited(seq, NIGHT)).collect::<Vec<_>>(), &[]);
-    assert_eq!(texts_of(&found), ["tasks wait: usage limit reached (first seen in nightly.3/fix)"]);
-    assert_eq!(digest.take(&[limited(21, NIGHT + 2_000)], &[]).len(), 1);
+fn a_usage_limit_is_told_once_however_many_tasks_it_holds_and_again_after_it_was_lifted() {
+    let until = |until| Some(CredentialHold::Limit { until: Utc(until), asks: false, told: true });
+    let limited = |seq, attempt| closed(seq, attempt, NIGHT, Outcome::Limited { resets_at: None }, held());
+    let events = [
+        limited(1, 1),
+        moved(2, "login /a", until(NIGHT)),
+        limited(3, 2),
+        moved(4, "login /a", until(NIGHT + 60_000)),
+        moved(5, "key B", until(NIGHT)),
+        moved(6, "login /a", None),
+        moved(7, "login /a", until(NIGHT)),
+    ];
+    let found = Digest::default().take(&events, &[], CLOCK);
+    assert_eq!(
+        texts_of(&found),
+        [
+            "tasks wait: usage limit of login /a until 14:30",
+            "tasks wait: usage limit of key B until 14:30",
+            "tasks wait: usage limit of login /a until 14:30"
+        ]
+    );
 }
 
 #[test]
 fn a_login_is_asked_for_once_until_it_worked_again() {
-    let mut digest = Digest::default();
-    let auth = |seq, minutes: i64| closed(seq, 3, NIGHT + minutes * 60_000, Outcome::Auth, held());
-    let good = closed(9, 3, NIGHT + 60_000 * 31, Outcome::Succeeded, TaskState::Completed);
-    let found = digest.take(&[auth(1, 0), auth(2, 5), auth(3, 30), good, auth(10, 35)], &[]);
-    let kinds: Vec<Kind> = found.iter().flatten().map(|notice| notice.kind).collect();
-    assert_eq!(kinds, [Kind::Auth, Kind::Completed, Kind::Auth]);
+    let refused = |seq| moved(seq, "login /a", Some(CredentialHold::Login { again: Utc(NIGHT + seq as i64), delay_ms: 300_000 }));
+    let events = [refused(1), refused(2), refused(3), moved(4, "login /a", None), refused(5)];
+    let found = Digest::default().take(&events, &[], CLOCK);
+    let told: Vec<(Kind, u64)> = found.iter().flatten().map(|notice| (notice.kind, notice.seq.0)).collect();
+    assert_eq!(told, [(Kind::Auth, 1), (Kind::Auth, 5)]);
+    assert_eq!(words::text(&found[0][0]), "tasks wait: login /a was refused: log in again, or mend the key");
+}
+
+#[test]
+fn a_question_is_told_unless_a_rule_of_the_job_answers_it() {
+    let attempt = AttemptId { job: JobId(3), task: TaskIdx(0), number: 1 };
+    let asked = |seq, id| {
+        let body = QuestionBody::Permission {
+            tool: "Bash".to_owned(),
+            input: serde_json::json!({ "command": "make" }),
+            rules: Vec::new(),
+        };
+        let question = Box::new(Question { key: "k".to_owned(), body });
+        event(seq, 3, Some("fix"), NIGHT, Change::QuestionAsked { attempt, id, question, expires: None })
+    };
+    let answered = Change::QuestionAnswered { attempt, id: 1, answer: None, by: AnsweredBy::Rule };
+    let found = Digest::default().take(&[asked(1, 1), event(2, 3, Some("fix"), NIGHT, answered), asked(3, 2)], &[], CLOCK);
+    assert_eq!(texts_of(&found), ["task nightly.3/fix asks: Bash: make"]);
+    assert_eq!(found[0][0].seq, Seq(3));
 }
 
 #[test]
 fn what_is_two_things_is_told_once() {
-    let found =
-        Digest::default().take(&[closed(1, 3, NIGHT, Outcome::BudgetExceeded { of: BudgetOf::Task }, TaskState::Failed)], &[]);
+    let found = Digest::default().take(
+        &[closed(1, 3, NIGHT, Outcome::BudgetExceeded { of: BudgetOf::Task }, TaskState::Failed)],
+        &[],
+        CLOCK,
+    );
     let notifiers = [on(&[Kind::Budget, Kind::Failed]), on(&[Kind::Failed]), on(&[Kind::Question])];
     let told = Throttle::default().offer(&notifiers, &found[0], Mono(0));
     let kinds: Vec<(usize, Kind)> = told.iter().map(|(place, notice)| (*place, notice.kind)).collect();
@@ -117,7 +162,7 @@ fn what_is_two_things_is_told_once() {
 fn the_first_failure_is_told_at_once_and_the_next_twelve_in_one_message() {
     let notifiers = [on(&[Kind::Failed])];
     let mut throttle = Throttle::default();
-    let found = Digest::default().take(&(1..=13).map(|seq| failed(seq, 3)).collect::<Vec<_>>(), &[]);
+    let found = Digest::default().take(&(1..=13).map(|seq| failed(seq, 3)).collect::<Vec<_>>(), &[], CLOCK);
     let at_once: Vec<_> = found.iter().flat_map(|found| throttle.offer(&notifiers, found, Mono(50))).collect();
     assert_eq!(texts(&at_once), ["task nightly.3/fix failed: exit 1"]);
     assert_eq!((throttle.next_due(), throttle.oldest()), (Some(Mono(50 + GAP_MS)), Some(Seq(2))));
@@ -136,7 +181,7 @@ fn failures_of_many_jobs_are_counted_by_job() {
     let notifiers = [on(&[Kind::Failed])];
     let mut throttle = Throttle::default();
     for job in 1..=300 {
-        let found = Digest::default().take(&[failed(u64::from(job), job)], &[]);
+        let found = Digest::default().take(&[failed(u64::from(job), job)], &[], CLOCK);
         throttle.offer(&notifiers, &found[0], Mono(0));
     }
     assert_eq!(texts(&throttle.due(Mono(GAP_MS))), ["299 tasks failed in 299 jobs"]);

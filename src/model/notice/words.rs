@@ -140,9 +140,8 @@ pub fn text(notice: &Notice) -> String {
     match (notice.kind, count) {
         (Kind::Question, 0 | 1) => format!("task {job}/{task} asks{because}"),
         (Kind::Question, _) => many("questions wait"),
-        (Kind::Limited, 0 | 1) => format!("tasks wait{because} (first seen in {job}/{task})"),
+        (Kind::Limited | Kind::Auth, 0 | 1) => format!("tasks wait{because}"),
         (Kind::Limited, _) => many("usage limits were reached"),
-        (Kind::Auth, 0 | 1) => format!("tasks wait{because} (first seen in {job}/{task})"),
         (Kind::Auth, _) => many("logins are needed"),
         (Kind::Budget, 0 | 1) => format!("task {job}/{task} was stopped{because}"),
         (Kind::Budget, _) => many("tasks were stopped by their budget"),

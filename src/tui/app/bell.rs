@@ -2,7 +2,7 @@
 
 use crate::model::message::{EventView, JobView};
 use crate::model::notice::words::Words;
-use crate::model::notice::{Digest, Means, Notice, Notifier, Ring, Throttle};
+use crate::model::notice::{Clock, Digest, Means, Notice, Notifier, Ring, Throttle};
 use crate::model::time::Mono;
 use crate::tui::app::Effect;
 
@@ -21,13 +21,13 @@ impl Bell {
         Bell { notifiers, ..Bell::default() }
     }
 
-    /// What these events ring. `home` is for templates.
-    pub fn hear(&mut self, events: &[EventView], jobs: &[JobView], home: &str, now: Mono) -> Vec<Effect> {
+    /// What these events ring. `home` is for templates, `clock` puts times into words.
+    pub fn hear(&mut self, events: &[EventView], jobs: &[JobView], home: &str, clock: Clock<'_>, now: Mono) -> Vec<Effect> {
         if self.notifiers.is_empty() {
             return Vec::new();
         }
         let mut told = Vec::new();
-        for found in self.digest.take(events, jobs) {
+        for found in self.digest.take(events, jobs, clock) {
             told.extend(self.throttle.offer(&self.notifiers, &found, now));
         }
         self.rings(told, home)

@@ -23,7 +23,9 @@ pub fn take(app: &mut App, incoming: Incoming) -> Vec<Effect> {
         }
         Incoming::Changes { events, jobs, overview, seq } => {
             let home = app.home_path();
-            let rings = app.bell.hear(&events, &jobs, &home, app.now.mono);
+            let (zone, now) = (app.zone.clone(), app.now);
+            let clock = |at| crate::tui::text::time::time(at, now.utc, &zone);
+            let rings = app.bell.hear(&events, &jobs, &home, &clock, now.mono);
             app.mirror.overview = *overview;
             app.mirror.apply(&events, jobs, seq);
             follow(app, &events);
