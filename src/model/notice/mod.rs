@@ -1,6 +1,6 @@
 //! Notifications: what a person is told of, by which means, in which words.
 //!
-//! Pure: committed events become [`Notice`]s ([`digest`]), a [`Throttle`] keeps a hundred of them from being a hundred messages,
+//! Pure: committed events become [`Notice`]s (`digest`), a [`Throttle`] keeps a hundred of them from being a hundred messages,
 //! and [`words`] puts them into the notifier's templates. Sending is for others.
 
 mod digest;
