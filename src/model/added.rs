@@ -12,11 +12,18 @@ const MAX_BYTES: usize = 1 << 20;
 /// Most tasks that one task may need.
 const MAX_NEEDS: usize = 10_000;
 
-/// The definition of an added task: what it leaves out comes from `defaults`. `known` tells whether a task exists.
+/// The definition of an added task: what it leaves out comes from `defaults`, and where a running task queued it, place and
+/// permissions from that `parent`. `known` tells whether a task exists.
 ///
 /// # Errors
 /// Why it cannot be a task, in words.
-pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn(&str) -> bool) -> Result<TaskSpec, String> {
+pub fn build(
+    added: AddedTask,
+    id: &str,
+    defaults: &TaskDefaults,
+    parent: Option<&TaskSpec>,
+    known: &dyn Fn(&str) -> bool,
+) -> Result<TaskSpec, String> {
     if !is_name(id) {
         return Err(format!("`{id}` is no task id: use 1 to 100 letters, digits, `_` and `-`"));
     }
@@ -31,7 +38,11 @@ pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn
             return Err(format!("`{need}` is needed twice"));
         }
     }
-    let (action, bytes) = match added.action {
+    let action = match parent {
+        Some(parent) => super::subtask::restrain(added.action, &parent.action)?,
+        None => added.action,
+    };
+    let (action, bytes) = match action {
         Action::Run(text) => (Action::Run(escape(&text)), text.len()),
         Action::Command { program, args } => {
             if program.is_empty() {
@@ -43,6 +54,10 @@ pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn
         Action::Claude(mut claude) => {
             if claude.prompt.trim().is_empty() {
                 return Err("the prompt is empty".to_owned());
+            }
+            // The CLI takes 0 as no limit, and ends at once for a budget of nothing.
+            if claude.max_turns == Some(0) || claude.max_budget_usd.is_some_and(|usd| usd <= 0.0) {
+                return Err("max_turns and max_budget_usd are above 0".to_owned());
             }
             claude.literal = true;
             let bytes = claude.prompt.len();
@@ -57,12 +72,13 @@ pub fn build(added: AddedTask, id: &str, defaults: &TaskDefaults, known: &dyn Fn
         needs: added.needs,
         action,
         env: BTreeMap::new(),
-        workspace: None,
-        pool: None,
+        // Elsewhere it could reach what its parent cannot: another directory, a pool outside of its sandbox.
+        workspace: parent.and_then(|parent| parent.workspace.clone()),
+        pool: parent.and_then(|parent| parent.pool.clone()),
         limits: defaults.clone(),
         accept: None,
         result: None,
-        budget: None,
+        budget: parent.and_then(|parent| parent.budget),
         repeat: None,
     })
 }

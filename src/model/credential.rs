@@ -142,6 +142,7 @@ mod tests {
             pool: "local".into(),
             workspace: "/w".into(),
             max_parallel: 1,
+            max_added: None,
             on_failure: OnFailure::Continue,
             params: BTreeMap::new(),
             env: BTreeMap::new(),

@@ -31,6 +31,7 @@ pub mod sign;
 pub mod spec;
 pub mod state;
 pub mod stored;
+pub mod subtask;
 pub mod template;
 pub mod time;
 pub mod units;

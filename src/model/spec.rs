@@ -26,6 +26,9 @@ pub struct JobSpec {
     pub workspace: PathBuf,
     /// Most attempts alive at once, at least 1.
     pub max_parallel: u32,
+    /// Most tasks that its running tasks may queue in all; none leaves it to the bounds of every job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_added: Option<u32>,
     /// What a failed task does to the rest of the job.
     pub on_failure: OnFailure,
     /// Parameter values after defaults and `-p`.

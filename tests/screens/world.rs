@@ -316,6 +316,7 @@ impl World {
             pool: "local".to_owned(),
             workspace: PathBuf::from("/home/ann/shop"),
             max_parallel: 1,
+            max_added: None,
             on_failure: OnFailure::Continue,
             params: BTreeMap::new(),
             env: BTreeMap::new(),

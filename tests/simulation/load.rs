@@ -44,6 +44,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             pool: "local".to_owned(),
             workspace: PathBuf::from("/"),
             max_parallel: 1 + dice.below(4) as u32,
+            max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
             params: BTreeMap::new(),
             env: BTreeMap::new(),

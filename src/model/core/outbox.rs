@@ -129,6 +129,10 @@ impl Core {
         if !known && children.count() >= MAX_ADDED_BY_TASK as usize {
             return Err(limit(format!("a task may queue {MAX_ADDED_BY_TASK} tasks")));
         }
+        let by_tasks = || job.by_key.keys().filter(|(parent, _)| parent.is_some()).count();
+        if let Some(most) = job.spec.max_added.filter(|most| !known && by_tasks() >= *most as usize) {
+            return Err(limit(format!("the tasks of this job have queued {most} tasks, the most they may (max_added)")));
+        }
         let idx = self.add_task(attempt.job, task, origin, now)?;
         let job = self.jobs.get(&attempt.job);
         let name = job.map(|job| JobRef { name: job.name.name.clone(), number: Some(job.name.number) });

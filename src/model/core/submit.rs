@@ -81,7 +81,9 @@ impl Core {
                 hint: "give the new task another --id".to_owned(),
             });
         }
-        let spec = crate::model::added::build(added, &name, &job.spec.added_defaults, &|need| job.find(need).is_some())
+        let parent = origin.parent.and_then(|parent| job.get(parent)).map(|task| task.spec.clone());
+        let known = |need: &str| job.find(need).is_some();
+        let spec = crate::model::added::build(added, &name, &job.spec.added_defaults, parent.as_deref(), &known)
             .map_err(|why| invalid(why, ""))?;
         let state = self.first_state(id, &spec, origin.parent);
         let task = TaskIdx(u32::try_from(job.tasks.len()).unwrap_or(u32::MAX));

@@ -7,7 +7,7 @@ use crate::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem};
 use crate::model::ids::{Address, JobRef};
 use crate::model::message::{CancelHow, Command, Done, Refusal, RefusalCode, RequeueWhich};
 use crate::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, Report};
-use crate::model::spec::{Action, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
+use crate::model::spec::{Action, ClaudeSpec, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
 use crate::model::state::{Hold, JobState, TaskKind, TaskState};
 
 /// A core and its clock; every step is "committed" at once.
@@ -40,6 +40,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         pool: "local".to_owned(),
         workspace: "/".into(),
         max_parallel,
+        max_added: None,
         on_failure: OnFailure::Continue,
         params: BTreeMap::new(),
         env: BTreeMap::new(),
@@ -265,6 +266,64 @@ fn the_same_request_of_a_retried_parent_is_done_once_and_another_under_its_key_r
     }
     let ids: Vec<&str> = bench.job().tasks.iter().map(|task| task.spec.id.as_str()).collect();
     assert_eq!(ids, ["p", "p-1"]);
+}
+
+fn item(seq: u32, action: Action) -> OutboxItem {
+    OutboxItem { seq, key: format!("#{seq}"), body: OutboxBody::Add(Box::new(AddedTask { id: None, needs: Vec::new(), action })) }
+}
+
+#[test]
+fn what_a_task_queues_runs_where_it_runs_and_a_claude_run_queues_nothing_that_it_may_not_do() {
+    let claude = |rules: &[&str]| {
+        let allowed_tools = rules.iter().map(|rule| (*rule).to_owned()).collect();
+        Action::Claude(Box::new(ClaudeSpec { prompt: "x".to_owned(), literal: true, allowed_tools, ..ClaudeSpec::default() }))
+    };
+    let mut bench = Bench::new(9);
+    let place = |task| TaskSpec { workspace: Some("/srv".into()), pool: Some("sandbox".to_owned()), ..task };
+    bench
+        .core
+        .handle(Input::Limits(Limits { slots: BTreeMap::from([("sandbox".to_owned(), 9)]), ..Limits::default() }), bench.now);
+    bench.submit(job(1, vec![place(TaskSpec { action: claude(&["Read"]), ..task("p", &[]) })]));
+    bench.start(0);
+    let outbox = vec![item(1, claude(&[])), item(2, claude(&["Write"])), item(3, Action::Run("true".to_owned()))];
+    let attempt = bench.attempt(0);
+    bench.step(vec![Input::Intake(99, attempt)]);
+    let effects = bench.step(vec![Input::Report(Report::Outbox { attempt, items: outbox, live: None })]);
+    let refused: Vec<bool> = effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Took(99, Ok(taken)) => Some(taken.iter().map(|taken| taken.refused.is_some()).collect()),
+            _ => None,
+        })
+        .unwrap();
+    assert_eq!(refused, [false, true, true]);
+    let added = &bench.job().tasks[1].spec;
+    assert_eq!((&added.action, added.workspace.as_deref()), (&claude(&["Read"]), Some("/srv".as_ref())));
+    assert_eq!(added.pool.as_deref(), Some("sandbox"));
+}
+
+#[test]
+fn the_tasks_of_a_job_queue_at_most_max_added_and_the_same_request_again_is_no_further_one() {
+    let mut bench = Bench::new(9);
+    let mut submission = job(1, vec![TaskSpec { limits: retried(2), ..task("p", &[]) }]);
+    submission.job.max_added = Some(2);
+    bench.submit(submission);
+    let run = || Action::Run("true".to_owned());
+    for _ in 0..2 {
+        bench.start(0);
+        bench.end_with(0, 1, (1..=3).map(|seq| item(seq, run())).collect());
+        bench.now.utc = bench.now.utc.plus(1);
+        bench.step(vec![Input::Tick]);
+    }
+    let ids: Vec<&str> = bench.job().tasks.iter().map(|task| task.spec.id.as_str()).collect();
+    assert_eq!(ids, ["p", "p-1", "p-2"]);
+    let by_hand = AddedTask { id: Some("by-hand".to_owned()), needs: Vec::new(), action: run() };
+    let job = JobRef { name: "j".to_owned(), number: None };
+    assert!(bench.ask(Command::Add { job, task: Box::new(by_hand), key: None }).is_ok(), "a person is not bound by it");
+}
+
+fn retried(attempts: u32) -> TaskDefaults {
+    TaskDefaults { retry: Retry { attempts, delay_ms: 0, ..Retry::default() }, ..TaskDefaults::default() }
 }
 
 #[test]

@@ -76,6 +76,10 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
         silence_ms: fields.get("silence").and_then(|node| reader.duration(node, 1)),
         when_limited: fields.get("when_limited").and_then(|node| reader.one_of(node, &WHEN_LIMITED)),
         trust: fields.get("trust").and_then(|node| reader.one_of(node, &[("project", Trust::Project), ("none", Trust::None)])),
+        subtasks: fields
+            .get("subtasks")
+            .and_then(|node| reader.one_of(node, &[("true", true), ("false", false)]))
+            .unwrap_or_default(),
     };
     Some((spec, place))
 }

@@ -14,6 +14,7 @@ pub(super) const JOB: Keys = Keys {
         "pool",
         "workspace",
         "max_parallel",
+        "max_added",
         "on_failure",
         "params",
         "env",
@@ -89,6 +90,7 @@ pub(super) const CLAUDE: Keys = Keys {
         "silence",
         "when_limited",
         "trust",
+        "subtasks",
     ],
-    later: &["subtasks", "fallback_model", "effort"],
+    later: &["fallback_model", "effort"],
 };

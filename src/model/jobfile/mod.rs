@@ -112,6 +112,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         None => reader.options.base.to_owned(),
     };
     let max_parallel = fields.get("max_parallel").and_then(|node| reader.whole(node, 1, 10_000)).unwrap_or(1);
+    let max_added = fields.get("max_added").and_then(|node| reader.whole(node, 0, MAX_TASKS as u64));
     let on_failure = match fields.get("on_failure") {
         Some(node) => reader.one_of(node, &[("continue", OnFailure::Continue), ("stop", OnFailure::Stop)]).unwrap_or_default(),
         None => OnFailure::Continue,
@@ -127,6 +128,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         pool,
         workspace,
         max_parallel: u32::try_from(max_parallel).unwrap_or(1),
+        max_added: max_added.and_then(|most| u32::try_from(most).ok()),
         on_failure,
         params,
         env: env.values,

@@ -32,6 +32,9 @@ struct Job {
     /// Most attempts at once; default 1.
     #[schemars(range(min = 1, max = 10000))]
     max_parallel: Option<u32>,
+    /// Most tasks that its running tasks may queue in all; by default 10,000 each, and 100,000 tasks in a job.
+    #[schemars(range(min = 0, max = 100000))]
+    max_added: Option<u32>,
     /// What a failed task does to the rest; default continue.
     on_failure: Option<OnFailure>,
     /// Parameters: NAME: VALUE, or NAME: { default, description }.

@@ -55,7 +55,7 @@ fn the_designs_own_example_is_read_apart_from_what_comes_later() {
          allowed_tools: [Read, \"Bash(cargo *)\"]\n      max_turns: 30\n      max_budget_usd: 0.50\n    \
          accept: \"! cargo clippy -p {{ params.crate }} | grep x\"\n  - id: test\n    needs: [fix]\n    command: cargo\n    args: [test, --workspace]\n",
     );
-    assert_eq!(job.job.max_parallel, 2);
+    assert_eq!((job.job.max_parallel, job.job.max_added), (2, None));
     assert_eq!(job.job.workspace, Path::new("/repo"));
     assert_eq!(job.job.passed_env, BTreeMap::from([("CARGO_HOME".into(), "/cargo".into()), ("PATH".into(), "/bin".into())]));
     assert_eq!(job.job.env["GITHUB_TOKEN"], EnvValue::From(SecretRef::Env("GITHUB_TOKEN".into())));
@@ -70,9 +70,9 @@ fn the_designs_own_example_is_read_apart_from_what_comes_later() {
 #[test]
 fn every_setting_of_a_task_is_taken() {
     let job = good(
-        "name: a\npool: big\ntasks:\n  - id: x\n    run: 'true'\n    env: { N: 3, B: true, E: }\n    workspace: ../other\n    pool: local\n    timeout: 90\n    \
+        "name: a\npool: big\nmax_added: 0\ntasks:\n  - id: x\n    run: 'true'\n    env: { N: 3, B: true, E: }\n    workspace: ../other\n    pool: local\n    timeout: 90\n    \
          grace: 2s\n    retry: 4\n    resources: { memory: 2g, cpus: 0.5, pids: 64 }\n    output_limit: 10m\n    accept: { run: 'true', timeout: 5s }\n    result: json\n  \
-         - id: y\n    needs: x\n    claude: { prompt_file: prompt.md, auth: 'env:KEY', retry_: 1 }\n"
+         - id: y\n    needs: x\n    claude: { prompt_file: prompt.md, auth: 'env:KEY', subtasks: true, retry_: 1 }\n"
             .replace(", retry_: 1", "")
             .as_str(),
     );
@@ -86,6 +86,8 @@ fn every_setting_of_a_task_is_taken() {
     let Action::Claude(claude) = &job.tasks[1].action else { panic!("no claude task") };
     assert_eq!((claude.prompt.as_str(), claude.literal), ("literal {{ prompt }}", true));
     assert_eq!(claude.auth, Some(ClaudeAuth::Env("KEY".into())));
+    assert!(claude.subtasks);
+    assert_eq!(job.job.max_added, Some(0));
 }
 
 #[test]
@@ -141,7 +143,7 @@ tasks:
   - { id: c, needs: [b], run: x, command: y }
   - { id: a, command: '' }
   - { id: d, for_each: [1], run: x, timeout: 0, output_limit: 5x }
-  - { id: e, claude: { prompt: x, max_turns: 0, max_budget_usd: 0, permission_mode: acceptEdit, subtasks: true } }
+  - { id: e, claude: { prompt: x, max_turns: 0, max_budget_usd: 0, permission_mode: acceptEdit, fallback_model: opus } }
   - { id: f, claude: { prompt_file: nowhere.md } }
   - { id: g, args: [x] }
   - { id: h, run: x, run: y, result: yaml }

@@ -52,6 +52,9 @@ pub struct ClaudeSpec {
     /// What a usage limit does; none takes the configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when_limited: Option<WhenLimited>,
+    /// Whether it gets the tools of `airx mcp`: queueing tasks of its job, its result, its progress, questions to a person.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub subtasks: bool,
     /// Whether the project's own settings may act; none leaves it to the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trust>,

@@ -56,6 +56,8 @@ pub(super) struct ClaudeFields {
     when_limited: Option<WhenLimited>,
     /// Whether the project's own settings, hooks and MCP servers may act.
     trust: Option<Trust>,
+    /// Whether it may queue tasks of its job, tell its result and progress, and ask a person; default false.
+    subtasks: Option<bool>,
 }
 
 /// What a denied tool does.
