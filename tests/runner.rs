@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use airx::model::attempt::{End, GateEnd, OutputMode, Stdin, StopCause, StopSignal};
 use airx::model::spec::Resources;
 use airx::os;
-use runner_support::{Attempt, command, gate, run, shell, survivors, wait_for};
+use runner_support::{AIRX, Attempt, command, gate, run, shell, survivors, wait_for};
 use rustix::process::Signal;
 
 #[test]
@@ -193,6 +193,22 @@ fn a_large_environment_reaches_the_task() {
     }
     assert!(command.status().unwrap().success());
     assert_eq!(attempt.text("out").trim(), "120000");
+}
+
+#[test]
+fn a_task_can_start_the_airx_that_runs_it_though_its_file_is_gone() {
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("airx");
+    fs::copy(AIRX, &copy).unwrap();
+    let script = format!("until [ -e {0}/gone ]; do sleep 0.01; done; \"$AIRX_EXE\" --version", place.path().display());
+    let attempt = Attempt::new(&shell(&script));
+    let runner = attempt.command_of(&copy).spawn();
+    let mut runner = runner.unwrap();
+    wait_for("the runner to say who it is", || attempt.dir.join("runner.json").exists().then_some(()));
+    fs::remove_file(&copy).unwrap();
+    fs::write(place.path().join("gone"), "").unwrap();
+    assert!(runner.wait().unwrap().success());
+    assert_eq!(attempt.text("out"), format!("airx {}\n", env!("CARGO_PKG_VERSION")), "{}", attempt.text("err"));
 }
 
 #[test]

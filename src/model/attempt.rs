@@ -16,6 +16,10 @@ use super::spec::{Budget, Resources, ResultKind};
 use super::state::BudgetOf;
 use super::time::Utc;
 
+/// The variable by which a task can start the airx that runs it, set by its runner: it works as long as the runner lives, also
+/// after an upgrade replaced the file that was started.
+pub const OWN_PROGRAM: &str = "AIRX_EXE";
+
 /// `spec.json`: all the runner needs, apart from the environment, which it inherits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunnerSpec {

@@ -239,6 +239,11 @@ pub fn stop_self() {
     let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
 }
 
+/// A path by which this process's program can be started as long as the process lives, whatever becomes of its file.
+pub fn own_program() -> std::path::PathBuf {
+    format!("/proc/{}/exe", std::process::id()).into()
+}
+
 /// So many random bytes from the kernel, as hexadecimal digits.
 pub fn random_hex(bytes: usize) -> String {
     random_bytes(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,6 +1,6 @@
 //! Finding and starting the command and the gate, and saying in words why that failed.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
-use crate::model::attempt::End;
+use crate::model::attempt::{End, OWN_PROGRAM};
+use crate::os;
 use crate::os::cgroup::Cgroup;
 use crate::os::spawn::{Spawn, spawn};
 
@@ -26,12 +27,21 @@ pub fn start(argv: &[String], cwd: &Path, stdio: [BorrowedFd<'_>; 3], cgroup: Op
     else {
         return Err(failed(Errno::INVAL, "the command holds a NUL character, which no program can be given".into()));
     };
-    let request = Spawn { program: &c_program, argv: &strings, env: None, cwd: Some(&c_cwd), stdio, hold_stop: false };
+    let env = environment();
+    let request = Spawn { program: &c_program, argv: &strings, env: Some(&env), cwd: Some(&c_cwd), stdio, hold_stop: false };
     let result = match cgroup {
         Some(group) => group.inside(|| spawn(&request)).and_then(|r| r),
         None => spawn(&request),
     };
     result.map_err(|e| explain(&e, &program, cwd))
+}
+
+/// The runner's own environment, which is the task's, and where the program lies that runs it.
+fn environment() -> Vec<CString> {
+    let own = std::iter::once((OWN_PROGRAM.into(), os::own_program().into_os_string()));
+    let inherited = std::env::vars_os().filter(|(name, _)| name != OWN_PROGRAM);
+    let entry = |(name, value): (OsString, OsString)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok();
+    inherited.chain(own).filter_map(entry).collect()
 }
 
 /// The file that `name` means: a path as it is, a name by the task's PATH.

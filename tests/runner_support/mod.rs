@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -83,9 +83,14 @@ impl Attempt {
     }
 
     pub fn command(&self) -> Command {
+        self.command_of(AIRX.as_ref())
+    }
+
+    /// The same with another copy of the program.
+    pub fn command_of(&self, program: &Path) -> Command {
         let lock = File::options().read(true).write(true).create(true).truncate(false).open(self.dir.join("lock")).unwrap();
         assert!(os::try_lock(&lock).unwrap());
-        let mut command = Command::new(AIRX);
+        let mut command = Command::new(program);
         command.arg("run-task").arg(&self.dir).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("AIRX_ATTEMPT", &self.mark).stdin(Stdio::from(lock)).stdout(Stdio::null()).stderr(Stdio::null());
         command
