@@ -15,11 +15,15 @@ use super::load::{Undecodable, bytes, decode, decode_some};
 /// Spending is looked back upon so far, in milliseconds: three days, so that a day's begin may lie anywhere.
 const LOOK_BACK_MS: i64 = 3 * 86_400_000;
 
-/// Reads a task's newest attempts and the questions of one that may be alive. Only Claude runs have any.
+/// Reads the newest attempts of a Claude run, and the questions of an attempt that may be alive, whatever it runs.
 pub(super) fn fill(connection: &Connection, job: JobId, task: &mut StoredTask) -> Result<(), Undecodable> {
-    if task.attempts == 0 || !matches!(task.spec.action, Action::Claude(_)) {
-        return Ok(());
+    if task.attempts > 0 && matches!(task.spec.action, Action::Claude(_)) {
+        attempts(connection, job, task)?;
     }
+    questions(connection, job, task)
+}
+
+fn attempts(connection: &Connection, job: JobId, task: &mut StoredTask) -> Result<(), Undecodable> {
     let unread = |error: rusqlite::Error| format!("the attempts of task {} cannot be read: {error}", task.idx.0);
     let mut statement = connection
         .prepare_cached(
@@ -31,16 +35,20 @@ pub(super) fn fill(connection: &Connection, job: JobId, task: &mut StoredTask) -
     while let Some(row) = rows.next().map_err(unread)? {
         task.newest.push(attempt(row)?);
     }
-    if let Some(number) = task.state.live_attempt() {
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT id, body, expires, answer, settled FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
-            )
-            .map_err(unread)?;
-        let mut rows = statement.query(params![job.0, task.idx.0, number]).map_err(unread)?;
-        while let Some(row) = rows.next().map_err(unread)? {
-            task.questions.push(question(row)?);
-        }
+    Ok(())
+}
+
+fn questions(connection: &Connection, job: JobId, task: &mut StoredTask) -> Result<(), Undecodable> {
+    let Some(number) = task.state.live_attempt() else { return Ok(()) };
+    let unread = |error: rusqlite::Error| format!("the questions of task {} cannot be read: {error}", task.idx.0);
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT id, body, expires, answer, settled FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
+        )
+        .map_err(unread)?;
+    let mut rows = statement.query(params![job.0, task.idx.0, number]).map_err(unread)?;
+    while let Some(row) = rows.next().map_err(unread)? {
+        task.questions.push(question(row)?);
     }
     Ok(())
 }

@@ -99,7 +99,9 @@ impl Task {
     fn from_stored(stored: StoredTask) -> Task {
         let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } = stored;
         let mut task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
-        if stored.newest.iter().all(|attempt| attempt.session.is_none()) && stored.rounds.done == 0 {
+        let has_run = stored.newest.iter().any(|attempt| attempt.session.is_some()) || stored.rounds.done > 0;
+        // A command asks a person too.
+        if !has_run && stored.questions.is_empty() {
             return task;
         }
         let run = task.run_mut();
