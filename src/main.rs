@@ -15,5 +15,5 @@ fn main() {
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let cwd = std::env::current_dir().unwrap_or_else(|_| std::path::PathBuf::from("/"));
-    std::process::exit(airx::cli::run(std::env::args_os().collect(), env, cwd, Box::new(wiring::Program)));
+    std::process::exit(airx::cli::run(std::env::args_os().collect(), env, cwd, std::sync::Arc::new(wiring::Program)));
 }

@@ -419,3 +419,16 @@ fn all_that_a_home_holds_is_for_its_owner_alone() {
     }
     assert_eq!(open, []);
 }
+
+#[test]
+fn a_chain_of_tasks_that_each_queue_the_next_ends_at_the_tenth_generation() {
+    let mut home = TestHome::new();
+    home.start();
+    std::fs::write(home.work().join("next.sh"), "exec \"$AIRX_EXE\" add -- sh ./next.sh\n").unwrap();
+    let name = home.submit("name: chain\ntasks: [{ id: first, run: sh ./next.sh }]\n");
+    assert_eq!(home.until_over(&name), "failed");
+    let tasks = home.tasks(&name);
+    assert_eq!(tasks.len(), 11, "{}", home.ok(["tasks", &name]));
+    let last = home.ok(["logs", &format!("{name}/{}", tasks[10].id)]);
+    assert!(last.contains("at most 10 generations deep; nothing was queued"), "{last}");
+}

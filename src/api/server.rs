@@ -1,5 +1,7 @@
 //! The manager's two sockets, served by one thread of its own.
 
+mod task;
+
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
@@ -19,11 +21,11 @@ use tokio::time::timeout;
 use crate::manager::handle::{ClientMessage, Handle};
 use crate::manager::ports::Reader;
 use crate::model::change::Seq;
-use crate::model::message::{Command, PROTOCOL, Refusal, RefusalCode};
+use crate::model::message::{Answer, Command, PROTOCOL, Page, Query, Refusal, RefusalCode};
 
 use super::paths::SocketPaths;
 use super::peer::descends_from_runner;
-use super::wire::{Assembler, Hello, Intake, Request, Response, frames};
+use super::wire::{Assembler, Hello, Request, Response, frames};
 
 /// Connections at once; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 512;
@@ -260,23 +262,6 @@ impl Connection {
         self.write(&response).await
     }
 
-    async fn task_verb(&mut self, request: &Request) -> Response {
-        let id = request.id;
-        match request.method.as_str() {
-            "ping" => Response::ok(id, "pong"),
-            "intake" => match serde_json::from_value::<Intake>(request.params.clone()) {
-                Ok(Intake { mark, token }) => {
-                    let (sender, receiver) = oneshot::channel();
-                    let reply = Box::new(move |answer| drop(sender.send(answer)));
-                    self.shared.handle.send(ClientMessage::Intake { mark, token, reply });
-                    settle(id, receiver).await
-                }
-                Err(error) => Response::error(id, -32602, error.to_string()),
-            },
-            other => Response::refused(id, forbidden(format!("`{other}` is not for tasks"))),
-        }
-    }
-
     async fn control_verb(&mut self, request: &Request) -> Response {
         let id = request.id;
         if let Some(command) = request.command() {
@@ -290,11 +275,10 @@ impl Connection {
                 Ok(query) => query,
                 Err(error) => return Response::error(id, -32602, error),
             };
-            let reader = self.shared.reader.clone();
-            return match tokio::task::spawn_blocking(move || reader.query(&query)).await {
+            return match self.query(query).await {
                 Ok(Ok(page)) => Response::ok(id, page),
                 Ok(Err(refusal)) => Response::refused(id, refusal),
-                Err(error) => Response::error(id, -32603, error.to_string()),
+                Err(error) => Response::error(id, -32603, error),
             };
         }
         match request.method.as_str() {
@@ -309,6 +293,12 @@ impl Connection {
         }
     }
 
+    /// Reads the store on a thread for that; the outer error is a fault of ours.
+    async fn query(&self, query: Query) -> Result<Result<Page<Answer>, Refusal>, String> {
+        let reader = self.shared.reader.clone();
+        tokio::task::spawn_blocking(move || reader.query(&query)).await.map_err(|error| error.to_string())
+    }
+
     async fn command(&mut self, id: Option<u64>, command: Command) -> Response {
         let (pid, home) = (self.pid, self.shared.home.clone());
         let is_runners = match self.is_runners {
@@ -320,7 +310,7 @@ impl Connection {
         };
         self.is_runners = Some(is_runners);
         if is_runners {
-            return Response::refused(id, forbidden("a running task may not do this".to_owned()));
+            return Response::refused(id, task::forbidden("a running task may not do this".to_owned()));
         }
         let (sender, receiver) = oneshot::channel();
         let reply = Box::new(move |answer| drop(sender.send(answer)));
@@ -380,13 +370,5 @@ fn hello(request: &Request) -> Response {
                     .to_owned(),
             },
         ),
-    }
-}
-
-fn forbidden(message: String) -> Refusal {
-    Refusal {
-        code: RefusalCode::Forbidden,
-        message,
-        hint: "a task may use `airx add`, `airx result` and `airx progress`, for its own job".to_owned(),
     }
 }

@@ -3,18 +3,19 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::manager::handle::Taken;
 use crate::model::change::Seq;
-use crate::model::message::{Answer, Command, Done, PROTOCOL, Page, Query};
+use crate::model::message::{Answer, Command, Done, PROTOCOL, Page, Query, TaskView};
 
 use super::client::{Client, ClientError};
-use super::wire::{Assembler, Hello, Intake, Request, Response, frames};
+use super::wire::{Assembler, Hello, Intake, OwnTasks, Request, Response, frames};
 
 /// Longest wait for an answer. The manager answers after a commit, so only a stuck one takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +29,7 @@ pub struct SocketClient {
     next: u64,
     subscribed: bool,
     newest: Seq,
+    patience: Duration,
     /// The manager's own words about itself.
     pub manager: Hello,
 }
@@ -42,12 +44,15 @@ impl SocketClient {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => ClientError::no_manager(),
             _ => ClientError::lost("connecting", &error),
         })?;
-        let manager = Hello { protocol: PROTOCOL, version: String::new(), pid: 0 };
-        let mut client =
-            SocketClient { stream, assembler: Assembler::default(), next: 0, subscribed: false, newest: Seq(0), manager };
+        let mut client = SocketClient::over(stream, PATIENCE);
         let hello = Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), pid: std::process::id() };
         client.manager = client.call("hello", serde_json::to_value(hello).unwrap_or_default(), "greeting it")?;
         Ok(client)
+    }
+
+    fn over(stream: UnixStream, patience: Duration) -> SocketClient {
+        let manager = Hello { protocol: PROTOCOL, version: String::new(), pid: 0 };
+        SocketClient { stream, assembler: Assembler::default(), next: 0, subscribed: false, newest: Seq(0), patience, manager }
     }
 
     fn call<T: DeserializeOwned>(&mut self, method: &str, params: Value, what: &str) -> Result<T, ClientError> {
@@ -57,10 +62,10 @@ impl SocketClient {
     }
 
     fn exchange<T: DeserializeOwned>(&mut self, request: &Request, what: &str) -> Result<T, ClientError> {
-        self.stream.set_write_timeout(Some(PATIENCE)).map_err(|error| ClientError::lost(what, &error))?;
+        self.stream.set_write_timeout(Some(self.patience)).map_err(|error| ClientError::lost(what, &error))?;
         // A refusal may come before all parts were sent; then the write fails and the answer is there to be read.
         let sent = self.stream.write_all(&frames(request));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let Some(message) = self.read(deadline, what).map_err(|lost| match &sent {
                 Err(error) => ClientError::lost(what, error),
@@ -159,17 +164,42 @@ impl Client for SocketClient {
     }
 }
 
+/// What a running task proves itself by, and where.
+#[derive(Clone)]
+pub struct Proof {
+    /// `AIRX_SOCKET`.
+    pub socket: PathBuf,
+    /// `AIRX_ATTEMPT`.
+    pub mark: String,
+    /// `AIRX_TOKEN`.
+    pub token: String,
+}
+
 /// Asks the manager, from inside a task, to look into the attempt's outbox now.
 ///
 /// # Errors
 /// [`ClientError`]; the outbox stays, and the manager looks into it by itself later.
-pub fn intake(socket: &Path, mark: &str, token: &str, patience: Duration) -> Result<Vec<Taken>, ClientError> {
+pub fn intake(proof: &Proof, patience: Duration) -> Result<Vec<Taken>, ClientError> {
+    let intake = Intake { mark: proof.mark.clone(), token: proof.token.clone() };
+    ask_from_inside(&proof.socket, "intake", &intake, "asking it to look into the outbox", patience)
+}
+
+/// The tasks of the attempt's own job in order, from the place `from` on; at most `limit`, and fewer where a page is full.
+///
+/// # Errors
+/// [`ClientError`].
+pub fn own_tasks(proof: &Proof, from: u32, limit: u32, patience: Duration) -> Result<Vec<TaskView>, ClientError> {
+    let asked = OwnTasks { mark: proof.mark.clone(), token: proof.token.clone(), from, limit };
+    ask_from_inside(&proof.socket, "tasks", &asked, "listing tasks", patience)
+}
+
+fn ask_from_inside<T: DeserializeOwned>(
+    socket: &Path,
+    verb: &str,
+    params: &impl Serialize,
+    what: &str,
+    patience: Duration,
+) -> Result<T, ClientError> {
     let stream = UnixStream::connect(socket).map_err(|_| ClientError::no_manager())?;
-    let what = "queueing";
-    stream.set_read_timeout(Some(patience)).map_err(|error| ClientError::lost(what, &error))?;
-    let manager = Hello { protocol: PROTOCOL, version: String::new(), pid: 0 };
-    let mut client =
-        SocketClient { stream, assembler: Assembler::default(), next: 0, subscribed: false, newest: Seq(0), manager };
-    let intake = Intake { mark: mark.to_owned(), token: token.to_owned() };
-    client.call("intake", serde_json::to_value(intake).unwrap_or_default(), what)
+    SocketClient::over(stream, patience).call(verb, serde_json::to_value(params).unwrap_or_default(), what)
 }

@@ -7,6 +7,8 @@ use crate::model::message::{Command, MAX_FRAME, Query, Refusal, RefusalCode};
 
 /// Largest message put together from parts: a job file of 8 MiB is at most this much as a submission.
 pub const MAX_MESSAGE: usize = 64 << 20;
+/// Most tasks of its job that a running task sees at once.
+pub const MAX_OWN_TASKS: u32 = 500;
 /// Text in one part; escaped as JSON in JSON it still fits a frame (a byte becomes at most six).
 const PART: usize = 160 * 1024;
 
@@ -81,6 +83,19 @@ pub struct Intake {
     pub mark: String,
     /// `AIRX_TOKEN`.
     pub token: String,
+}
+
+/// Arguments of `tasks` on the task socket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OwnTasks {
+    /// `AIRX_ATTEMPT`.
+    pub mark: String,
+    /// `AIRX_TOKEN`.
+    pub token: String,
+    /// Only tasks from this place of the job on.
+    pub from: u32,
+    /// At most so many, and at most [`MAX_OWN_TASKS`].
+    pub limit: u32,
 }
 
 impl Request {

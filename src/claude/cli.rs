@@ -66,6 +66,11 @@ impl ClaudeCli for Cli {
         if let Some(schema) = &spec.json_schema {
             flag("json-schema", &schema.to_string());
         }
+        if spec.subtasks {
+            flag("mcp-config", &mcp_config());
+            // The rule for all tools of the server; without it each call would be denied.
+            flag("allowedTools", "mcp__airx");
+        }
         if !run.trusts_project {
             argv.push("--strict-mcp-config".to_owned());
         }
@@ -103,6 +108,17 @@ impl ClaudeCli for Cli {
     fn read(&self, transcript: &Path) -> ClaudeReport {
         super::transcript::read(transcript, &jiff::tz::TimeZone::system())
     }
+}
+
+/// The server of our own tools, as `--mcp-config` takes it. The CLI puts in the variable, which the runner sets to the airx that
+/// it is itself, and starts the server with its own whole environment, by which that one proves which attempt it belongs to: so
+/// neither a path that an upgrade may replace nor a token is written into the arguments.
+///
+/// The timeout is the longest that the CLI takes: a question to a person may wait for days, and progress does not prolong it.
+/// Said here it also overrides a shorter `MCP_TOOL_TIMEOUT` of the task, for this server alone.
+fn mcp_config() -> String {
+    let command = format!("${{{}}}", crate::model::attempt::OWN_PROGRAM);
+    serde_json::json!({ "mcpServers": { "airx": { "command": command, "args": ["mcp"], "timeout": i32::MAX } } }).to_string()
 }
 
 /// Why this run would certainly fail at once, for people, with the remedy; none when it may start.
@@ -194,6 +210,18 @@ mod tests {
                 "--max-budget-usd=0.5",
                 "--append-system-prompt=-be brief\nalways",
                 "--json-schema={\"type\":\"object\"}",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_run_that_may_queue_tasks_gets_our_server_and_its_tools_and_no_secret_is_in_its_arguments() {
+        let spec = ClaudeSpec { subtasks: true, ..ClaudeSpec::default() };
+        assert_eq!(
+            argv(&spec)[6..],
+            [
+                "--mcp-config={\"mcpServers\":{\"airx\":{\"command\":\"${AIRX_EXE}\",\"args\":[\"mcp\"],\"timeout\":2147483647}}}",
+                "--allowedTools=mcp__airx",
             ]
         );
     }

@@ -222,6 +222,12 @@ pub enum Verb {
         /// In words
         text: Vec<String>,
     },
+    /// Inside a running task: the same for Claude, and questions to a person, as an MCP server on standard input and output
+    #[command(
+        after_help = "A Claude task with `subtasks: true` gets it by itself, under the name `airx`: queue_task, list_tasks,\n\
+        set_result, report_progress, ask_human. Whoever else speaks MCP may start it inside a task."
+    )]
+    Mcp,
     /// Print completions for a shell
     Completions {
         /// The shell

@@ -29,7 +29,7 @@ const HANDED_OVER: Duration = Duration::from_secs(3);
 pub type Renderer = Box<dyn FnMut(&[u8]) -> String>;
 
 /// What the command line needs from parts that it may not name. `main` fills it in.
-pub trait Services {
+pub trait Services: Send + Sync {
     /// Reads a home's store without a manager.
     fn reader(&self, home: &Home) -> Arc<dyn Reader>;
     /// Puts a request of a running task into its outbox; returns its order number and key.
@@ -80,7 +80,7 @@ pub struct Context {
     /// The home.
     pub home: Home,
     /// From elsewhere.
-    pub services: Box<dyn Services>,
+    pub services: Arc<dyn Services>,
 }
 
 /// Why a command failed.

@@ -1,24 +1,18 @@
-//! What a running task asks for: further tasks, its result, its progress. A file in the outbox is the request; the socket
-//! only speeds the answer, so that nothing is lost while the manager is away.
+//! What a running task asks for by the command line: further tasks, its result, its progress.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use crate::api::client::ClientErrorKind;
-use crate::api::socket::intake;
 use crate::model::attempt::{AddedTask, MAX_OUTBOX_BYTES, OutboxBody, Progress};
 use crate::model::core::Taken;
 use crate::model::ids::{AddressError, is_name};
-use crate::model::message::{Command, Done, RefusalCode};
+use crate::model::message::{Command, Done};
 use crate::model::spec::{Action, ClaudeSpec};
 
 use super::args::AddArgs;
+use super::attempt::{Asked, Attempt};
 use super::context::{Context, Failure};
 use super::print;
-
-/// Longest wait for the manager's answer; the request is safe in the outbox by then.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
     if let Some(id) = args.id.as_deref().filter(|id| !is_name(id)) {
@@ -30,10 +24,10 @@ pub(super) fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::input("there is nothing to queue", "airx add -- CMD, or airx add --claude PROMPT")),
     };
     let task = AddedTask { id: args.id.clone(), needs: args.needs, action };
-    match (&args.job, attempt_directory(context)) {
-        (None, Some(directory)) => add_inside(context, &directory, task, args.id.as_deref()),
+    match (&args.job, Attempt::of(context)) {
+        (None, Some(attempt)) => add_inside(context, &attempt, task, args.id.as_deref()),
         (Some(job), None) => add_from_outside(context, job, task),
-        (Some(job), Some(directory)) if is_own_job(context, job) => add_inside(context, &directory, task, args.id.as_deref()),
+        (Some(job), Some(attempt)) if attempt.is_of(job) => add_inside(context, &attempt, task, args.id.as_deref()),
         (Some(_), Some(_)) => Err(Failure::input("a running task can only queue tasks for its own job", "leave out --job")),
         (None, None) if !task.needs.is_empty() => {
             Err(Failure::input("a new job has no tasks to wait for", "name the job: airx add --job JOB --needs TASK -- CMD"))
@@ -55,14 +49,14 @@ fn job_name(action: &Action) -> String {
 }
 
 pub(super) fn result(context: &Context, value: &str) -> Result<(), Failure> {
-    let directory = needs_attempt(context, "result")?;
+    let attempt = Attempt::needed(context, "result")?;
     let text = if value == "-" { read_stdin()? } else { value.to_owned() };
     let value = serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
-    ask(context, &directory, OutboxBody::Result(value), None, "the result is set").map(drop)
+    ask(&attempt, OutboxBody::Result(value), None, "the result is set").map(drop)
 }
 
 pub(super) fn progress(context: &Context, count: &str, text: &str) -> Result<(), Failure> {
-    let directory = needs_attempt(context, "progress")?;
+    let attempt = Attempt::needed(context, "progress")?;
     let bad = || Failure::input(format!("`{count}` is no progress"), "write N, or N/M: airx progress 3/10 compiling");
     let (done, total) = match count.split_once('/') {
         Some((done, total)) => (done.parse().map_err(|_| bad())?, Some(total.parse().map_err(|_| bad())?)),
@@ -75,11 +69,11 @@ pub(super) fn progress(context: &Context, count: &str, text: &str) -> Result<(),
         ));
     }
     let text = Some(text.to_owned()).filter(|text| !text.is_empty());
-    ask(context, &directory, OutboxBody::Progress(Progress { done, total, text }), None, "noted").map(drop)
+    ask(&attempt, OutboxBody::Progress(Progress { done, total, text }), None, "noted").map(drop)
 }
 
-fn add_inside(context: &Context, directory: &Path, task: AddedTask, id: Option<&str>) -> Result<(), Failure> {
-    let taken = ask(context, directory, OutboxBody::Add(Box::new(task)), id, "queued")?;
+fn add_inside(context: &Context, attempt: &Attempt, task: AddedTask, id: Option<&str>) -> Result<(), Failure> {
+    let taken = ask(attempt, OutboxBody::Add(Box::new(task)), id, "queued")?;
     if let Some(address) = taken.and_then(|taken| taken.task) {
         if !context.is_json() {
             print::out(&format!("queued {address}\n"));
@@ -102,42 +96,15 @@ fn add_from_outside(context: &Context, job: &str, task: AddedTask) -> Result<(),
     Ok(())
 }
 
-/// Puts the request into the outbox, and asks the manager to look.
-fn ask(context: &Context, directory: &Path, body: OutboxBody, id: Option<&str>, done: &str) -> Result<Option<Taken>, Failure> {
-    let (seq, key) = context
-        .services
-        .put(directory, body, id)
-        .map_err(|why| Failure::failed(why, "check that the attempt's directory is still there and has room"))?;
-    let variable = |name: &str| context.env.get(name).map(String::as_str).unwrap_or_default();
-    let answer = intake(&PathBuf::from(variable("AIRX_SOCKET")), variable("AIRX_ATTEMPT"), variable("AIRX_TOKEN"), PATIENCE);
-    let later = || {
-        print::note(&format!("{done} ({key}): the manager does not answer now and takes it in when it is back"));
-        Ok(None)
-    };
-    match answer {
-        Ok(all) => match all.into_iter().find(|taken| taken.seq == seq) {
-            Some(Taken { refused: Some(why), .. }) => Err(Failure::failed(format!("refused: {why}"), "")),
-            Some(taken) => Ok(Some(taken)),
-            None => later(),
-        },
-        // Such as a full disk: what was asked for is in the outbox all the same, and must not be asked for again.
-        Err(error) if error.kind == ClientErrorKind::Refused(RefusalCode::Unavailable) => later(),
-        Err(error) if matches!(error.kind, ClientErrorKind::Refused(_)) => Err(error.into()),
-        Err(_) => later(),
+/// Asks; tells when the manager answers later only.
+fn ask(attempt: &Attempt, body: OutboxBody, id: Option<&str>, done: &str) -> Result<Option<Taken>, Failure> {
+    match attempt.ask(body, id)? {
+        Asked::Taken(taken) => Ok(Some(taken)),
+        Asked::Later(key) => {
+            print::note(&format!("{done} ({key}): the manager does not answer now and takes it in when it is back"));
+            Ok(None)
+        }
     }
-}
-
-fn attempt_directory(context: &Context) -> Option<PathBuf> {
-    context.env.get("AIRX_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from)
-}
-
-fn is_own_job(context: &Context, job: &str) -> bool {
-    context.env.get("AIRX_JOB").is_some_and(|own| own == job || own.rsplit_once('.').is_some_and(|(name, _)| name == job))
-}
-
-fn needs_attempt(context: &Context, verb: &str) -> Result<PathBuf, Failure> {
-    attempt_directory(context)
-        .ok_or_else(|| Failure::input(format!("`airx {verb}` works inside a running task only"), "AIRX_DIR is not set here"))
 }
 
 fn read_stdin() -> Result<String, Failure> {

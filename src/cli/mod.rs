@@ -1,6 +1,7 @@
 //! The command line: arguments to requests, answers to tables.
 
 pub mod args;
+mod attempt;
 mod change;
 pub mod context;
 pub mod daemon;
@@ -10,6 +11,7 @@ mod init;
 mod inside;
 mod live;
 mod logs;
+mod mcp;
 mod notify;
 mod print;
 mod questions;
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 
@@ -35,7 +38,7 @@ use context::{Context, Failure, Services};
 use print::Printer;
 
 /// Runs a command line to its end; the exit code.
-pub fn run(words: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf, services: Box<dyn Services>) -> i32 {
+pub fn run(words: Vec<OsString>, env: BTreeMap<String, String>, cwd: PathBuf, services: Arc<dyn Services>) -> i32 {
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => return refuse_words(&error),
@@ -73,7 +76,7 @@ fn report(failure: &Failure, is_json: bool) {
     }
 }
 
-fn prepare(cli: &Cli, env: BTreeMap<String, String>, cwd: PathBuf, services: Box<dyn Services>) -> Result<Context, Failure> {
+fn prepare(cli: &Cli, env: BTreeMap<String, String>, cwd: PathBuf, services: Arc<dyn Services>) -> Result<Context, Failure> {
     let found = Home::discover(cli.global.home.as_deref(), &env, &cwd)
         .map_err(|error| Failure::input(error.to_string(), "name a directory on a local disk with --home"))?;
     found.notices.iter().for_each(|notice| print::note(notice));
@@ -95,6 +98,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         Verb::Add(args) => inside::add(context, args).map(|()| 0),
         Verb::Result { value } => inside::result(context, &value).map(|()| 0),
         Verb::Progress { count, text } => inside::progress(context, &count, &text.join(" ")).map(|()| 0),
+        Verb::Mcp => mcp::serve(context).map(|()| 0),
         Verb::Status { target, task } => {
             let target = target.map(|target| address(&Target { target, task })).transpose()?;
             read::status(context, target.as_ref()).map(|()| 0)
@@ -222,6 +226,7 @@ mod tests {
             "airx resume JOB",
             "airx result -",
             "airx progress 3/5 some text",
+            "airx mcp",
             "airx completions bash",
             "airx status --color never -v --config c.yaml",
         ] {

@@ -35,8 +35,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Commands of DESIGN that come with a later version.
-const LATER: &[&str] =
-    &["approve", "reject", "approvals", "mcp", "stats", "import", "export", "gc", "man", "schedule", "artifacts"];
+const LATER: &[&str] = &["approve", "reject", "approvals", "stats", "import", "export", "gc", "man", "schedule", "artifacts"];
 
 /// What to answer to a word that is no command: what is wrong, and what to type.
 pub fn answer(word: &str, commands: &[&str]) -> (String, String) {

@@ -280,12 +280,13 @@ impl<S: Store> Engine<S> {
                         self.intakes.insert(id, reply);
                         inputs.push(Input::Intake(id, attempt));
                     }
-                    None => reply(Err(Refusal {
-                        code: RefusalCode::Forbidden,
-                        message: "this token does not belong to a running attempt".to_owned(),
-                        hint: "AIRX_ATTEMPT and AIRX_TOKEN are set by airx for each attempt".to_owned(),
-                    })),
+                    None => reply(Err(unproven())),
                 }
+            }
+            Message::Client(ClientMessage::Prove { mark, token, reply }) => {
+                let attempt = self.composer.identity().prove(&mark, &token);
+                let job = attempt.and_then(|attempt| self.turn.core().job_of_live(attempt)).map(|job| job.name.clone());
+                reply(job.ok_or_else(unproven));
             }
             Message::Report(report) => inputs.push(Input::Report(report)),
             Message::Composed(launch, composed) => {
@@ -375,11 +376,17 @@ impl<S: Store> Engine<S> {
         self.replies.drain().for_each(|(_, reply)| reply(Err(refusal())));
         self.intakes.drain().for_each(|(_, reply)| reply(Err(refusal())));
         while let Ok(message) = self.mailbox.receiver.try_recv() {
-            match message {
-                Message::Client(ClientMessage::Command { reply, .. }) => reply(Err(refusal())),
-                Message::Client(ClientMessage::Intake { reply, .. }) => reply(Err(refusal())),
-                _ => {}
+            if let Message::Client(message) = message {
+                message.refuse(refusal());
             }
         }
+    }
+}
+
+fn unproven() -> Refusal {
+    Refusal {
+        code: RefusalCode::Forbidden,
+        message: "this token does not belong to a running attempt".to_owned(),
+        hint: "AIRX_ATTEMPT and AIRX_TOKEN are set by airx for each attempt".to_owned(),
     }
 }

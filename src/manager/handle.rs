@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::model::change::Seq;
 pub use crate::model::core::Taken;
+use crate::model::ids::JobName;
 use crate::model::message::{Command, Done, Refusal, RefusalCode};
 
 /// Takes an answer; called once, on the manager's thread, after the commit. Must not block.
@@ -29,6 +30,26 @@ pub enum ClientMessage {
         /// Takes one answer for each file that was in the outbox.
         reply: Reply<Vec<Taken>>,
     },
+    /// A runner's task asks to see its own job.
+    Prove {
+        /// Its `AIRX_ATTEMPT`.
+        mark: String,
+        /// Its `AIRX_TOKEN`.
+        token: String,
+        /// Takes the name of its job.
+        reply: Reply<JobName>,
+    },
+}
+
+impl ClientMessage {
+    /// Answers it with a refusal, whatever it asks.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        match self {
+            ClientMessage::Command { reply, .. } => reply(Err(refusal)),
+            ClientMessage::Intake { reply, .. } => reply(Err(refusal)),
+            ClientMessage::Prove { reply, .. } => reply(Err(refusal)),
+        }
+    }
 }
 
 /// A cheap, cloneable way to the manager. Dropping all of them does not stop it.
@@ -57,10 +78,8 @@ impl Handle {
             message: if full { "the manager's queue is full" } else { "the manager is leaving" }.to_owned(),
             hint: "try again in a moment".to_owned(),
         };
-        match message {
-            super::Message::Client(ClientMessage::Command { reply, .. }) => reply(Err(refusal)),
-            super::Message::Client(ClientMessage::Intake { reply, .. }) => reply(Err(refusal)),
-            _ => {}
+        if let super::Message::Client(message) = message {
+            message.refuse(refusal);
         }
     }
 

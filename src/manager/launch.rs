@@ -192,7 +192,7 @@ impl Composer {
             round,
             gate,
             allowance: launch.allowance,
-            seal: if is_claude { public(&self.identity.seal(&mark)) } else { String::new() },
+            seal: public(&self.identity.seal(&mark)),
             result: launch.task.result,
             claude: is_claude,
         };

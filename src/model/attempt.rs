@@ -20,6 +20,12 @@ use super::time::Utc;
 /// after an upgrade replaced the file that was started.
 pub const OWN_PROGRAM: &str = "AIRX_EXE";
 
+/// Locked (shared) by whoever inside the task waits for a person's answer in words, as long as it waits: the runner lets neither
+/// timeout nor silence pass meanwhile. What it waits for must be an open question of the outbox, so that a person can see it.
+pub const ASKING: &str = "outbox/.asking";
+/// What the keys of such questions begin with.
+pub const ASK_KEY: &str = "ask-";
+
 /// `spec.json`: all the runner needs, apart from the environment, which it inherits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunnerSpec {

@@ -40,6 +40,18 @@ pub fn try_lock(file: impl AsFd) -> io::Result<bool> {
     }
 }
 
+/// The same for the shared lock: many may hold it, and no exclusive one beside it.
+///
+/// # Errors
+/// As for [`try_lock`].
+pub fn try_lock_shared(file: impl AsFd) -> io::Result<bool> {
+    match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Writes a message to a unix socket and waits for nothing: neither for room in the queue of a server that is busy, nor for an
 /// answer. Whether it got there is not known.
 pub fn tell(path: &Path, message: &[u8]) {

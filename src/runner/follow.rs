@@ -10,14 +10,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::outbox;
 use super::records::create;
-use crate::model::attempt::{Allowance, MAX_OUTBOX_BYTES, OutboxBody};
+use super::{asking, outbox};
+use crate::model::attempt::{Allowance, OutboxBody};
 use crate::model::credential::MAX_WINDOWS;
 use crate::model::live::{LiveFacts, Sign, Spent, Watch};
-use crate::model::question::{Answer, InboxItem, MAX_OPEN_QUESTIONS, MAX_QUESTION, Question, QuestionBody};
+use crate::model::question::{Answer, MAX_OPEN_QUESTIONS, MAX_QUESTION, Question, QuestionBody};
 use crate::model::runner::Input;
-use crate::model::seal::is_sealed;
 use crate::model::state::BudgetOf;
 use crate::model::time::Mono;
 use crate::os;
@@ -99,7 +98,7 @@ impl Follower {
         let mut inputs = Vec::new();
         self.read_on(&mut inputs);
         self.take_answers();
-        inputs.push(Input::Waiting(!self.open.is_empty()));
+        inputs.push(Input::Waiting(!self.open.is_empty() || asking::waits(Path::new("."), &self.seal)));
         self.talk();
         inputs.extend(self.told_over_budget());
         if now >= self.note_at && self.facts != self.noted {
@@ -213,7 +212,7 @@ impl Follower {
 
     fn take_answers(&mut self) {
         let found: Vec<(String, Answer)> =
-            self.open.keys().filter_map(|key| Some((key.clone(), answer(key, &self.seal)?))).collect();
+            self.open.keys().filter_map(|key| Some((key.clone(), asking::answer(Path::new("."), key, &self.seal)?))).collect();
         for (key, answer) in found {
             if let Some(input) = self.open.remove(&key) {
                 self.respond(&key, &input, &answer);
@@ -269,15 +268,6 @@ impl Follower {
             poke();
         }
     }
-}
-
-/// The answer to a question, once it is there. What the manager did not seal is none: the task can write there too.
-fn answer(key: &str, (public, mark): &(String, String)) -> Option<Answer> {
-    use io::Read as _;
-    let mut text = Vec::new();
-    os::open_regular(Path::new(&format!("inbox/{key}.json"))).ok()?.take(MAX_OUTBOX_BYTES).read_to_end(&mut text).ok()?;
-    let item: InboxItem = serde_json::from_slice(&text).ok()?;
-    (item.key == key && is_sealed(public, mark, &item)).then_some(item.answer)
 }
 
 /// Lets the manager know that there is news; without one it finds that out by itself later.

@@ -4,6 +4,7 @@
 //! One thread, one loop, few pages: a task costs mostly the start of its runner. The decisions are
 //! [`crate::model::runner::Machine`]'s.
 
+mod asking;
 mod copy;
 mod follow;
 mod launch;

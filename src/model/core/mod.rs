@@ -247,6 +247,11 @@ impl Core {
         &self.live
     }
 
+    /// The job of an attempt that may be alive.
+    pub fn job_of_live(&self, attempt: AttemptId) -> Option<&Job> {
+        self.live.get(&attempt).and_then(|_| self.jobs.get(&attempt.job))
+    }
+
     /// The names of an attempt's job and task, when the job is in memory.
     pub fn names(&self, attempt: AttemptId) -> Option<(String, String)> {
         let job = self.jobs.get(&attempt.job)?;

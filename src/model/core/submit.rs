@@ -63,7 +63,7 @@ impl Core {
                 Err(Refusal {
                     code: RefusalCode::Conflict,
                     message: format!("`{}` was queued before with another definition", origin.key),
-                    hint: "give the new task another --id".to_owned(),
+                    hint: "give the new task another id".to_owned(),
                 })
             };
         }
@@ -78,7 +78,7 @@ impl Core {
             return Err(Refusal {
                 code: RefusalCode::Conflict,
                 message: format!("the job has a task `{name}` already"),
-                hint: "give the new task another --id".to_owned(),
+                hint: "give the new task another id".to_owned(),
             });
         }
         let parent = origin.parent.and_then(|parent| job.get(parent)).map(|task| task.spec.clone());

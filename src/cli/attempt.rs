@@ -1,0 +1,100 @@
+//! The attempt that this process runs in, and what it may ask of the manager. A file in the outbox is the request; the socket
+//! only speeds the answer, so that nothing is lost while the manager is away.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::client::{ClientError, ClientErrorKind};
+use crate::api::socket::{Proof, intake, own_tasks};
+use crate::model::attempt::OutboxBody;
+use crate::model::core::Taken;
+use crate::model::message::{RefusalCode, TaskView};
+
+use super::context::{Context, Failure, Services};
+
+/// Longest wait for the manager's answer; the request is safe in the outbox by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running attempt, seen from inside.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    /// `AIRX_DIR`.
+    pub directory: PathBuf,
+    /// `AIRX_JOB`, the job's full name.
+    pub job: String,
+    /// `AIRX_TASK`, the task's id.
+    pub task: String,
+    proof: Proof,
+    services: Arc<dyn Services>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Asked {
+    /// The manager took it in.
+    Taken(Taken),
+    /// It lies in the outbox under this key; the manager does not answer now and takes it in when it is back.
+    Later(String),
+}
+
+impl Attempt {
+    /// The attempt that the environment names; none outside of a running task.
+    pub fn of(context: &Context) -> Option<Attempt> {
+        let variable = |name: &str| context.env.get(name).cloned().unwrap_or_default();
+        let directory = PathBuf::from(context.env.get("AIRX_DIR").filter(|dir| !dir.is_empty())?);
+        let (mark, token) = (variable("AIRX_ATTEMPT"), variable("AIRX_TOKEN"));
+        let proof = Proof { socket: PathBuf::from(variable("AIRX_SOCKET")), mark, token };
+        let services = context.services.clone();
+        Some(Attempt { directory, job: variable("AIRX_JOB"), task: variable("AIRX_TASK"), proof, services })
+    }
+
+    /// The same for the command `verb`, which works nowhere else.
+    ///
+    /// # Errors
+    /// Bad input outside of a running task.
+    pub fn needed(context: &Context, verb: &str) -> Result<Attempt, Failure> {
+        Attempt::of(context)
+            .ok_or_else(|| Failure::input(format!("`airx {verb}` works inside a running task only"), "AIRX_DIR is not set here"))
+    }
+
+    /// Whether `name` is the attempt's own job, in full or without its number.
+    pub fn is_of(&self, name: &str) -> bool {
+        self.job == name || self.job.rsplit_once('.').is_some_and(|(own, _)| name == own)
+    }
+
+    /// Puts the request into the outbox, and asks the manager to look. Blocks for [`PATIENCE`] at most.
+    ///
+    /// # Errors
+    /// Why it could not be put there, or why the manager refused it.
+    pub fn ask(&self, body: OutboxBody, id: Option<&str>) -> Result<Asked, Failure> {
+        let (seq, key) = self
+            .services
+            .put(&self.directory, body, id)
+            .map_err(|why| Failure::failed(why, "check that the attempt's directory is still there and has room"))?;
+        match intake(&self.proof, PATIENCE) {
+            Ok(all) => match all.into_iter().find(|taken| taken.seq == seq) {
+                Some(Taken { refused: Some(why), .. }) => Err(Failure::failed(format!("refused: {why}"), "")),
+                Some(taken) => Ok(Asked::Taken(taken)),
+                None => Ok(Asked::Later(key)),
+            },
+            // Such as a full disk: what was asked for is in the outbox all the same, and must not be asked for again.
+            Err(error) if error.kind == ClientErrorKind::Refused(RefusalCode::Unavailable) => Ok(Asked::Later(key)),
+            Err(error) if matches!(error.kind, ClientErrorKind::Refused(_)) => Err(error.into()),
+            Err(_) => Ok(Asked::Later(key)),
+        }
+    }
+
+    /// `AIRX_ATTEMPT`, its mark.
+    pub fn mark(&self) -> &str {
+        &self.proof.mark
+    }
+
+    /// Tasks of the attempt's job in order, from the place `from` on.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked now.
+    pub fn tasks(&self, from: u32, limit: u32) -> Result<Vec<TaskView>, ClientError> {
+        own_tasks(&self.proof, from, limit, PATIENCE)
+    }
+}

@@ -1,0 +1,67 @@
+//! Questions of the task itself (`airx mcp`), which go past the runner: it only has to know whether one is waited for.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::model::attempt::{ASK_KEY, ASKING, MAX_OUTBOX_BYTES};
+use crate::model::question::{Answer, InboxItem};
+use crate::model::seal::is_sealed;
+use crate::os;
+
+/// Most names of the outbox that are looked at.
+const MAX_NAMES: usize = 20_000;
+
+/// Whether somebody inside the attempt `dir` waits for an answer in words: it says so by a lock, which ends with it, and there
+/// is a question that a person can see. The lock is looked at first, so most looks cost one call.
+pub fn waits(dir: &Path, seal: &(String, String)) -> bool {
+    if !os::is_locked(&dir.join(ASKING)).unwrap_or(false) {
+        return false;
+    }
+    let Ok(entries) = fs::read_dir(dir.join("outbox")) else { return false };
+    let mut names = entries.take(MAX_NAMES).flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.any(|name| {
+        let key = name.strip_suffix(".json").and_then(|name| name.split_once('-')).map(|(_, key)| key);
+        key.is_some_and(|key| key.starts_with(ASK_KEY) && answer(dir, key, seal).is_none())
+    })
+}
+
+/// The answer to a question, once it is there. What the manager did not seal is none: the task can write there too.
+pub fn answer(dir: &Path, key: &str, (public, mark): &(String, String)) -> Option<Answer> {
+    let mut text = Vec::new();
+    let file = os::open_regular(&dir.join("inbox").join(format!("{key}.json"))).ok()?;
+    file.take(MAX_OUTBOX_BYTES).read_to_end(&mut text).ok()?;
+    let item: InboxItem = serde_json::from_slice(&text).ok()?;
+    (item.key == key && is_sealed(public, mark, &item)).then_some(item.answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::seal::{public, seal};
+
+    #[test]
+    fn a_question_is_waited_for_while_somebody_holds_the_lock_and_no_sealed_answer_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let trust = (public(&[7; 32]), "m".to_owned());
+        let waits = || waits(dir, &trust);
+        fs::create_dir(dir.join("outbox")).unwrap();
+        fs::create_dir(dir.join("inbox")).unwrap();
+        let lock = fs::File::create(dir.join(ASKING)).unwrap();
+        fs::write(dir.join("outbox/000001-ask-1.json"), "{}").unwrap();
+        assert!(!waits(), "nobody waits");
+        assert!(os::try_lock_shared(&lock).unwrap());
+        assert!(waits());
+        let item = InboxItem::new("ask-1".to_owned(), Answer::Say { text: "yes".to_owned() });
+        let put = |item: &InboxItem| fs::write(dir.join("inbox/ask-1.json"), serde_json::to_vec(item).unwrap()).unwrap();
+        put(&item);
+        assert!(waits(), "the task answered itself");
+        put(&seal(&[7; 32], "m", item));
+        assert!(!waits());
+        fs::write(dir.join("outbox/000002-ask-2.json"), "{}").unwrap();
+        assert!(waits());
+        drop(lock);
+        assert!(!waits());
+    }
+}
