@@ -1,6 +1,6 @@
 //! A transcript as text for people: what Claude said, one line for each tool call, what went wrong, and how it ended.
 //!
-//! Prints what [`super::parser`] tells, as it comes: a call when it is made, its error when it failed.
+//! Prints what `parser` tells, as it comes: a call when it is made, its error when it failed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
