@@ -212,6 +212,19 @@ fn a_task_can_start_the_airx_that_runs_it_though_its_file_is_gone() {
 }
 
 #[test]
+fn a_persons_time_is_not_the_runs_though_it_asks_by_itself_and_its_own_time_goes_on_after_that() {
+    let script = "mkdir outbox; echo '{}' > outbox/000001-ask-1.json; flock -s outbox/.asking sleep 4; sleep 1000";
+    let mut spec = shell(&format!("cd \"$AIRX_DIR\"; {script}"));
+    (spec.claude, spec.output, spec.timeout_ms) = (true, OutputMode::File, Some(2_000));
+    let attempt = Attempt::new(&spec);
+    let mut command = attempt.command();
+    assert!(command.env("AIRX_DIR", &attempt.dir).status().unwrap().success());
+    let record = attempt.record();
+    assert_eq!(record.stopped, Some(StopCause::Timeout));
+    assert!(record.elapsed_ms >= 4_000, "{record:?}");
+}
+
+#[test]
 fn limits_on_memory_and_processes_are_enforced_or_watched() {
     let mut spec = shell("for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait");
     spec.resources = Resources { pids: Some(4), ..Resources::default() };
