@@ -1,3 +1,5 @@
+mod claude;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
