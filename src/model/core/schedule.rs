@@ -72,7 +72,8 @@ impl Core {
     fn open(&mut self, id: JobId, idx: TaskIdx, pool: String, now: Now) {
         let Some(task) = self.task(id, idx) else { return };
         let attempt = AttemptId { job: id, task: idx, number: task.attempts + 1 };
-        let past = task.run.as_ref().and_then(|run| run.past.as_ref()).filter(|past| resumes(&task.spec, past));
+        let run = task.run.as_ref();
+        let past = run.and_then(|run| run.past.as_ref().filter(|past| resumes(&task.spec, past, &run.rounds)));
         let (session, resumes) = match past {
             Some(past) => (Some(past.id.clone()), true),
             None => (self.session_of(attempt, &task.spec.action), false),

@@ -3,7 +3,7 @@
 //! A session belongs to one task, and an attempt begins only when the one before is over for certain, so no two processes
 //! ever work on the same one (the CLI would not prevent that: its reference, section 12).
 
-use crate::model::change::AttemptFacts;
+use crate::model::change::{AttemptFacts, Rounds};
 use crate::model::spec::{Action, Resume, TaskSpec};
 use crate::model::state::{Outcome, Spends};
 
@@ -33,8 +33,8 @@ impl PastSession {
     pub fn after(session: Option<&str>, resumed: bool, outcome: &Outcome, facts: &AttemptFacts) -> Option<PastSession> {
         let claude = facts.claude.as_ref();
         let exists = resumed || claude.is_some_and(|claude| claude.session.is_some());
-        // Given up without proof of its end (a dead machine): nothing was read of it.
-        let unproven = *outcome == Outcome::Cancelled && claude.is_none();
+        // Given up without proof of its end (a dead machine): nothing was read of it, and it may still be at work.
+        let unproven = claude.is_none() && matches!(outcome, Outcome::Cancelled | Outcome::Lost { .. });
         let gone = claude.is_some_and(|claude| claude.session_gone);
         if !exists || unproven || gone {
             return None;
@@ -52,13 +52,14 @@ impl PastSession {
     }
 }
 
-/// Whether another attempt of this task goes on with `past`.
-pub(super) fn resumes(task: &TaskSpec, past: &PastSession) -> bool {
+/// Whether another attempt of this task goes on with `past`, after so many rounds since it was queued.
+pub(super) fn resumes(task: &TaskSpec, past: &PastSession, rounds: &Rounds) -> bool {
     if !matches!(task.action, Action::Claude(_)) {
         return false;
     }
     match (past.end, task.limits.retry.resume) {
-        (PastEnd::Round, _) => task.repeat.as_ref().is_some_and(|repeat| !repeat.fresh_session),
+        // Without a round before it is no further round: a person runs the finished task again, from its beginning.
+        (PastEnd::Round, _) => rounds.done > 0 && task.repeat.as_ref().is_some_and(|repeat| !repeat.fresh_session),
         (_, Resume::Never) => false,
         (PastEnd::Interrupted, _) | (PastEnd::Other, Resume::Always) => true,
         (PastEnd::Other, Resume::Auto) => false,

@@ -1,6 +1,7 @@
 //! Claude runs: what is learnt of credentials, budgets, sessions and questions.
 
 mod questions;
+mod sessions;
 
 use super::*;
 use crate::model::attempt::StopCause;
