@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::AttemptId;
 use super::live::UsageWindow;
 use super::spec::{Action, ClaudeAuth, EnvValue, JobSpec, SecretRef, TaskSpec};
 use super::time::Utc;
@@ -107,6 +108,10 @@ pub struct CredentialState {
     /// Why its runs are held, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<CredentialHold>,
+    /// The run that tries whether the hold is over, while it may be alive. It is named, since a wall clock that was set back
+    /// cannot tell it from runs that are older than the hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<AttemptId>,
     /// Its usage windows as last told, at most [`MAX_WINDOWS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<UsageWindow>,
@@ -119,6 +124,16 @@ pub struct CredentialState {
 pub const MAX_WINDOWS: usize = 8;
 
 impl CredentialState {
+    /// Holds its runs; whoever tried whether an earlier hold was over says nothing about this one.
+    pub fn hold(&mut self, hold: CredentialHold) {
+        (self.hold, self.probe) = (Some(hold), None);
+    }
+
+    /// Its runs may start again.
+    pub fn lift(&mut self) {
+        (self.hold, self.probe) = (None, None);
+    }
+
     /// Takes a window in, in place of an older word on the same one.
     pub fn see(&mut self, window: UsageWindow) {
         match self.windows.iter().position(|known| known.kind == window.kind) {

@@ -2,7 +2,7 @@
 
 use crate::model::change::{Change, Rounds};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
-use crate::model::state::{Hold, Spends, TaskState};
+use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
 
@@ -55,9 +55,6 @@ impl Core {
                     }
                 }
                 self.move_task(attempt.job, attempt.task, &TaskState::Starting { attempt: attempt.number }, now);
-                if let Some(live) = self.live.get_mut(attempt) {
-                    live.opened = now.utc;
-                }
             }
             Change::AttemptStarted { attempt } => {
                 if let Some(TaskState::Starting { .. }) = self.task(attempt.job, attempt.task).map(|t| &t.state) {
@@ -161,6 +158,18 @@ impl Core {
         if let Some(due) = due(state) {
             self.timers.insert((due, id, idx));
         }
+        match (waits_for_budget(&old), waits_for_budget(state)) {
+            (_, true) => drop(self.over_budget.entry(id).or_default().insert(idx)),
+            (true, false) => {
+                if let Some(tasks) = self.over_budget.get_mut(&id) {
+                    tasks.remove(&idx);
+                    if tasks.is_empty() {
+                        self.over_budget.remove(&id);
+                    }
+                }
+            }
+            (false, false) => {}
+        }
         match (old.live_attempt(), state.live_attempt()) {
             (Some(number), None) => {
                 self.live.remove(&AttemptId { job: id, task: idx, number });
@@ -188,9 +197,8 @@ impl Core {
         let attempt = AttemptId { job, task, number };
         let Some(found) = self.task_mut(job, task) else { return };
         let Some(run) = &mut found.run else { return };
-        let (opened, facts, questions) = (run.opened, run.seen.take(), std::mem::take(&mut run.questions));
+        let (facts, questions) = (run.seen.take(), std::mem::take(&mut run.questions));
         if let Some(live) = self.live.get_mut(&attempt) {
-            live.opened = opened;
             live.facts = facts;
         }
         for question in questions {
@@ -231,6 +239,10 @@ impl Core {
 /// Never past the end of time: whoever submits may write any number.
 fn after(at: Mono, millis: u64) -> Mono {
     Mono(at.0.saturating_add(millis))
+}
+
+fn waits_for_budget(state: &TaskState) -> bool {
+    matches!(state, TaskState::Held { hold: Hold::Budget { of: BudgetOf::Job, .. } })
 }
 
 /// When a held task has to be looked at again by itself.

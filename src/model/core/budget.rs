@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::attempt::Allowance;
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts};
-use crate::model::ids::{AttemptId, JobId, JobRef};
+use crate::model::ids::{AttemptId, JobId, JobRef, TaskIdx};
 use crate::model::live::{LiveFacts, Spent};
 use crate::model::message::{Done, Refusal};
 use crate::model::spec::{Action, Budget};
@@ -143,7 +143,13 @@ impl Core {
 
     /// By how much a budget was overshot, in words.
     pub(super) fn overshoot(&self, attempt: AttemptId, facts: &AttemptFacts, outcome: &Outcome) -> Option<String> {
-        let Outcome::BudgetExceeded { of } = outcome else { return None };
+        let of = match outcome {
+            Outcome::BudgetExceeded { of } => of,
+            Outcome::Succeeded | Outcome::Cancelled => return None,
+            // It ended otherwise, and this is why there is no other attempt.
+            _ if self.is_task_spent(attempt, facts) => &BudgetOf::Task,
+            _ => return None,
+        };
         let (job, task) = (self.jobs.get(&attempt.job)?, self.task(attempt.job, attempt.task)?);
         let (microusd, tokens) = used_of(facts.claude.as_ref());
         let (budget, used) = match (of, &task.spec.action) {
@@ -174,9 +180,31 @@ impl Core {
         let changed = self.jobs.get(&id).is_some_and(|job| job.budget != budget);
         if changed {
             self.emit(Change::BudgetSet { job: id, budget }, now);
-            self.release_budget(id, BudgetOf::Job, now);
+            self.release_budget(id, now);
         }
         Ok(Done::Affected { count: u32::from(changed) })
+    }
+
+    /// Tasks held for their job's budget go on once it is not spent: it was raised, or a run has used less than it seemed.
+    pub(super) fn release_budgets(&mut self, now: Now) {
+        let jobs: Vec<JobId> = self.over_budget.keys().copied().collect();
+        jobs.into_iter().for_each(|job| self.release_budget(job, now));
+    }
+
+    fn release_budget(&mut self, job: JobId, now: Now) {
+        if self.jobs.get(&job).is_some_and(|job| self.job_hold(job).is_some()) {
+            return;
+        }
+        let held: Vec<TaskIdx> = self.over_budget.get(&job).into_iter().flatten().copied().collect();
+        held.into_iter().for_each(|task| self.release(job, task, now));
+    }
+
+    /// Whether a task has used all that it may over all its attempts, one with these facts included.
+    pub(super) fn is_task_spent(&self, attempt: AttemptId, facts: &AttemptFacts) -> bool {
+        let Some(task) = self.task(attempt.job, attempt.task) else { return false };
+        let (microusd, tokens) = used_of(facts.claude.as_ref());
+        let used = (task.used().0.saturating_add(microusd), task.used().1.saturating_add(tokens));
+        task.spec.budget.is_some_and(|budget| budget.is_spent(used.0, used.1))
     }
 
     /// Takes in how far a run is.

@@ -7,10 +7,10 @@ use crate::model::credential::{self, Credential, CredentialHold, CredentialState
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::live::{LiveFacts, UsageWindow};
 use crate::model::spec::{Action, WhenLimited};
-use crate::model::state::{BudgetOf, Hold, Outcome, TaskEvent, TaskState};
+use crate::model::state::{BudgetOf, Hold, Outcome, TaskEvent, TaskKind, TaskState};
 use crate::model::time::{Now, Utc};
 
-use super::Core;
+use super::{Core, Job, Limits};
 
 /// Before the next look at a usage limit whose end is not known.
 const UNKNOWN_LIMIT_MS: i64 = 30 * 60_000;
@@ -59,15 +59,15 @@ impl Core {
             Outcome::Limited { resets_at } => {
                 let policy = self.when_limited(attempt);
                 if policy != WhenLimited::Fail {
-                    state.hold = Some(self.limit_hold(known.hold.as_ref(), *resets_at, policy == WhenLimited::Ask, now));
+                    state.hold(self.limit_hold(known.hold.as_ref(), *resets_at, policy == WhenLimited::Ask, now));
                 }
             }
             Outcome::Auth => {
                 let again = now.utc.plus(i64::try_from(LOGIN_MS).unwrap_or(i64::MAX));
-                state.hold = Some(CredentialHold::Login { again, delay_ms: LOGIN_MS });
+                state.hold(CredentialHold::Login { again, delay_ms: LOGIN_MS });
             }
             // Only an answer of the model shows that it works again, and only one that was asked for after the hold.
-            Outcome::Succeeded | Outcome::Failed { .. } if turns > 0 && self.is_probe(attempt, &known) => state.hold = None,
+            Outcome::Succeeded | Outcome::Failed { .. } if turns > 0 && known.probe == Some(attempt) => state.lift(),
             _ => {}
         }
         self.move_credential(name, state, now);
@@ -85,9 +85,13 @@ impl Core {
                 if *earlier > now.utc && (*told || resets_at.is_none()) =>
             {
                 let until = if resets_at.is_some() { until.max(*earlier) } else { *earlier };
-                CredentialHold::Limit { until, asks: asks || *before, told: true }
+                CredentialHold::Limit { until, asks: asks || *before, told: *told }
             }
-            _ => CredentialHold::Limit { until, asks, told: resets_at.is_some() },
+            // Who was to be asked has not been yet: only a requeue takes that back.
+            _ => {
+                let before = known.is_some_and(CredentialHold::asks);
+                CredentialHold::Limit { until, asks: asks || before, told: resets_at.is_some() }
+            }
         }
     }
 
@@ -98,16 +102,18 @@ impl Core {
         let mut state = known.clone();
         facts.windows.iter().for_each(|window: &UsageWindow| state.see(window.clone()));
         state.pays_by_key = facts.pays_by_key.or(state.pays_by_key);
-        if facts.answered && self.is_probe(attempt, &known) {
-            state.hold = None;
+        if facts.answered && known.probe == Some(attempt) {
+            state.lift();
         }
         self.move_credential(name, state, now);
     }
 
-    /// Whether this attempt was begun to try whether a hold is over.
-    fn is_probe(&self, attempt: AttemptId, state: &CredentialState) -> bool {
-        let Some(hold) = &state.hold else { return false };
-        self.live.get(&attempt).is_some_and(|live| live.opened >= hold.due())
+    /// A run is about to begin although its credential is held: it tries whether the hold is over.
+    pub(super) fn note_probe(&mut self, attempt: AttemptId, now: Now) {
+        let Some(name) = self.credential_of(attempt.job, attempt.task) else { return };
+        let Some(state) = self.credentials.get(&name).filter(|state| state.hold.is_some()) else { return };
+        let state = CredentialState { probe: Some(attempt), ..state.clone() };
+        self.move_credential(name, state, now);
     }
 
     /// Records what is known of a credential; tasks that it holds are released, or told the new time.
@@ -135,42 +141,44 @@ impl Core {
     /// A person says that a credential may be tried now.
     pub(super) fn try_credential(&mut self, name: &Credential, now: Now) {
         let Some(mut state) = self.credentials.get(name).cloned() else { return };
-        state.hold = match state.hold {
-            Some(CredentialHold::Limit { told, .. }) => Some(CredentialHold::Limit { until: now.utc, asks: false, told }),
-            Some(CredentialHold::Login { delay_ms, .. }) => Some(CredentialHold::Login { again: now.utc, delay_ms }),
-            None => None,
-        };
+        state.hold = state.hold.map(|hold| match hold {
+            CredentialHold::Limit { until, told, .. } => CredentialHold::Limit { until: until.min(now.utc), asks: false, told },
+            CredentialHold::Login { again, delay_ms } => CredentialHold::Login { again: again.min(now.utc), delay_ms },
+        });
         self.move_credential(name.clone(), state, now);
     }
 
-    /// The wait for a login is never longer than its delay, whatever the clock did.
-    pub(super) fn clamp_logins(&mut self, now: Now) {
-        let late: Vec<Credential> = self
+    /// The wait for a login, or for the end of a limit that nobody has told, is never longer than its delay, whatever the
+    /// clock did.
+    pub(super) fn clamp_credentials(&mut self, now: Now) {
+        let guess = now.utc.plus(UNKNOWN_LIMIT_MS);
+        let clamped = |hold: &CredentialHold| match hold {
+            CredentialHold::Login { again, delay_ms } if *again > later(now, *delay_ms) => {
+                Some(CredentialHold::Login { again: later(now, *delay_ms), delay_ms: *delay_ms })
+            }
+            CredentialHold::Limit { until, asks, told: false } if *until > guess => {
+                Some(CredentialHold::Limit { until: guess, asks: *asks, told: false })
+            }
+            _ => None,
+        };
+        let late: Vec<(Credential, CredentialState)> = self
             .credentials
             .iter()
-            .filter(|(_, state)| match state.hold {
-                Some(CredentialHold::Login { again, delay_ms }) => again > later(now, delay_ms),
-                _ => false,
+            .filter_map(|(name, state)| {
+                let hold = clamped(state.hold.as_ref()?)?;
+                Some((name.clone(), CredentialState { hold: Some(hold), ..state.clone() }))
             })
-            .map(|(name, _)| name.clone())
             .collect();
-        for name in late {
-            let Some(mut state) = self.credentials.get(&name).cloned() else { continue };
-            if let Some(CredentialHold::Login { delay_ms, .. }) = state.hold {
-                state.hold = Some(CredentialHold::Login { again: later(now, delay_ms), delay_ms });
-                self.move_credential(name, state, now);
-            }
+        for (name, state) in late {
+            self.move_credential(name, state, now);
         }
     }
 
     fn way(&self, name: &Credential, now: Now) -> Way {
         let Some(state) = self.credentials.get(name) else { return Way::Open };
         let Some(hold) = &state.hold else { return Way::Open };
-        let tried = || {
-            let mine = |attempt: &AttemptId| self.credential_of(attempt.job, attempt.task).as_ref() == Some(name);
-            self.live.iter().any(|(attempt, live)| live.opened >= hold.due() && mine(attempt))
-        };
-        if hold.asks() || hold.due() > now.utc || tried() { Way::Held(hold_of(hold)) } else { Way::Probe }
+        let is_tried = state.probe.is_some_and(|attempt| self.live.contains_key(&attempt));
+        if hold.asks() || hold.due() > now.utc || is_tried { Way::Held(hold_of(hold)) } else { Way::Probe }
     }
 
     /// Ready Claude tasks that may not start are held, with the reason; of a credential whose hold is due one is let through.
@@ -183,51 +191,52 @@ impl Core {
                 ways.insert(name.clone(), self.way(name, now));
             }
         }
+        let room = ways.values().any(|way| *way == Way::Probe).then(|| self.room());
+        let may_probe = |job: &Job, task| room.as_ref().is_some_and(|room| room.has(&self.limits, job, task));
         let mut held: Vec<(JobId, TaskIdx, Hold)> = Vec::new();
-        let mut probing: Vec<Credential> = Vec::new();
+        // Ready tasks of credentials that are to be tried, and of each the first that can start at once: one without room
+        // must not keep all others waiting.
+        let mut others: Vec<(JobId, TaskIdx, Credential)> = Vec::new();
+        let mut probing: BTreeMap<Credential, (JobId, TaskIdx)> = BTreeMap::new();
         for id in &self.ready_jobs {
             let Some(job) = self.jobs.get(id) else { continue };
-            let spent = self.job_hold(job);
-            if ways.is_empty() && quiet.is_none() && day.is_none() && spent.is_none() {
+            let whole = self.job_hold(job).or_else(|| day.clone()).or_else(|| quiet.clone());
+            if ways.is_empty() && whole.is_none() {
                 continue;
             }
             for task in job.ready.values().flatten() {
-                let is_claude = job.get(*task).is_some_and(|task| matches!(task.spec.action, Action::Claude(_)));
-                if !is_claude {
-                    continue;
+                let Some(name) = self.credential_of(*id, *task) else { continue };
+                match (&whole, ways.get(&name)) {
+                    (Some(hold), _) | (None, Some(Way::Held(hold))) => held.push((*id, *task, hold.clone())),
+                    (None, Some(Way::Probe)) if !probing.contains_key(&name) && may_probe(job, *task) => {
+                        probing.insert(name, (*id, *task));
+                    }
+                    (None, Some(Way::Probe)) => others.push((*id, *task, name)),
+                    (None, Some(Way::Open) | None) => {}
                 }
-                let way = self.credential_of(*id, *task).and_then(|name| Some((ways.get(&name)?, name)));
-                let by_credential = match way {
-                    Some((Way::Held(hold), _)) => Some(hold.clone()),
-                    Some((Way::Probe, name)) if probing.contains(&name) => {
-                        self.credentials.get(&name).and_then(|state| state.hold.as_ref()).map(hold_of)
-                    }
-                    Some((Way::Probe, name)) if !job.paused && !job.stopped => {
-                        probing.push(name);
-                        None
-                    }
-                    _ => None,
-                };
-                let hold = spent.clone().or_else(|| day.clone()).or_else(|| quiet.clone()).or(by_credential);
-                held.extend(hold.map(|hold| (*id, *task, hold)));
             }
+        }
+        let free = quiet.is_none() && day.is_none();
+        let mut sent: Vec<(JobId, TaskIdx)> = Vec::new();
+        for name in ways.iter().filter(|(_, way)| free && **way == Way::Probe).map(|(name, _)| name) {
+            if probing.contains_key(name) {
+                continue;
+            }
+            // None of the ready ones can start: the first of the held ones that can is let through.
+            let may =
+                |job: &JobId, task| self.jobs.get(job).is_some_and(|job| self.job_hold(job).is_none() && may_probe(job, task));
+            let first = self.waiting.get(name).into_iter().flatten().find(|(job, task)| may(job, *task)).copied();
+            sent.extend(first);
+            probing.extend(first.map(|first| (name.clone(), first)));
+        }
+        for (job, task, name) in others.into_iter().filter(|(.., name)| probing.contains_key(name)) {
+            let hold = self.credentials.get(&name).and_then(|state| state.hold.as_ref()).map(hold_of);
+            held.extend(hold.map(|hold| (job, task, hold)));
         }
         for (job, task, hold) in held {
             self.hold(job, task, hold, now);
         }
-        let nobody = |name: &&Credential| !probing.contains(name);
-        let due: Vec<Credential> =
-            ways.iter().filter(|(_, way)| **way == Way::Probe).map(|(name, _)| name).filter(nobody).cloned().collect();
-        if quiet.is_none() && day.is_none() {
-            due.into_iter().for_each(|name| self.send_probe(&name, now));
-        }
-    }
-
-    /// Lets the first of the held tasks through.
-    fn send_probe(&mut self, name: &Credential, now: Now) {
-        let may = |id: &JobId| self.jobs.get(id).is_some_and(|job| !job.paused && !job.stopped && self.job_hold(job).is_none());
-        let first = self.waiting.get(name).into_iter().flatten().find(|(job, _)| may(job)).copied();
-        if let Some((job, task)) = first {
+        for (job, task) in sent {
             self.release(job, task, now);
         }
     }
@@ -278,14 +287,37 @@ impl Core {
         &self.credentials
     }
 
-    /// Tasks whose budget was raised may go on.
-    pub(super) fn release_budget(&mut self, job: JobId, of: BudgetOf, now: Now) {
-        let Some(found) = self.jobs.get(&job) else { return };
-        let held = |state: &TaskState| matches!(state, TaskState::Held { hold: Hold::Budget { of: whose, .. } } if *whose == of);
-        let tasks: Vec<TaskIdx> =
-            (0u32..).map(TaskIdx).zip(&found.tasks).filter(|(_, task)| held(&task.state)).map(|(idx, _)| idx).collect();
-        for task in tasks {
-            self.release(job, task, now);
+    /// Another configuration, or another day: tasks that were held by the old one are looked at anew.
+    pub(super) fn relimit(&mut self, limits: Limits, now: Now) {
+        let before = std::mem::replace(&mut self.limits, limits);
+        if before.claude == self.limits.claude {
+            return;
+        }
+        let mut held: Vec<(JobId, TaskIdx, Hold)> = Vec::new();
+        for job in self.jobs.values().filter(|job| job.counts.of(TaskKind::Held) > 0) {
+            for (task, found) in (0u32..).map(TaskIdx).zip(&job.tasks) {
+                if let TaskState::Held { hold } = &found.state {
+                    held.push((job.id, task, hold.clone()));
+                }
+            }
+        }
+        // Who waits for which credential depends on the configured one.
+        self.waiting.clear();
+        for (job, task, hold) in held {
+            match hold {
+                Hold::Limit { .. } | Hold::Login { .. } => {
+                    self.index_waiting(job, task, &TaskState::Pending, &TaskState::Held { hold: hold.clone() });
+                    match self.credential_of(job, task).and_then(|name| self.credentials.get(&name)?.hold.as_ref().map(hold_of)) {
+                        None => self.release(job, task, now),
+                        Some(other) if other != hold => {
+                            self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold: other } }, now);
+                        }
+                        Some(_) => {}
+                    }
+                }
+                Hold::Quiet { .. } | Hold::Budget { of: BudgetOf::Day, .. } => self.release(job, task, now),
+                Hold::Budget { .. } | Hold::Retry { .. } | Hold::Secret { .. } => {}
+            }
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::model::live::LiveFacts;
 use crate::model::spec::{Budget, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
-use crate::model::time::Utc;
 
 use super::session::PastSession;
 
@@ -111,7 +110,7 @@ impl Task {
                 run.past = PastSession::after(attempt.session.as_deref(), attempt.resumes, outcome, facts);
             }
             (run.session, run.resumes) = (attempt.session, attempt.resumes);
-            (run.opened, run.seen) = (attempt.opened, attempt.seen);
+            run.seen = attempt.seen;
         }
         task
     }
@@ -139,11 +138,9 @@ pub struct RunState {
     pub resumes: bool,
     /// The session of its last attempt that is over.
     pub past: Option<PastSession>,
-    /// Read from the store, until the attempt is known again: when it was opened.
-    pub(super) opened: Utc,
-    /// As `opened`: how far it was.
+    /// Read from the store, until the attempt is known again: how far it was.
     pub(super) seen: Option<LiveFacts>,
-    /// As `opened`: its questions.
+    /// As `seen`: its questions.
     pub(super) questions: Vec<StoredQuestion>,
 }
 

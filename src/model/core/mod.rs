@@ -65,8 +65,6 @@ pub struct Live {
     taken: BTreeMap<u32, Taken>,
     /// Requests that wait for the next look into the outbox.
     waiting: Vec<RequestId>,
-    /// When it was opened.
-    pub opened: Utc,
     /// Its questions to a person.
     pub asked: Asked,
     /// How far it is, for a Claude run.
@@ -99,6 +97,8 @@ pub struct Core {
     dues: BTreeSet<(Utc, Credential)>,
     /// Tasks held for a credential.
     waiting: BTreeMap<Credential, BTreeSet<(JobId, TaskIdx)>>,
+    /// Tasks held because their job's budget is spent.
+    over_budget: BTreeMap<JobId, BTreeSet<TaskIdx>>,
     /// Whose attempt asked a question that waits.
     questions: BTreeMap<u32, AttemptId>,
     /// When questions are answered by themselves.
@@ -132,6 +132,7 @@ impl Core {
             credentials: BTreeMap::new(),
             dues: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            over_budget: BTreeMap::new(),
             questions: BTreeMap::new(),
             expiries: BTreeSet::new(),
             last_question: 0,
@@ -204,7 +205,7 @@ impl Core {
             Input::Reconcile => {
                 self.tick(now);
                 self.clamp_waits(now);
-                self.clamp_logins(now);
+                self.clamp_credentials(now);
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 if !live.is_empty() {
                     self.live.values_mut().for_each(|live| live.inspected += 1);
@@ -215,7 +216,7 @@ impl Core {
             }
             Input::Evict => self.evict(),
             Input::DiskLow(low) => self.disk_low = low,
-            Input::Limits(limits) => self.limits = limits,
+            Input::Limits(limits) => self.relimit(limits, now),
         }
     }
 

@@ -30,7 +30,12 @@ impl Core {
                     live.answered();
                 }
                 self.answer_again(attempt);
+                let is_adopted = self.live.get(&attempt).is_some_and(|live| !live.confirmed);
                 self.confirmed(attempt, now);
+                if is_adopted {
+                    // That a budget is spent may have been told to nobody before the last manager ended.
+                    self.watch_budgets(attempt);
+                }
             }
             Report::LaunchFailed { why, transient, .. } => {
                 let outcome = match self.asked(attempt) {
@@ -143,6 +148,8 @@ impl Core {
             rounds.add(round);
             if let Some(why) = given_up(&repeat, &rounds).filter(|_| !round.is_met) {
                 outcome = Outcome::Failed { cause: FailCause::Repeat(why) };
+            } else if !round.is_met && self.is_task_spent(attempt, &facts) {
+                outcome = Outcome::BudgetExceeded { of: BudgetOf::Task };
             }
         }
         if outcome == (Outcome::BudgetExceeded { of: BudgetOf::Attempt }) {
@@ -163,6 +170,7 @@ impl Core {
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
         let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
         self.close(attempt, outcome, facts, state, now);
+        self.watch_budgets(attempt);
     }
 
     /// Closes an attempt; what waits for its task is looked at.

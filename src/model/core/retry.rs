@@ -34,6 +34,7 @@ impl Core {
             Outcome::Limited { .. } if self.when_limited(attempt) == WhenLimited::Fail => return Verdict::Fail,
             // What it may use over all its attempts is used: another would be ended at once.
             Outcome::BudgetExceeded { of: BudgetOf::Task } => return Verdict::Fail,
+            _ if self.is_task_spent(attempt, facts) => return Verdict::Fail,
             _ if job.stopped => return Verdict::Fail,
             _ => {}
         }

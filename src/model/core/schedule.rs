@@ -10,7 +10,30 @@ use crate::model::time::Now;
 
 use super::retry::splitmix;
 use super::session::{PastEnd, resumes};
-use super::{BACKSTOP_MS, Core, Effect, Launch};
+use super::{BACKSTOP_MS, Core, Effect, Job, Launch, Limits};
+
+/// What may start besides what may be alive.
+pub(super) struct Room {
+    /// Slots taken, by pool.
+    by_pool: BTreeMap<String, u32>,
+    /// Attempts that may be alive, by job.
+    by_job: BTreeMap<JobId, u32>,
+    /// Claude runs that may start.
+    claude: u32,
+}
+
+impl Room {
+    /// Whether a Claude task could start now.
+    pub(super) fn has(&self, limits: &Limits, job: &Job, task: TaskIdx) -> bool {
+        let Some(pool) = job.get(task).map(|task| job.pool_of(&task.spec)) else { return false };
+        let slots = limits.slots.get(pool).copied().unwrap_or(0);
+        let is_allowed = !job.paused && !job.stopped;
+        is_allowed
+            && self.claude > 0
+            && self.by_pool.get(pool).copied().unwrap_or(0) < slots
+            && self.by_job.get(&job.id).copied().unwrap_or(0) < job.spec.max_parallel
+    }
+}
 
 impl Core {
     /// Opens attempts as long as there is room: jobs in the order they were submitted, tasks in the order of the file.
@@ -18,12 +41,12 @@ impl Core {
         if self.paused || self.disk_low || self.leaving {
             return;
         }
+        self.release_budgets(now);
         self.hold_back(now);
         if self.ready_jobs.is_empty() {
             return;
         }
-        let mut claude_room = self.claude_room();
-        let (mut by_pool, mut by_job) = self.taken_slots();
+        let Room { mut by_pool, mut by_job, claude: mut claude_room } = self.room();
         let ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
         for id in ready {
             let Some(job) = self.jobs.get(&id) else { continue };
@@ -58,7 +81,7 @@ impl Core {
     }
 
     /// Slots in use, derived from the attempts that may be alive.
-    fn taken_slots(&self) -> (BTreeMap<String, u32>, BTreeMap<JobId, u32>) {
+    pub(super) fn room(&self) -> Room {
         let (mut by_pool, mut by_job) = (BTreeMap::new(), BTreeMap::new());
         for attempt in self.live.keys() {
             let Some(job) = self.jobs.get(&attempt.job) else { continue };
@@ -66,7 +89,7 @@ impl Core {
             *by_pool.entry(job.pool_of(&task.spec).to_owned()).or_insert(0) += 1;
             *by_job.entry(attempt.job).or_insert(0) += 1;
         }
-        (by_pool, by_job)
+        Room { by_pool, by_job, claude: self.claude_room() }
     }
 
     fn open(&mut self, id: JobId, idx: TaskIdx, pool: String, now: Now) {
@@ -78,6 +101,7 @@ impl Core {
             Some(past) => (Some(past.id.clone()), true),
             None => (self.session_of(attempt, &task.spec.action), false),
         };
+        self.note_probe(attempt, now);
         self.emit(Change::AttemptOpened { attempt, pool, session, resumes }, now);
         self.start(attempt);
     }

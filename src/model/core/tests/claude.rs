@@ -1,5 +1,7 @@
 //! Claude runs: what is learnt of credentials, budgets, sessions and questions.
 
+mod budgets;
+mod credentials;
 mod questions;
 mod sessions;
 
