@@ -232,7 +232,8 @@ fn question(line: ControlRequest) -> Option<Question> {
     }
     let suggestions = request.permission_suggestions.as_array().map_or(&[][..], Vec::as_slice);
     let mut rules: Vec<String> = suggestions.iter().flat_map(allowed).collect();
-    if rules.is_empty() {
+    // The bare name of the shell would allow every command: without a rule of the CLI's there is no "always" for it.
+    if rules.is_empty() && request.tool_name != "Bash" {
         rules.push(request.tool_name.clone());
     }
     let body = QuestionBody::Permission { tool: request.tool_name, input: request.input, rules };

@@ -71,11 +71,16 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
         text.push_str(&format!("    … {} more lines: airx approvals -o json\n", lines.len() - SHOWN_LINES));
     }
     if question.answered.is_none() {
-        let how = match question.body {
-            QuestionBody::Permission { .. } => format!("airx approve {0} [--always]   airx reject {0} [WHY]", question.id),
+        let how = match &question.body {
+            QuestionBody::Permission { rules, .. } if rules.is_empty() => {
+                format!("airx approve {0}   airx reject {0} [WHY]", question.id)
+            }
+            QuestionBody::Permission { rules, .. } => {
+                format!("airx approve {0} [--always: {1}]   airx reject {0} [WHY]", question.id, rules.join(", "))
+            }
             QuestionBody::Words { .. } => format!("airx approve {} ANSWER", question.id),
         };
-        text.push_str(&format!("    {}\n", printer.ink(Ink::Dim, &how)));
+        text.push_str(&format!("    {}\n", printer.ink(Ink::Dim, &print::harmless(&how, 400))));
     }
     text
 }
@@ -132,6 +137,12 @@ pub(super) fn approve(context: &Context, args: &AnswerArgs) -> Result<(), Failur
     let mut client = context.manager()?;
     let question = find(&mut client, &args.target)?;
     let answer = match &question.body {
+        QuestionBody::Permission { rules, .. } if args.always && rules.is_empty() => {
+            return Err(Failure::input(
+                "no rule would allow this and nothing else, so it cannot be allowed for the whole job",
+                format!("airx approve {}", question.id),
+            ));
+        }
         QuestionBody::Permission { .. } => Answer::Allow { input: input(args)?, always: args.always },
         QuestionBody::Words { options, .. } => {
             let text = args.text.join(" ");

@@ -35,7 +35,7 @@ pub enum QuestionBody {
         tool: String,
         /// Its whole input.
         input: Value,
-        /// What "always" would allow, as rules of the CLI such as `Bash(touch *)`.
+        /// What "always" would allow, as rules of the CLI such as `Bash(touch *)`; without any there is no "always".
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         rules: Vec<String>,
     },

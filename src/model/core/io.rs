@@ -19,7 +19,7 @@ pub type RequestId = u64;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// A client asks. Jobs it names must have been brought in by [`Core::insert`].
+    /// A client asks. Jobs it names must have been brought in by [`super::Core::insert`].
     Command(RequestId, Command),
     /// A task asks to look into its outbox.
     Intake(RequestId, AttemptId),
