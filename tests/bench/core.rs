@@ -4,6 +4,7 @@
 //! choose figures: `make bench BENCH=memory`.
 #![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod claude;
 mod floor;
 mod place;
 #[path = "../support/pty.rs"]
@@ -11,6 +12,8 @@ mod pty;
 mod report;
 mod runs;
 mod screen;
+#[path = "../support/claude/mod.rs"]
+mod support;
 mod transcripts;
 
 use report::Report;
@@ -26,7 +29,7 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, Figure<'_>); 8] = [
+    let figures: [(&str, Figure<'_>); 9] = [
         ("throughput", &|report| runs::throughput(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),
@@ -35,6 +38,7 @@ fn main() {
         ("runner", &runs::runner_memory),
         ("screen", &screen::all),
         ("transcript", &transcripts::all),
+        ("claude", &claude::all),
     ];
     for (name, measure) in figures {
         if words.is_empty() || words.iter().any(|word| word == name) {

@@ -14,6 +14,8 @@ pub const AIRX: &str = env!("CARGO_BIN_EXE_airx");
 pub struct Place {
     dir: Option<TempDir>,
     manager: Option<Child>,
+    /// Variables beside the cleared environment's.
+    pub more: Vec<(String, String)>,
 }
 
 impl Place {
@@ -28,7 +30,7 @@ impl Place {
         for part in ["run", "user", "work"] {
             std::fs::create_dir(dir.path().join(part)).expect("a directory");
         }
-        Place { dir: Some(dir), manager: None }
+        Place { dir: Some(dir), manager: None, more: Vec::new() }
     }
 
     /// With a manager that answers.
@@ -84,6 +86,7 @@ impl Place {
             .env("HOME", self.path().join("user"))
             .env("AIRX_HOME", self.home())
             .env("XDG_RUNTIME_DIR", self.path().join("run"))
+            .envs(self.more.iter().cloned())
             .current_dir(self.work())
             .stdin(Stdio::null());
         command

@@ -24,7 +24,7 @@ fn trues(name: &str, count: u32, parallel: u32) -> String {
 }
 
 /// Submits a job and waits for its end; seconds from the submission.
-fn timed(place: &Place, file: &str) -> f64 {
+pub fn timed(place: &Place, file: &str) -> f64 {
     let start = Instant::now();
     let output = place.run(&["submit", file]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
