@@ -19,6 +19,8 @@ pub struct Turn<S> {
     core: Core,
     store: S,
     limits: Limits,
+    /// Whether there is too little room on the disk to launch anything.
+    disk_low: bool,
     seed: u64,
     failing: Option<Failing>,
     /// Jobs that the store could not decode, or whose rows contradict what was to be written.
@@ -57,7 +59,8 @@ impl<S: Store> Turn<S> {
         let mut loaded = store.load()?;
         let set_aside = std::mem::take(&mut loaded.quarantined);
         let core = Core::load(limits.clone(), seed, loaded, now);
-        Ok(Turn { core, store, limits, seed, failing: None, set_aside, shunned: BTreeMap::new(), strikes: 0 })
+        let shunned = BTreeMap::new();
+        Ok(Turn { core, store, limits, disk_low: false, seed, failing: None, set_aside, shunned, strikes: 0 })
     }
 
     /// The state of the core, for looking at.
@@ -94,6 +97,14 @@ impl<S: Store> Turn<S> {
     /// Takes all inputs in, commits what they lead to as one group, and returns what to do.
     pub fn run(&mut self, inputs: Vec<Input>, now: Now) -> Outcome {
         let mut outcome = Outcome::default();
+        // Told once: also while nothing can be committed, so that memory that is read again knows.
+        for input in &inputs {
+            match input {
+                Input::Limits(limits) => self.limits = limits.clone(),
+                Input::DiskLow(low) => self.disk_low = *low,
+                _ => {}
+            }
+        }
         if let Err(error) = self.recover(now) {
             refuse_all(inputs, &error, &mut outcome.effects);
             outcome.error = Some(error);
@@ -101,9 +112,6 @@ impl<S: Store> Turn<S> {
         }
         let mut requests = Vec::new();
         for input in inputs {
-            if let Input::Limits(limits) = &input {
-                self.limits = limits.clone();
-            }
             let Input::Command(id, mut command) = input else {
                 if let Input::Intake(id, _) = &input {
                     requests.push((*id, true));
@@ -167,6 +175,7 @@ impl<S: Store> Turn<S> {
                 });
                 let old = std::mem::replace(&mut self.core, Core::load(self.limits.clone(), self.seed, loaded, now));
                 self.core.inherit(&old);
+                self.core.handle(Input::DiskLow(self.disk_low), now);
                 self.core.handle(Input::Reconcile, now);
                 self.failing = None;
                 Ok(())
