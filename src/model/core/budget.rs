@@ -11,7 +11,7 @@ use crate::model::spec::{Action, Budget};
 use crate::model::state::{BudgetOf, Hold, Outcome};
 use crate::model::time::{Now, Utc};
 
-use super::{Core, Effect, Job};
+use super::{Core, DayBudget, Effect, Job};
 
 /// Spending is added up by quarters of an hour: every time zone's day begins with one.
 const QUARTER_MS: i64 = 15 * 60_000;
@@ -25,6 +25,9 @@ pub struct Spending(BTreeMap<i64, (u64, u64)>);
 impl Spending {
     /// Adds what an attempt that ended at `at` had used.
     pub fn add(&mut self, at: Utc, microusd: u64, tokens: u64) {
+        if (microusd, tokens) == (0, 0) {
+            return;
+        }
         let quarter = self.0.entry(at.0.div_euclid(QUARTER_MS)).or_default();
         quarter.0 = quarter.0.saturating_add(microusd);
         quarter.1 = quarter.1.saturating_add(tokens);
@@ -58,9 +61,14 @@ impl Core {
 
     /// Why no Claude task may start today.
     pub(super) fn day_hold(&self, now: Now) -> Option<Hold> {
-        let day = self.limits.claude.day.filter(|day| now.utc < day.ends)?;
+        let day = self.day(now)?;
         let used = self.used_today(day.begins);
         day.budget.is_spent(used.0, used.1).then_some(Hold::Budget { of: BudgetOf::Day, until: Some(day.ends) })
+    }
+
+    /// The day's budget. Once the day is over it binds nothing, though the next one is not told yet.
+    fn day(&self, now: Now) -> Option<DayBudget> {
+        self.limits.claude.day.filter(|day| now.utc < day.ends)
     }
 
     fn used_today(&self, begins: Utc) -> (u64, u64) {
@@ -69,18 +77,18 @@ impl Core {
     }
 
     /// The tightest of what an attempt that is about to start may use.
-    pub(super) fn allowance(&self, attempt: AttemptId) -> Option<Allowance> {
+    pub(super) fn allowance(&self, attempt: AttemptId, now: Now) -> Option<Allowance> {
         let job = self.jobs.get(&attempt.job)?;
         let task = job.get(attempt.task)?;
         let Action::Claude(claude) = &task.spec.action else { return None };
         let own = claude.max_budget_usd.map(|usd| Budget { microusd: Some(micro(usd)), tokens: None });
         let live = self.live_use(Some(attempt.job));
-        let (job_used, day) = ((job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1)), self.limits.claude.day);
+        let job_used = (job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1));
         let all = [
             own.map(|left| (left, BudgetOf::Attempt)),
             task.spec.budget.map(|budget| (budget.left(task.used().0, task.used().1), BudgetOf::Task)),
             job.budget.map(|budget| (budget.left(job_used.0, job_used.1), BudgetOf::Job)),
-            day.map(|day| {
+            self.day(now).map(|day| {
                 let used = self.used_today(day.begins);
                 (day.budget.left(used.0, used.1), BudgetOf::Day)
             }),
@@ -94,13 +102,10 @@ impl Core {
     }
 
     /// A run that goes on tells what it has used: where that spends a shared budget, all that share it are told to end.
-    pub(super) fn watch_budgets(&mut self, attempt: AttemptId) {
+    pub(super) fn watch_budgets(&mut self, attempt: AttemptId, now: Now) {
         let over = |core: &Core, of: BudgetOf| match of {
             BudgetOf::Job => core.jobs.get(&attempt.job).and_then(|job| core.job_hold(job)).is_some(),
-            _ => core.limits.claude.day.is_some_and(|day| {
-                let used = core.used_today(day.begins);
-                day.budget.is_spent(used.0, used.1)
-            }),
+            _ => core.day_hold(now).is_some(),
         };
         for of in [BudgetOf::Job, BudgetOf::Day] {
             if !over(self, of) {
@@ -117,7 +122,7 @@ impl Core {
     }
 
     /// Whose budget ended a run that only says that one did: the CLI knows of dollars, not of whose they are.
-    pub(super) fn whose_budget(&self, attempt: AttemptId, facts: &AttemptFacts) -> BudgetOf {
+    pub(super) fn whose_budget(&self, attempt: AttemptId, facts: &AttemptFacts, now: Now) -> BudgetOf {
         let (microusd, tokens) = used_of(facts.claude.as_ref());
         let (Some(job), Some(task)) = (self.jobs.get(&attempt.job), self.task(attempt.job, attempt.task)) else {
             return BudgetOf::Attempt;
@@ -129,7 +134,7 @@ impl Core {
         {
             return BudgetOf::Attempt;
         }
-        let day = self.limits.claude.day.map(|day| (day.budget, self.spending.since(day.begins)));
+        let day = self.day(now).map(|day| (day.budget, self.spending.since(day.begins)));
         if spent(task.spec.budget, plus(task.used())) {
             BudgetOf::Task
         } else if spent(job.budget, plus(job.used)) {
@@ -215,7 +220,7 @@ impl Core {
         }
         self.emit(Change::RunSeen { attempt, facts: Box::new(facts.clone()) }, now);
         self.hear(attempt, &facts, now);
-        self.watch_budgets(attempt);
+        self.watch_budgets(attempt, now);
     }
 }
 

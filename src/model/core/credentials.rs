@@ -17,6 +17,9 @@ const UNKNOWN_LIMIT_MS: i64 = 30 * 60_000;
 /// Before it is tried whether somebody has logged in again.
 const LOGIN_MS: u64 = 5 * 60_000;
 
+/// A task, and what it is to be held for.
+type ToHold = (JobId, TaskIdx, Hold);
+
 /// What a credential's runs may do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Way {
@@ -172,6 +175,9 @@ impl Core {
         for (name, state) in late {
             self.move_credential(name, state, now);
         }
+        // What was due before the clock was set back will be due again.
+        let dues = self.credentials.iter().filter_map(|(name, state)| Some((state.hold.as_ref()?.due(), name.clone())));
+        self.dues.extend(dues.filter(|(at, _)| *at > now.utc));
     }
 
     fn way(&self, name: &Credential, now: Now) -> Way {
@@ -179,6 +185,17 @@ impl Core {
         let Some(hold) = &state.hold else { return Way::Open };
         let is_tried = state.probe.is_some_and(|attempt| self.live.contains_key(&attempt));
         if hold.asks() || hold.due() > now.utc || is_tried { Way::Held(hold_of(hold)) } else { Way::Probe }
+    }
+
+    /// Tasks whose credential is not held (any more) wait for nothing: it was lifted while their job was set aside, or what was
+    /// known of it could not be read.
+    pub(super) fn release_unheld(&mut self, now: Now) {
+        let is_free = |name: &Credential| self.credentials.get(name).is_none_or(|state| state.hold.is_none());
+        let free: Vec<(JobId, TaskIdx)> =
+            self.waiting.iter().filter(|(name, _)| is_free(name)).flat_map(|(_, tasks)| tasks).copied().collect();
+        for (job, task) in free {
+            self.release(job, task, now);
+        }
     }
 
     /// Ready Claude tasks that may not start are held, with the reason; of a credential whose hold is due one is let through.
@@ -193,7 +210,7 @@ impl Core {
         }
         let room = ways.values().any(|way| *way == Way::Probe).then(|| self.room());
         let may_probe = |job: &Job, task| room.as_ref().is_some_and(|room| room.has(&self.limits, job, task));
-        let mut held: Vec<(JobId, TaskIdx, Hold)> = Vec::new();
+        let mut held: Vec<ToHold> = Vec::new();
         // Ready tasks of credentials that are to be tried, and of each the first that can start at once: one without room
         // must not keep all others waiting.
         let mut others: Vec<(JobId, TaskIdx, Credential)> = Vec::new();
@@ -217,15 +234,14 @@ impl Core {
             }
         }
         let free = quiet.is_none() && day.is_none();
-        let mut sent: Vec<(JobId, TaskIdx)> = Vec::new();
+        let (mut sent, mut moved) = (Vec::new(), Vec::new());
         for name in ways.iter().filter(|(_, way)| free && **way == Way::Probe).map(|(name, _)| name) {
             if probing.contains_key(name) {
                 continue;
             }
             // None of the ready ones can start: the first of the held ones that can is let through.
-            let may =
-                |job: &JobId, task| self.jobs.get(job).is_some_and(|job| self.job_hold(job).is_none() && may_probe(job, task));
-            let first = self.waiting.get(name).into_iter().flatten().find(|(job, task)| may(job, *task)).copied();
+            let (first, spent) = self.first_waiting(name, &may_probe);
+            moved.extend(spent);
             sent.extend(first);
             probing.extend(first.map(|first| (name.clone(), first)));
         }
@@ -236,9 +252,33 @@ impl Core {
         for (job, task, hold) in held {
             self.hold(job, task, hold, now);
         }
+        for (job, task, hold) in moved {
+            self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold } }, now);
+        }
         for (job, task) in sent {
             self.release(job, task, now);
         }
+    }
+
+    /// Of the tasks held by a credential the first that can start, and those that wait for their job's budget by now.
+    fn first_waiting(
+        &self,
+        name: &Credential,
+        may_probe: &impl Fn(&Job, TaskIdx) -> bool,
+    ) -> (Option<(JobId, TaskIdx)>, Vec<ToHold>) {
+        let mut spent = Vec::new();
+        let mut of_job: Option<(&Job, Option<Hold>)> = None;
+        for (id, task) in self.waiting.get(name).into_iter().flatten() {
+            if of_job.as_ref().is_none_or(|(job, _)| job.id != *id) {
+                of_job = self.jobs.get(id).map(|job| (job, self.job_hold(job)));
+            }
+            match &of_job {
+                Some((_, Some(hold))) => spent.push((*id, *task, hold.clone())),
+                Some((job, None)) if may_probe(job, *task) => return (Some((*id, *task)), spent),
+                _ => {}
+            }
+        }
+        (None, spent)
     }
 
     fn hold(&mut self, job: JobId, task: TaskIdx, hold: Hold, now: Now) {
@@ -293,7 +333,7 @@ impl Core {
         if before.claude == self.limits.claude {
             return;
         }
-        let mut held: Vec<(JobId, TaskIdx, Hold)> = Vec::new();
+        let mut held: Vec<ToHold> = Vec::new();
         for job in self.jobs.values().filter(|job| job.counts.of(TaskKind::Held) > 0) {
             for (task, found) in (0u32..).map(TaskIdx).zip(&job.tasks) {
                 if let TaskState::Held { hold } = &found.state {

@@ -11,6 +11,7 @@ mod credentials;
 mod io;
 mod job;
 mod limits;
+mod memory;
 mod outbox;
 mod questions;
 mod reports;
@@ -28,6 +29,7 @@ pub use budget::Spending;
 pub use io::{Effect, Input, Launch, RequestId, Step};
 pub use job::{Job, Task};
 pub use limits::{ClaudeLimits, DayBudget, Limits};
+pub use memory::{JobMemory, Memory};
 pub use outbox::Taken;
 pub use questions::{Asked, OpenQuestion, default_answer};
 pub use session::{PastEnd, PastSession};
@@ -211,7 +213,7 @@ impl Core {
                     self.live.values_mut().for_each(|live| live.inspected += 1);
                     self.effects.push(Effect::Inspect(live));
                 }
-                self.check_held_secrets();
+                self.check_held_secrets(now);
                 self.evict();
             }
             Input::Evict => self.evict(),

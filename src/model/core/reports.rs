@@ -34,7 +34,7 @@ impl Core {
                 self.confirmed(attempt, now);
                 if is_adopted {
                     // That a budget is spent may have been told to nobody before the last manager ended.
-                    self.watch_budgets(attempt);
+                    self.watch_budgets(attempt, now);
                 }
             }
             Report::LaunchFailed { why, transient, .. } => {
@@ -110,7 +110,7 @@ impl Core {
         let confirmed = live.confirmed;
         match self.task(attempt.job, attempt.task).map(|task| task.state.clone()) {
             Some(TaskState::Starting { .. }) if !confirmed => {
-                self.start(attempt);
+                self.start(attempt, now);
             }
             Some(TaskState::Cancelling { .. }) if !confirmed => {
                 self.end(attempt, Outcome::Cancelled, AttemptFacts::default(), now);
@@ -146,14 +146,16 @@ impl Core {
         }
         if let (Outcome::Succeeded, Some(repeat), Some(round)) = (&outcome, repeat, &facts.round) {
             rounds.add(round);
-            if let Some(why) = given_up(&repeat, &rounds).filter(|_| !round.is_met) {
+            let stopped = self.jobs.get(&attempt.job).is_some_and(|job| job.stopped);
+            let stopped = stopped.then(|| "`until` did not hold, and the job is stopped: there is no other round".to_owned());
+            if let Some(why) = given_up(&repeat, &rounds).or(stopped).filter(|_| !round.is_met) {
                 outcome = Outcome::Failed { cause: FailCause::Repeat(why) };
             } else if !round.is_met && self.is_task_spent(attempt, &facts) {
                 outcome = Outcome::BudgetExceeded { of: BudgetOf::Task };
             }
         }
         if outcome == (Outcome::BudgetExceeded { of: BudgetOf::Attempt }) {
-            outcome = Outcome::BudgetExceeded { of: self.whose_budget(attempt, &facts) };
+            outcome = Outcome::BudgetExceeded { of: self.whose_budget(attempt, &facts, now) };
         }
         facts.notes.extend(self.overshoot(attempt, &facts, &outcome));
         // A value set by `airx result` goes before what the output says.
@@ -170,7 +172,7 @@ impl Core {
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
         let Ok(state) = task.state.next(TaskEvent::Over(verdict)) else { return };
         self.close(attempt, outcome, facts, state, now);
-        self.watch_budgets(attempt);
+        self.watch_budgets(attempt, now);
     }
 
     /// Closes an attempt; what waits for its task is looked at.

@@ -42,6 +42,7 @@ impl Core {
             return;
         }
         self.release_budgets(now);
+        self.release_unheld(now);
         self.hold_back(now);
         if self.ready_jobs.is_empty() {
             return;
@@ -103,12 +104,12 @@ impl Core {
         };
         self.note_probe(attempt, now);
         self.emit(Change::AttemptOpened { attempt, pool, session, resumes }, now);
-        self.start(attempt);
+        self.start(attempt, now);
     }
 
     /// Asks the backend to start an open attempt.
-    pub(super) fn start(&mut self, attempt: AttemptId) {
-        let Some(launch) = self.launch(attempt) else { return };
+    pub(super) fn start(&mut self, attempt: AttemptId, now: Now) {
+        let Some(launch) = self.launch(attempt, now) else { return };
         if let Some(live) = self.live.get_mut(&attempt) {
             live.launched();
         }
@@ -117,12 +118,12 @@ impl Core {
 
     /// For a Claude run: a UUID of version 4 shape, another for every attempt of every home (whose seeds differ), known
     /// before the launch and the same when it is asked for again.
-    fn session_of(&self, attempt: AttemptId, action: &Action) -> Option<String> {
+    pub(super) fn session_of(&self, attempt: AttemptId, action: &Action) -> Option<String> {
         if !matches!(action, Action::Claude(_)) {
             return None;
         }
-        let place = (u64::from(attempt.job.0) << 32) ^ (u64::from(attempt.task.0) << 8) ^ u64::from(attempt.number);
-        let high = splitmix(self.seed ^ splitmix(place));
+        let place = (u64::from(attempt.job.0) << 32) | u64::from(attempt.task.0);
+        let high = splitmix(self.seed ^ splitmix(splitmix(place) ^ u64::from(attempt.number)));
         let low = splitmix(high);
         Some(format!(
             "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
@@ -135,7 +136,7 @@ impl Core {
     }
 
     /// What is needed to launch an attempt: the task, and the results it can see.
-    fn launch(&self, attempt: AttemptId) -> Option<Launch> {
+    fn launch(&self, attempt: AttemptId, now: Now) -> Option<Launch> {
         let job = self.jobs.get(&attempt.job)?;
         let task = job.get(attempt.task)?;
         let mut results = Vec::new();
@@ -162,7 +163,7 @@ impl Core {
             resumes: run.is_some_and(|run| run.resumes),
             // A further round of a task that repeats gets its prompt again.
             continues: run.and_then(|run| run.past.as_ref()).is_some_and(|past| past.end != PastEnd::Round),
-            allowance: self.allowance(attempt),
+            allowance: self.allowance(attempt, now),
             rules: job.rules.iter().cloned().collect(),
         })
     }
@@ -223,7 +224,7 @@ impl Core {
     }
 
     /// Tasks held for a secret are looked at again.
-    pub(super) fn check_held_secrets(&mut self) {
+    pub(super) fn check_held_secrets(&mut self, now: Now) {
         let held: Vec<AttemptId> = self
             .jobs
             .values()
@@ -236,7 +237,7 @@ impl Core {
             })
             .collect();
         for attempt in held {
-            if let Some(launch) = self.launch(attempt) {
+            if let Some(launch) = self.launch(attempt, now) {
                 self.effects.push(Effect::CheckSecrets(Box::new(launch)));
             }
         }

@@ -146,8 +146,12 @@ fn a_spent_day_holds_all_runs_until_the_next_one_begins() {
     let mut limits = bench.core.limits.clone();
     limits.claude.day = Some(at(day));
     bench.wait_until(day);
-    bench.step(vec![Input::Limits(limits)]);
     assert_eq!(bench.live(), [1]);
+    assert_eq!(bench.core.allowance(bench.attempt(1), bench.now), None, "yesterday's use does not bind it");
+    bench.start(1);
+    assert_eq!(told(&bench.tells(1, Vec::new(), Some(facts(1, true)))), [0; 0]);
+    bench.step(vec![Input::Limits(limits)]);
+    assert_eq!(told(&bench.tells(1, Vec::new(), Some(facts(DOLLAR, true)))), [1]);
 }
 
 #[test]
@@ -171,7 +175,7 @@ fn a_task_budget_counts_all_its_attempts_and_a_requeue_begins_afresh() {
     only.budget = dollars(3);
     only.limits.retry = Retry { attempts: 9, delay_ms: 0, ..Retry::default() };
     bench.submit(job(1, vec![only]));
-    let left = |bench: &Bench| bench.core.allowance(bench.attempt(0)).unwrap();
+    let left = |bench: &Bench| bench.core.allowance(bench.attempt(0), bench.now).unwrap();
     assert_eq!(left(&bench).of, BudgetOf::Task);
     for spent in [0, 1] {
         assert_eq!(left(&bench).left.microusd, Some((3 - spent) * DOLLAR));

@@ -264,6 +264,14 @@ fn runs_at_once_are_bounded_over_all_pools_and_commands_are_not() {
 }
 
 #[test]
+fn tasks_held_by_a_credential_of_which_nothing_is_known_any_more_go_on() {
+    let mut bench = three_held();
+    bench.core.credentials.clear();
+    bench.step(vec![Input::Reconcile]);
+    assert_eq!(bench.live(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
 fn what_is_known_of_a_credential_is_there_again_after_a_reload() {
     let bench = three_held();
     let login = Credential("login".to_owned());
@@ -274,4 +282,18 @@ fn what_is_known_of_a_credential_is_there_again_after_a_reload() {
     again.core = Core::load(bench.core.limits.clone(), 7, loaded, again.now);
     again.submit(job(9, vec![claude("a")]));
     assert_eq!(again.hold(0), Hold::Limit { until: Utc(RESET + MARGIN), asks: false });
+}
+
+#[test]
+fn a_task_whose_job_has_no_money_left_says_so_once_its_limit_is_over() {
+    let mut bench = Bench::claude(|_| {});
+    let mut submission = job(9, vec![claude("a"), claude("b")]);
+    submission.job.budget = Some(crate::model::spec::Budget { microusd: Some(10), tokens: None });
+    bench.submit(submission);
+    (0..2).for_each(|place| bench.start(place));
+    bench.ends(0, limited(Some(RESET)));
+    bench.ends(1, answered(10));
+    assert!(matches!(bench.hold(0), Hold::Limit { .. }));
+    bench.wait_until(RESET + MARGIN);
+    assert_eq!(bench.hold(0), Hold::Budget { of: crate::model::state::BudgetOf::Job, until: None });
 }

@@ -201,3 +201,28 @@ fn a_task_budget_ends_the_rounds() {
     round(&mut bench, 1, None);
     assert_eq!(bench.states(), [TaskKind::Failed]);
 }
+
+#[test]
+fn a_job_that_is_stopped_begins_no_other_round() {
+    let mut bench = Bench::claude(|_| {});
+    let again = TaskSpec { repeat: Some(until(9, false, 0)), ..claude("a") };
+    let mut submission = job(2, vec![again, task("b", &[])]);
+    submission.job.on_failure = OnFailure::Stop;
+    bench.submit(submission);
+    bench.start(1);
+    bench.end(1, 1);
+    round(&mut bench, 1, None);
+    assert_eq!((bench.states(), bench.job().state), (vec![TaskKind::Failed, TaskKind::Failed], JobState::Failed));
+}
+
+#[test]
+fn no_two_attempts_ever_get_the_same_session() {
+    let (bench, _) = bench_with(Resume::Auto, None);
+    let mut seen = BTreeSet::new();
+    for (job, task) in [(1, 0), (1, 1), (2, 0), (1, 256)] {
+        for number in 1..2_000 {
+            let attempt = AttemptId { job: JobId(job), task: TaskIdx(task), number };
+            assert!(seen.insert(bench.core.session_of(attempt, &claude("a").action)), "{attempt}");
+        }
+    }
+}
