@@ -44,6 +44,7 @@ impl Sim {
             states.insert(key, after);
         }
         for event in &journal.events[from..] {
+            self.watch.take(event, &journal, &self.told.claude)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
                     if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -173,7 +174,10 @@ impl Sim {
                 return Err(format!("memory equals the store: {}: {differs:?}", job.name));
             }
         }
-        Ok(())
+        let is_its_turn = !self.is_calm && journal.events.len().is_multiple_of(4);
+        drop(journal);
+        self.check_answers()?;
+        if is_its_turn { self.check_memory(self.told.clone()) } else { Ok(()) }
     }
 
     /// After everything: each runner that was started has exactly one outcome, each answered submission its job.
@@ -222,9 +226,12 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
     };
     let attempt = after.live_attempt().unwrap_or(0);
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });
-    // A wait may be shortened after the clock was set back.
-    if let (TaskState::Held { hold: Hold::Retry { .. } }, TaskState::Held { hold: Hold::Retry { .. } }) = (before, after) {
-        return true;
+    // A wait may be shortened after the clock was set back, and another end of a limit be told.
+    if let (TaskState::Held { hold: from }, TaskState::Held { hold: to }) = (before, after) {
+        let by_credential = |hold: &Hold| matches!(hold, Hold::Limit { .. } | Hold::Login { .. });
+        let is_retry = |hold: &Hold| matches!(hold, Hold::Retry { .. });
+        let is_spent = |hold: &Hold| matches!(hold, Hold::Budget { .. });
+        return (is_retry(from) && is_retry(to)) || (by_credential(from) && (by_credential(to) || is_spent(to)));
     }
     [
         TaskEvent::DepsMet,
@@ -232,6 +239,9 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         TaskEvent::Release,
         TaskEvent::Launch { attempt },
         TaskEvent::Started,
+        TaskEvent::Ask { attempt },
+        TaskEvent::Answered,
+        TaskEvent::Over(Verdict::Round),
         TaskEvent::Over(Verdict::Complete),
         TaskEvent::Over(Verdict::Fail),
         TaskEvent::Over(Verdict::Again(hold)),

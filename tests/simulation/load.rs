@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use airx::model::attempt::AddedTask;
 use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
-use airx::model::spec::{Action, ClaudeSpec, Gate, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
+use airx::model::question::{Answer, QuestionBody};
+use airx::model::spec::{
+    Action, AskPerson, Budget, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, Submission, TaskDefaults,
+    TaskSpec, Until, WhenLimited,
+};
 
 use crate::dice::Dice;
 
@@ -16,7 +20,8 @@ pub fn submission(dice: &mut Dice) -> Submission {
     let tasks = (0..count)
         .map(|n| {
             let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
-            let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), ..Retry::default() };
+            let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
+            let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), resume, ..Retry::default() };
             TaskSpec {
                 id: format!("t{n}"),
                 needs,
@@ -32,8 +37,8 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
                 result: None,
-                budget: None,
-                repeat: None,
+                budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
+                repeat: dice.chance(200).then(|| repeat(dice)),
             }
         })
         .collect();
@@ -51,16 +56,54 @@ pub fn submission(dice: &mut Dice) -> Submission {
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
             source: None,
-            budget: None,
+            budget: dice.chance(500).then(|| dollars(dice, 1_000_000)),
             added_defaults: TaskDefaults::default(),
         },
         tasks,
     }
 }
 
+fn dollars(dice: &mut Dice, most: u64) -> Budget {
+    Budget { microusd: Some(1 + dice.below(most)), tokens: None }
+}
+
+fn repeat(dice: &mut Dice) -> Repeat {
+    Repeat {
+        until: Until::Command("true".to_owned()),
+        max: 1 + dice.below(5) as u32,
+        fresh_session: dice.chance(300),
+        stop_after_no_change: dice.below(4) as u32,
+    }
+}
+
+fn claude(dice: &mut Dice) -> ClaudeSpec {
+    let when = [WhenLimited::Wait, WhenLimited::Ask, WhenLimited::Fail];
+    ClaudeSpec {
+        prompt: "p".to_owned(),
+        auth: dice.chance(300).then(|| ClaudeAuth::Env("TEAM".to_owned())),
+        permissions: dice
+            .chance(600)
+            .then(|| AskPerson { timeout_ms: dice.chance(500).then(|| dice.below(60_000)), allows: dice.chance(500) }),
+        when_limited: dice.chance(500).then(|| dice.pick(&when).copied().unwrap_or_default()),
+        max_budget_usd: dice.chance(150).then(|| (1 + dice.below(40)) as f64 / 64.0),
+        silence_ms: Some(30_000),
+        ..ClaudeSpec::default()
+    }
+}
+
+/// What a person answers, mostly fitting.
+pub fn answer(dice: &mut Dice, body: &QuestionBody) -> Answer {
+    let is_tool = matches!(body, QuestionBody::Permission { .. }) != dice.chance(100);
+    match dice.below(4) {
+        0..3 if is_tool => Answer::Allow { input: None, always: dice.chance(700) },
+        0 | 1 => Answer::Deny { message: "no".to_owned() },
+        _ => Answer::Say { text: "the first".to_owned() },
+    }
+}
+
 fn action(dice: &mut Dice) -> Action {
-    if dice.chance(150) {
-        Action::Claude(Box::new(ClaudeSpec { prompt: "p".to_owned(), ..ClaudeSpec::default() }))
+    if dice.chance(400) {
+        Action::Claude(Box::new(claude(dice)))
     } else {
         Action::Command { program: "c".to_owned(), args: Vec::new() }
     }
@@ -86,6 +129,10 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
                 _ => CancelHow::Abandon,
             };
             Command::Cancel { targets: vec![target], all: dice.chance(50), how }
+        }
+        6 if dice.chance(300) => {
+            let budget = dice.chance(700).then(|| dollars(dice, 4_000_000));
+            Command::Budget { job, budget }
         }
         6 => Command::Pause { job: dice.chance(700).then_some(job) },
         7 => Command::Resume { job: dice.chance(500).then_some(job) },

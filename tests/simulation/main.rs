@@ -12,11 +12,13 @@
 )]
 
 mod checks;
+mod claude;
 mod dice;
 mod load;
 mod process;
 mod sim;
 mod store;
+mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -110,6 +112,78 @@ fn the_real_store_keeps_what_the_simulated_one_keeps() {
     }
 }
 
+/// The configuration and the room on the disk are told once: also while the store fails.
+#[test]
+fn what_is_told_while_the_store_fails_holds_once_it_works_again() {
+    use airx::manager::turn::Turn;
+    use airx::model::core::{Effect, Input, Limits};
+    use airx::model::message::Command;
+    use airx::model::time::{Mono, Now, Utc};
+    let journal = std::sync::Arc::new(std::sync::Mutex::new(store::Journal::default()));
+    let now = |seconds: u64| Now { utc: Utc(1_700_000_000_000 + seconds as i64 * 1_000), mono: Mono(seconds * 1_000) };
+    let mut turn = Turn::begin(store::SimStore(journal.clone()), Limits::default(), 1, now(0)).unwrap();
+    let submission = Box::new(load::submission(&mut dice::Dice::new(1)));
+    let submit = |id| Input::Command(id, Command::Submit { submission: submission.clone(), key: None });
+    let launches = |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::Launch(_))).count();
+    journal.lock().unwrap().full = true;
+    assert!(turn.run(vec![submit(1)], now(1)).error.is_some());
+    let slots = sim::SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), *slots)).collect();
+    let told = vec![Input::Limits(Limits { slots, ..Limits::default() }), Input::DiskLow(true)];
+    assert!(turn.run(told, now(1)).error.is_some());
+    journal.lock().unwrap().full = false;
+    let outcome = turn.run(vec![submit(2)], now(60));
+    assert_eq!((outcome.error.is_some(), launches(&outcome.effects)), (false, 0), "there is too little room on the disk");
+    let outcome = turn.run(vec![Input::DiskLow(false)], now(61));
+    assert!(launches(&outcome.effects) > 0, "the pools have slots");
+}
+
+/// A storm that never tries something proves nothing about it.
+#[test]
+fn storms_try_all_that_the_rules_are_about() {
+    use airx::model::change::Change;
+    use airx::model::question::AnsweredBy;
+    use airx::model::state::{Hold, Outcome, TaskState};
+    let mut seen: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
+    for seed in 0..200 {
+        let mut sim = Sim::new(seed, Plant::None);
+        sim.run().unwrap();
+        for event in &sim.journal.lock().unwrap().events {
+            let what = match &event.change {
+                Change::AttemptOpened { resumes: true, .. } => "a session is resumed",
+                Change::AttemptClosed { outcome, state, .. } => match (outcome, state) {
+                    (Outcome::Succeeded, TaskState::Queued) => "another round",
+                    (Outcome::Limited { resets_at: Some(_) }, _) => "a limit whose end is told",
+                    (Outcome::Limited { .. }, _) => "a limit without an end",
+                    (Outcome::Auth, _) => "a refused login",
+                    (Outcome::Overloaded, _) => "an overloaded provider",
+                    (Outcome::Silent, _) => "silence",
+                    (Outcome::BudgetExceeded { .. }, _) => "a budget that ended a run",
+                    _ => continue,
+                },
+                Change::TaskMoved { state: TaskState::Held { hold }, .. } => match hold {
+                    Hold::Limit { asks: true, .. } => "a person to be asked",
+                    Hold::Limit { .. } => "held by a limit",
+                    Hold::Login { .. } => "held by a login",
+                    Hold::Quiet { .. } => "held by quiet hours",
+                    Hold::Budget { .. } => "held by a budget",
+                    _ => continue,
+                },
+                Change::CredentialMoved { state, .. } if state.probe.is_some() => "a try whether a hold is over",
+                Change::QuestionAnswered { by: AnsweredBy::Person, .. } => "a person's answer",
+                Change::QuestionAnswered { by: AnsweredBy::Rule, .. } => "a rule's answer",
+                Change::QuestionAnswered { by: AnsweredBy::Timeout, .. } => "an answer by default",
+                Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
+                Change::BudgetSet { .. } => "another budget",
+                Change::RunSeen { .. } => "a run seen from afar",
+                _ => continue,
+            };
+            *seen.entry(what).or_default() += 1;
+        }
+    }
+    println!("{seen:#?}");
+    assert_eq!(seen.len(), 20, "not all of it was tried: {seen:#?}");
+}
+
 /// The highest submission number of a name, from the events alone.
 struct SimLast;
 
@@ -129,13 +203,19 @@ fn planted_faults_are_caught() {
     let plants = [
         (Plant::EffectBeforeCommit, "intent before effect"),
         (Plant::LostExit, "comes to an end"),
-        (Plant::DoubleStart, "at most one|live runners"),
+        (Plant::DoubleStart, "at most one|live runners|outbox before outcome"),
         (Plant::OutboxAfterOutcome, "outbox before outcome"),
         (Plant::SlotsMiscounted, "slots"),
         (Plant::RetryBeforeSweep, "at most one|comes to an end"),
         (Plant::AttemptsForgotten, ""),
         (Plant::KeysForgotten, "submitted once"),
         (Plant::DamageUnnamed, "comes to an end"),
+        (Plant::CredentialsForgotten, "held|same after a reload"),
+        (Plant::SpendingForgotten, "budget is spent|same after a reload"),
+        (Plant::QuestionsForgotten, "asked once|same after a reload|replay"),
+        (Plant::SessionsForgotten, "session|same after a reload"),
+        (Plant::AnswersLost, "comes to an end"),
+        (Plant::RunsMiscounted, "claude.max_parallel"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

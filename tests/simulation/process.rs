@@ -1,11 +1,15 @@
 //! Runners as processes: each drives the real machine, and a command that lives its own life.
 
+use std::collections::BTreeMap;
+
 use airx::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem, Progress, RunnerSpec, StopSignal};
 use airx::model::ids::AttemptId;
+use airx::model::question::{Answer, Question, QuestionBody};
 use airx::model::runner::{Effect, Input, Limits, Machine};
 use airx::model::spec::{Action, TaskSpec};
 use airx::model::time::{Mono, Utc};
 
+use crate::claude::Run;
 use crate::dice::Dice;
 
 /// An attempt's directory, and the processes that belong to it.
@@ -25,6 +29,10 @@ pub struct Attempt {
     /// Processes of the command that are alive, whatever became of the runner.
     pub command: bool,
     pub others: u32,
+    /// What only a Claude run has.
+    pub run: Option<Run>,
+    /// Answers to its questions; one that is there stays.
+    pub inbox: BTreeMap<String, Answer>,
 }
 
 /// A runner that is alive.
@@ -33,6 +41,8 @@ pub struct Runner {
     script: Script,
     ends_at: Option<Mono>,
     gate_ends_at: Option<Mono>,
+    /// How the condition or the gate that runs will end.
+    gate_end: End,
     /// SIGSTOPped.
     pub frozen: bool,
 }
@@ -40,13 +50,16 @@ pub struct Runner {
 /// What a command does with its life.
 #[derive(Debug, Clone)]
 pub struct Script {
-    runs_ms: u64,
+    pub runs_ms: u64,
     end: End,
     ignores_term: bool,
     leaves: u32,
     outbox: Vec<OutboxItem>,
     gate_ms: u64,
     gate: End,
+    /// How the condition of a task that repeats ends, and the tree it is left with.
+    round: End,
+    tree: Option<String>,
 }
 
 impl Script {
@@ -85,16 +98,42 @@ impl Script {
             };
             outbox.push(OutboxItem { seq, key: format!("x#{seq}"), body });
         }
+        outbox.extend(questions(dice, spec, outbox.len() as u32, is_calm));
+        let hangs = !is_calm && matches!(spec.action, Action::Claude(_)) && dice.chance(60);
         Script {
-            runs_ms: dice.below(if is_calm { 2_000 } else { 20_000 }),
+            runs_ms: if hangs { HANGS_MS } else { dice.below(if is_calm { 2_000 } else { 20_000 }) },
             end,
             ignores_term: dice.chance(200),
             leaves: if dice.chance(150) { 1 + dice.below(3) as u32 } else { 0 },
             outbox,
             gate_ms: dice.below(3_000),
             gate: if is_calm || dice.chance(700) { End::Exited(0) } else { End::Exited(1) },
+            round: if is_calm || dice.chance(400) { End::Exited(0) } else { End::Exited(1) },
+            tree: dice.chance(800).then(|| dice.below(3).to_string()),
         }
     }
+}
+
+/// Longer than anything waits.
+const HANGS_MS: u64 = 1 << 40;
+
+/// What an attempt asks a person: Claude runs mostly, and now and then a command.
+fn questions(dice: &mut Dice, spec: &TaskSpec, after: u32, is_calm: bool) -> Vec<OutboxItem> {
+    let often = if matches!(spec.action, Action::Claude(_)) { 400 } else { 20 };
+    if is_calm || !dice.chance(often) {
+        return Vec::new();
+    }
+    let question = |dice: &mut Dice, n: u32| {
+        let body = if dice.chance(700) {
+            let rule = format!("Bash({})", dice.below(2));
+            QuestionBody::Permission { tool: "Bash".to_owned(), input: serde_json::json!({}), rules: vec![rule] }
+        } else {
+            QuestionBody::Words { text: "which?".to_owned(), options: Vec::new() }
+        };
+        let key = format!("q{n}");
+        OutboxItem { seq: after + n, key: key.clone(), body: OutboxBody::Ask(Box::new(Question { key, body })) }
+    };
+    (1..=1 + dice.below(3) as u32).map(|n| question(dice, n)).collect()
 }
 
 impl Attempt {
@@ -110,7 +149,14 @@ impl Attempt {
             abandoned: false,
             command: false,
             others: 0,
+            run: None,
+            inbox: BTreeMap::new(),
         }
+    }
+
+    /// Whether something that it asked is not answered.
+    fn waits(&self) -> bool {
+        self.outbox.iter().any(|item| matches!(&item.body, OutboxBody::Ask(question) if !self.inbox.contains_key(&question.key)))
     }
 
     /// Whether anything of it is alive.
@@ -122,8 +168,9 @@ impl Attempt {
     pub fn start(&mut self, spec: &RunnerSpec, script: Script, now: Mono) {
         self.locked = true;
         self.starts += 1;
-        self.runner =
-            Some(Runner { machine: Machine::new(Limits::from(spec)), script, ends_at: None, gate_ends_at: None, frozen: false });
+        let machine = Machine::new(Limits::from(spec));
+        let gate_end = End::Exited(0);
+        self.runner = Some(Runner { machine, script, ends_at: None, gate_ends_at: None, gate_end, frozen: false });
         self.feed(Input::Start, now);
     }
 
@@ -133,6 +180,15 @@ impl Attempt {
         if runner.frozen {
             return;
         }
+        if let Some(run) = self.run.as_mut().filter(|_| self.command) {
+            run.live(now);
+            let spent = run.seems().cost_microusd;
+            let over = run.allowance.filter(|allowance| allowance.left.microusd.is_some_and(|left| spent > left));
+            if let Some(allowance) = over {
+                self.feed(Input::OverBudget(allowance.of), now);
+            }
+        }
+        let Some(runner) = &self.runner else { return };
         if self.command {
             // Requests appear while it runs, one after the other.
             let (written, total) = (self.outbox.len(), runner.script.outbox.len());
@@ -141,19 +197,27 @@ impl Attempt {
                 self.outbox.push(item);
             }
         }
-        let runner = self.runner.as_mut().expect("checked above");
-        if self.command && runner.ends_at.is_some_and(|at| now >= at) {
-            runner.ends_at = None;
-            self.command = false;
+        let runner = self.runner.as_ref().expect("checked above");
+        let is_due = self.command && runner.ends_at.is_some_and(|at| now >= at);
+        if is_due {
             let rest: Vec<OutboxItem> = runner.script.outbox.iter().skip(self.outbox.len()).cloned().collect();
             self.outbox.extend(rest);
-            let (end, alone) = (runner.script.end.clone(), self.others == 0);
-            self.feed(Input::Exited { end, alone }, now);
+        }
+        let waits = self.waits();
+        if self.command {
+            self.feed(Input::Waiting(waits), now);
+        }
+        if let Some(runner) = self.runner.as_mut().filter(|_| is_due && !waits) {
+            runner.ends_at = None;
+            self.command = false;
+            let end = runner.script.end.clone();
+            let end = self.run.as_ref().map_or(end.clone(), |run| run.end(end));
+            self.feed(Input::Exited { end, alone: self.others == 0 }, now);
         }
         let Some(runner) = self.runner.as_mut() else { return };
         if runner.gate_ends_at.is_some_and(|at| now >= at) {
             runner.gate_ends_at = None;
-            let end = runner.script.gate.clone();
+            let end = runner.gate_end.clone();
             self.feed(Input::Exited { end, alone: true }, now);
         }
         if self.runner.as_ref().is_some_and(|runner| runner.machine.deadline().is_some_and(|at| now >= at)) {
@@ -165,6 +229,13 @@ impl Attempt {
     pub fn ask(&mut self, kill: bool, now: Mono) {
         if self.runner.as_ref().is_some_and(|runner| !runner.frozen) {
             self.feed(Input::Asked { kill }, now);
+        }
+    }
+
+    /// Word from the manager that a budget is spent.
+    pub fn over_budget(&mut self, of: airx::model::state::BudgetOf, now: Mono) {
+        if self.runner.as_ref().is_some_and(|runner| !runner.frozen) {
+            self.feed(Input::OverBudget(of), now);
         }
     }
 
@@ -183,7 +254,8 @@ impl Attempt {
     /// When something happens by itself.
     pub fn wakes(&self) -> Option<Mono> {
         let runner = self.runner.as_ref().filter(|runner| !runner.frozen)?;
-        [runner.ends_at, runner.gate_ends_at, runner.machine.deadline()].into_iter().flatten().min()
+        let ends_at = runner.ends_at.filter(|_| !self.waits());
+        [ends_at, runner.gate_ends_at, runner.machine.deadline()].into_iter().flatten().min()
     }
 
     fn feed(&mut self, input: Input, now: Mono) {
@@ -205,9 +277,13 @@ impl Attempt {
                 runner.ends_at = Some(Mono(now.0 + runner.script.runs_ms));
                 None
             }
-            // Its tasks do not repeat.
-            Effect::SpawnRound => None,
+            Effect::SpawnRound => {
+                runner.gate_end = runner.script.round.clone();
+                runner.gate_ends_at = Some(Mono(now.0 + runner.script.gate_ms));
+                None
+            }
             Effect::SpawnGate => {
+                runner.gate_end = runner.script.gate.clone();
                 runner.gate_ends_at = Some(Mono(now.0 + runner.script.gate_ms));
                 None
             }
@@ -229,9 +305,9 @@ impl Attempt {
                     end: runner.machine.end().cloned().unwrap_or(End::Signalled(9)),
                     stopped: runner.machine.stopped().cloned(),
                     gate: runner.machine.gate(),
-                    round: None,
-                    tree: None,
-                    spent: None,
+                    round: runner.machine.round(),
+                    tree: runner.script.tree.clone(),
+                    spent: self.run.as_ref().map(Run::seems),
                     leftovers: runner.machine.leftovers(),
                     out_bytes: 0,
                     err_bytes: 0,

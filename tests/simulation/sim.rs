@@ -1,5 +1,7 @@
 //! The world and its storm.
 
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
@@ -7,17 +9,18 @@ use airx::manager::turn::Turn;
 use airx::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use airx::model::change::Seq;
 use airx::model::core::{Effect, Input, Launch, Limits};
-use airx::model::ids::{AttemptId, JobName, JobRef};
-use airx::model::message::{Command, Done, Refusal};
-use airx::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, Report};
+use airx::model::ids::{AttemptId, JobName};
+use airx::model::message::{Done, Refusal};
+use airx::model::report::{EndReport, ExitFinding, Report};
 use airx::model::spec::{Action, Resources, Submission};
 use airx::model::state::TaskState;
 use airx::model::time::{Mono, Now, Utc};
 
+use crate::claude::{Provider, Run};
 use crate::dice::Dice;
-use crate::load;
 use crate::process::{Attempt, Script};
 use crate::store::{Journal, SimStore};
+use crate::watch::Watch;
 
 /// Faults that are planted to see whether they are caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +45,18 @@ pub enum Plant {
     KeysForgotten,
     /// The store does not say whose rows are damaged.
     DamageUnnamed,
+    /// The store forgets what is known of credentials.
+    CredentialsForgotten,
+    /// The store forgets what was used.
+    SpendingForgotten,
+    /// The store forgets questions.
+    QuestionsForgotten,
+    /// The store forgets sessions.
+    SessionsForgotten,
+    /// Answers do not reach their runners.
+    AnswersLost,
+    /// The core is told that more Claude runs may live at once than do.
+    RunsMiscounted,
 }
 
 /// Slots of the two pools.
@@ -76,7 +91,12 @@ pub struct Sim {
     pub answered: Vec<JobName>,
     secrets_missing: bool,
     boot: u32,
-    is_calm: bool,
+    pub is_calm: bool,
+    provider: Provider,
+    quiet_until: Option<Utc>,
+    /// What the core was told last.
+    pub told: Limits,
+    pub watch: Watch,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -106,6 +126,10 @@ impl Sim {
             secrets_missing: false,
             boot: 1,
             is_calm: false,
+            provider: Provider::default(),
+            quiet_until: None,
+            told: Limits::default(),
+            watch: Watch::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,
@@ -144,6 +168,7 @@ impl Sim {
             if self.is_over() {
                 return Ok(());
             }
+            self.duties();
             self.pass_time();
             self.deliver(true)?;
         }
@@ -155,6 +180,7 @@ impl Sim {
         self.note("calm".to_owned());
         self.is_calm = true;
         self.secrets_missing = false;
+        self.provider.mend();
         self.journal.lock().expect("one thread").full = false;
         if self.plant != Plant::LostExit {
             self.attempts.values_mut().for_each(|attempt| attempt.sweep_frozen());
@@ -175,15 +201,6 @@ impl Sim {
         self.resume_all()
     }
 
-    fn resume_all(&mut self) -> Result<(), String> {
-        self.ask(Command::Resume { job: None });
-        let jobs: Vec<JobRef> = self.known_jobs().into_iter().map(|(job, _)| job).collect();
-        for job in jobs {
-            self.ask(Command::Resume { job: Some(job) });
-        }
-        self.deliver(true)
-    }
-
     fn step(&mut self) -> Result<(), String> {
         if self.turn.is_none() {
             if self.dice.chance(400) {
@@ -195,7 +212,13 @@ impl Sim {
         }
         match self.dice.below(100) {
             0..40 => self.pass_time(),
-            40..70 => {}
+            40..62 => {}
+            62..64 => {
+                let now = self.now().utc;
+                self.provider.change(&mut self.dice, now);
+            }
+            64 => self.quiet_until = self.dice.chance(500).then(|| self.now().utc.plus(self.utc_offset.rem_euclid(600_000))),
+            65..70 => self.answer_something(),
             70..82 => self.person(),
             82..87 => self.chaos_of_machines(),
             87..90 => self.crash("between two turns"),
@@ -215,7 +238,7 @@ impl Sim {
         self.deliver(false)
     }
 
-    fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now { utc: Utc(self.utc_offset + self.mono as i64), mono: Mono(self.mono) }
     }
 
@@ -234,12 +257,24 @@ impl Sim {
         for id in running {
             let attempt = self.attempts.get_mut(&id).expect("just listed");
             attempt.advance(now);
+            let live = attempt.run.as_ref().map(|run| Box::new(run.facts()));
+            let tells = attempt.runner.is_some() && (!attempt.outbox.is_empty() || live.is_some());
+            if tells && self.watched.contains(&id) && (self.is_calm || self.dice.chance(300)) {
+                let items = attempt.outbox.clone();
+                self.reports.entry(id).or_default().push_back(Report::Outbox { attempt: id, items, live });
+            }
+            let Some(attempt) = self.attempts.get(&id) else { continue };
             if attempt.runner.is_none() && self.turn.is_some() {
                 self.notice_end(id);
             }
         }
         if self.is_calm || self.dice.chance(200) {
             let compares = self.plant != Plant::LostExit;
+            let limits = self.limits();
+            if limits != self.told {
+                self.told = limits.clone();
+                self.inputs.push(Input::Limits(limits));
+            }
             self.inputs.push(if compares { Input::Reconcile } else { Input::Tick });
         }
     }
@@ -264,11 +299,8 @@ impl Sim {
             Some(record) => ExitFinding::Record(Box::new(record.clone())),
             None => ExitFinding::Missing { rebooted },
         };
-        let claude = ClaudeReport {
-            result: Some(ClaudeResult { subtype: "success".to_owned(), ..ClaudeResult::default() }),
-            ..ClaudeReport::default()
-        };
-        let end = Box::new(EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() });
+        let claude = attempt.run.as_ref().map(|run| run.report(attempt.exit.as_ref()));
+        let end = Box::new(EndReport { exit, result: None, claude, notes: Vec::new() });
         let outbox = attempt.outbox.clone();
         if plant == Plant::OutboxAfterOutcome {
             self.send(id, Report::Over { attempt: id, outbox: Vec::new(), end });
@@ -280,47 +312,6 @@ impl Sim {
 
     fn send(&mut self, id: AttemptId, report: Report) {
         self.reports.entry(id).or_default().push_back(report);
-    }
-
-    /// Somebody asks for something.
-    fn person(&mut self) {
-        if self.dice.chance(350) {
-            let (key, submission) = match self.dice.pick(&self.unanswered) {
-                Some(again) if self.plant == Plant::KeysForgotten || self.turn.is_some() => again.clone(),
-                _ => (format!("key{}", self.dice.next()), load::submission(&mut self.dice)),
-            };
-            self.next_request += 1;
-            self.submits.insert(self.next_request, key.clone());
-            if !self.unanswered.iter().any(|(known, _)| *known == key) {
-                self.unanswered.push((key.clone(), submission.clone()));
-            }
-            let command = Command::Submit { submission: Box::new(submission), key: Some(key) };
-            self.waiting.insert(self.next_request);
-            self.inputs.push(Input::Command(self.next_request, command));
-            return;
-        }
-        let jobs = self.known_jobs();
-        let command = load::command(&mut self.dice, &jobs);
-        if self.dice.chance(100) {
-            let live: Vec<AttemptId> = self.attempts.values().filter(|a| a.runner.is_some()).map(|a| a.id).collect();
-            if let Some(id) = self.dice.pick(&live).copied() {
-                self.next_request += 1;
-                self.inputs.push(Input::Intake(self.next_request, id));
-            }
-        }
-        self.ask(command);
-    }
-
-    fn ask(&mut self, command: Command) {
-        self.next_request += 1;
-        self.waiting.insert(self.next_request);
-        self.inputs.push(Input::Command(self.next_request, command));
-    }
-
-    fn known_jobs(&self) -> Vec<(JobRef, u32)> {
-        let journal = self.journal.lock().expect("one thread");
-        let reference = |name: &JobName| JobRef { name: name.name.clone(), number: Some(name.number) };
-        journal.jobs.values().map(|job| (reference(&job.name), job.tasks.len() as u32)).collect()
     }
 
     /// Runners are killed or stopped, the machine is started anew.
@@ -390,11 +381,9 @@ impl Sim {
             return;
         }
         self.note("start".to_owned());
-        let extra = if self.plant == Plant::SlotsMiscounted { 2 } else { 0 };
-        let limits = Limits {
-            slots: SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), slots + extra)).collect(),
-            ..Limits::default()
-        };
+        let limits = self.limits();
+        self.told = limits.clone();
+        self.inputs.retain(|input| !matches!(input, Input::Limits(_)));
         let store = SimStore(self.journal.clone());
         match Turn::begin(store, limits, 42, self.now()) {
             Ok(turn) => self.turn = Some(turn),
@@ -465,9 +454,11 @@ impl Sim {
             Effect::Intake(id) => {
                 let live = self.turn.as_ref().and_then(|turn| turn.core().live().get(&id));
                 let after = live.map_or(0, airx::model::core::Live::taken_to);
-                let outbox = self.attempts.get(&id).map(|attempt| attempt.outbox.clone()).unwrap_or_default();
+                let attempt = self.attempts.get(&id);
+                let live = attempt.and_then(|attempt| attempt.run.as_ref()).map(|run| Box::new(run.facts()));
+                let outbox = attempt.map(|attempt| attempt.outbox.clone()).unwrap_or_default();
                 let items = outbox.into_iter().filter(|item| item.seq > after).collect();
-                self.send(id, Report::Outbox { attempt: id, items, live: None });
+                self.send(id, Report::Outbox { attempt: id, items, live });
             }
             Effect::CheckSecrets(launch) => {
                 if !self.secrets_missing {
@@ -475,7 +466,21 @@ impl Sim {
                 }
             }
             Effect::Reply(id, answer) => self.reply(id, answer)?,
-            Effect::Took(..) | Effect::Forget(_) | Effect::Answer { .. } | Effect::OverBudget { .. } => {}
+            Effect::Answer { attempt, item } => {
+                if let Some(attempt) = self.attempts.get_mut(&attempt).filter(|_| self.plant != Plant::AnswersLost) {
+                    attempt.inbox.entry(item.key).or_insert(item.answer);
+                }
+            }
+            Effect::OverBudget { attempt, of } => {
+                let now = Mono(self.mono);
+                if let Some(found) = self.attempts.get_mut(&attempt) {
+                    found.over_budget(of, now);
+                    if found.runner.is_none() {
+                        self.notice_end(attempt);
+                    }
+                }
+            }
+            Effect::Took(..) | Effect::Forget(_) => {}
             Effect::Leave => self.crash("because it was told to leave"),
         }
         Ok(())
@@ -527,8 +532,10 @@ impl Sim {
         }
         self.check_launch(&launch)?;
         let script = Script::roll(&mut self.dice, id, &launch.task, self.is_calm);
-        let now = Mono(self.mono);
+        let (now, utc) = (Mono(self.mono), self.now().utc);
+        let run = Run::roll(&mut self.dice, &mut self.provider, &launch, script.runs_ms, (now, utc), self.is_calm);
         let attempt = self.attempts.get_mut(&id).expect("made above");
+        attempt.run = run;
         attempt.boot = boot;
         attempt.start(&spec(&launch), script, now);
         self.watched.insert(id);
@@ -586,11 +593,12 @@ impl Sim {
         let mut left = Vec::new();
         for (id, job) in journal.rows.jobs.iter().filter(|(id, _)| !journal.damaged.contains(id)) {
             for (task, row) in job.tasks.iter().enumerate().filter(|(_, task)| !task.state.is_terminal()) {
-                left.push(format!("{id}-{task} is {:?}", row.state));
+                left.push(format!("{id}-{task} is {:?} (paused: {}, stopped: {})", row.state, job.paused, job.stopped));
             }
         }
         left.extend(self.attempts.values().filter(|a| a.is_alive()).map(|a| format!("{} is alive", a.id)));
         left.truncate(10);
+        left.push(format!("now is {:?}, credentials are {:?}", self.now().utc, journal.rows.credentials));
         left.join(", ")
     }
 
@@ -632,14 +640,17 @@ fn spec(launch: &Launch) -> RunnerSpec {
         stdin: Stdin::Null,
         output: OutputMode::Pipes,
         timeout_ms: launch.task.limits.timeout_ms,
-        silence_ms: None,
+        silence_ms: match &launch.task.action {
+            Action::Claude(claude) => claude.silence_ms,
+            Action::Run(_) | Action::Command { .. } => None,
+        },
         grace_ms: launch.task.limits.grace_ms,
         stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
         output_limit: u64::MAX,
         resources: Resources::default(),
         gate: launch.task.accept.as_ref().map(|gate| GateSpec { argv: Vec::new(), timeout_ms: gate.timeout_ms }),
-        round: None,
-        allowance: None,
+        round: launch.task.repeat.as_ref().map(|_| GateSpec { argv: Vec::new(), timeout_ms: 2_000 }),
+        allowance: launch.allowance,
         seal: String::new(),
         result: None,
         claude: is_claude,

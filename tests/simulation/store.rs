@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob, StoredTask};
 use airx::model::change::{Change, Event, Rounds, Seq};
+use airx::model::credential::{Credential, CredentialState};
 use airx::model::ids::{JobName, JobRef};
 use airx::model::replay::Replayed;
 use airx::model::spec::Action;
+use airx::model::time::Utc;
 
 use crate::sim::Plant;
 
@@ -83,6 +85,24 @@ impl Journal {
         self.events.push(event.clone());
     }
 
+    fn credentials(&self) -> Vec<(Credential, CredentialState)> {
+        if self.plant == Plant::CredentialsForgotten { Vec::new() } else { self.rows.credentials.clone().into_iter().collect() }
+    }
+
+    /// What was used, by quarters of an hour.
+    fn spending(&self) -> Vec<(Utc, u64, u64)> {
+        let mut quarters: BTreeMap<i64, u64> = BTreeMap::new();
+        for event in self.events.iter().filter(|_| self.plant != Plant::SpendingForgotten) {
+            if let Change::AttemptClosed { facts, .. } = &event.change {
+                let used = facts.claude.as_ref().map_or(0, |claude| claude.cost_microusd);
+                if used > 0 {
+                    *quarters.entry(event.at.0 / 900_000).or_default() += used;
+                }
+            }
+        }
+        quarters.into_iter().map(|(quarter, used)| (Utc(quarter * 900_000), used, 0)).collect()
+    }
+
     /// A job as stored: its definition, and the rows that follow from its events.
     fn stored(&self, id: u32) -> Option<StoredJob> {
         let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
@@ -97,9 +117,11 @@ impl Journal {
             task.result.clone_from(&row.result);
             task.progress.clone_from(&row.progress);
             (task.used, task.rounds) = (row.used, row.rounds.clone());
-            if matches!(task.spec.action, Action::Claude(_)) {
+            if matches!(task.spec.action, Action::Claude(_)) && self.plant != Plant::SessionsForgotten {
                 task.newest.clone_from(&row.newest);
-                task.questions = if row.state.live_attempt().is_some() { row.questions.clone() } else { Vec::new() };
+            }
+            if row.state.live_attempt().is_some() && self.plant != Plant::QuestionsForgotten {
+                task.questions.clone_from(&row.questions);
             }
         }
         Some(job)
@@ -145,8 +167,8 @@ impl Store for SimStore {
             seq: Seq(journal.events.len() as u64),
             paused: journal.rows.paused,
             last_question: journal.rows.last_question,
-            credentials: journal.rows.credentials.clone().into_iter().collect(),
-            spending: Vec::new(),
+            credentials: journal.credentials(),
+            spending: journal.spending(),
             quarantined: Vec::new(),
         })
     }
