@@ -138,6 +138,10 @@ fn inputs() -> impl Strategy<Value = Input> {
         (0..5u32).prop_map(|others| Input::Signalled { others }),
         (0..200u64, 0..20u32).prop_map(|(memory, pids)| Input::Usage { memory, pids }),
         Just(Input::Enforced(StopCause::Memory)),
+        any::<bool>().prop_map(Input::Waiting),
+        Just(Input::Refused),
+        prop::sample::select(vec![BudgetOf::Attempt, BudgetOf::Task, BudgetOf::Job, BudgetOf::Day]).prop_map(Input::OverBudget),
+        Just(Input::NotStarted(End::NotStarted { errno: 2, why: String::new() })),
         Just(Input::Tick),
         Just(Input::Start),
     ]
@@ -147,13 +151,17 @@ proptest! {
     #[test]
     fn whatever_happens_the_record_is_written_exactly_once_and_a_kill_follows_its_grace(
         steps in prop::collection::vec((0..400u64, inputs()), 0..60),
-        silence in prop::option::of(50..500u64), gate in prop::option::of(50..500u64), memory in prop::option::of(100..150u64),
+        silence in prop::option::of(50..500u64), memory in prop::option::of(100..150u64),
+        gate in prop::option::of(50..500u64), round in prop::option::of(50..500u64),
     ) {
-        let mut m = Machine::new(Limits { silence_ms: silence, gate_timeout_ms: gate, memory, ..limits() });
+        let mut m = Machine::new(Limits {
+            silence_ms: silence, gate_timeout_ms: gate, round_timeout_ms: round, memory, ..limits()
+        });
         let mut seen = m.step(Mono(0), Input::Start);
         let (mut now, mut asked_at) = (0, None);
-        let ends = [ok(true), Input::TreeEmpty, Input::Drained, ok(true), Input::TreeEmpty, Input::Drained];
-        for (wait, input) in steps.into_iter().chain(ends.map(|i| (1, i))) {
+        // The command, the condition and the gate come to their end.
+        let ends = [ok(true), Input::TreeEmpty, Input::Drained];
+        for (wait, input) in steps.into_iter().chain([&ends; 3].into_iter().flatten().cloned().map(|i| (1, i))) {
             now += wait;
             for input in [Input::Tick, input] {
                 let effects = m.step(Mono(now), input);
@@ -172,4 +180,79 @@ proptest! {
         prop_assert!(m.end().is_some());
         prop_assert!(m.deadline().is_none());
     }
+    #[test]
+    fn a_persons_time_is_neither_the_tasks_timeout_nor_its_silence(
+        steps in prop::collection::vec((0..400u64, prop::option::of(any::<bool>()), any::<bool>()), 0..60),
+        silence in prop::option::of(50..900u64),
+    ) {
+        let mut m = running(Limits { silence_ms: silence, output_limit: u64::MAX, ..limits() });
+        let (mut now, mut waits, mut own_ms, mut silent_ms, mut written) = (0, false, 0, 0, 0);
+        for (passed, waiting, writes) in steps {
+            now += passed;
+            if !waits {
+                (own_ms, silent_ms) = (own_ms + passed, silent_ms + passed);
+            }
+            m.step(Mono(now), Input::Tick);
+            let expected = match () {
+                () if waits => None,
+                () if own_ms >= 1000 => Some(StopCause::Timeout),
+                () if silence.is_some_and(|most| silent_ms >= most) => Some(StopCause::Silence),
+                () => None,
+            };
+            prop_assert_eq!(m.stopped(), expected.as_ref());
+            prop_assert!(!waits || m.deadline().is_none(), "nothing is due while a person is asked");
+            if expected.is_some() {
+                break;
+            }
+            if let Some(waiting) = waiting {
+                m.step(Mono(now), Input::Waiting(waiting));
+                if waits && !waiting {
+                    silent_ms = 0;
+                }
+                waits = waiting;
+            }
+            if writes {
+                written += 1;
+                m.step(Mono(now), Input::Output { total: written });
+                silent_ms = 0;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_credential_and_a_spent_budget_end_the_command_and_no_gate() {
+    let asks =
+        [(Input::Refused, StopCause::Refused), (Input::OverBudget(BudgetOf::Job), StopCause::Budget { of: BudgetOf::Job })];
+    for (input, cause) in asks {
+        let mut m = running(Limits { stop: StopSignal::Int, gate_timeout_ms: Some(50), ..limits() });
+        m.step(Mono(1), Input::Waiting(true));
+        assert_eq!(m.step(Mono(2), input.clone()), [Effect::Ask(StopSignal::Int)], "also while a person is asked");
+        assert_eq!(m.deadline(), Some(Mono(102)), "and insists after the grace");
+        m.step(Mono(3), ok(true));
+        assert_eq!(m.step(Mono(3), Input::Drained), [Effect::WriteExit]);
+        assert_eq!(m.stopped(), Some(&cause));
+
+        let mut gating = running(Limits { gate_timeout_ms: Some(50), ..limits() });
+        gating.step(Mono(1), ok(true));
+        gating.step(Mono(1), Input::Drained);
+        assert_eq!(gating.step(Mono(2), input), [], "a gate costs nothing and needs no credential");
+    }
+}
+
+#[test]
+fn a_condition_is_looked_at_after_a_success_and_the_gate_runs_only_once_it_holds() {
+    let repeats = Limits { round_timeout_ms: Some(50), gate_timeout_ms: Some(50), ..limits() };
+    let mut unmet = running(repeats.clone());
+    unmet.step(Mono(1), ok(true));
+    assert_eq!(unmet.step(Mono(1), Input::Drained), [Effect::SpawnRound]);
+    unmet.step(Mono(2), Input::Exited { end: End::Exited(1), alone: true });
+    assert_eq!(unmet.step(Mono(2), Input::Drained), [Effect::WriteExit]);
+    assert_eq!(unmet.round(), Some(GateEnd { end: End::Exited(1), timed_out: false }));
+
+    let mut met = running(repeats);
+    met.step(Mono(1), ok(true));
+    met.step(Mono(1), Input::Drained);
+    met.step(Mono(2), ok(true));
+    assert_eq!(met.step(Mono(2), Input::Drained), [Effect::SpawnGate]);
 }
