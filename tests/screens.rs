@@ -10,6 +10,8 @@ mod bell;
 mod harness;
 #[path = "screens/hostile.rs"]
 mod hostile;
+#[path = "screens/inbox.rs"]
+mod inbox;
 #[path = "screens/keys.rs"]
 mod keys;
 #[path = "screens/mouse.rs"]
@@ -32,5 +34,7 @@ mod sweep;
 mod themes;
 #[path = "screens/tree.rs"]
 mod tree;
+#[path = "screens/usage.rs"]
+mod usage;
 #[path = "screens/world.rs"]
 mod world;

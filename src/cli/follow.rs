@@ -64,7 +64,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
     let reference = JobRef { name: job.name.clone(), number: Some(job.number) };
     let is_live = context.printer.can_draw && context.printer.for_people() && std::io::stderr().is_terminal();
     let mut link = Link { context, client };
-    let mut live = is_live.then(|| Live::new(&context.printer));
+    let mut live = is_live.then(|| Live::new(context.printer.clone()));
     if !is_live && context.printer.for_people() {
         print::out(&format!("{job} submitted\n"));
     }
@@ -98,6 +98,11 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     limit: 200,
                     kinds: vec![TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling],
                 };
+                if live.wants_usage(&view)
+                    && let Answer::Usage(usage) = link.again(|client| client.query(Query::Usage))?.body
+                {
+                    live.set_usage(&usage);
+                }
                 if let Answer::Tasks(running) = link.again(|client| client.query(query.clone()))?.body {
                     live.draw(&view, &running);
                 }
@@ -172,7 +177,7 @@ fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef,
         return Ok(code);
     }
     let (sign, ink) = context.printer.job_sign(view.state);
-    let cost = print::money(view.cost_microusd);
+    let cost = super::read::printer_of(context, &mut link.client).money(view.cost_microusd);
     let took = print::duration(view.updated.since(view.submitted));
     let head = format!("{sign} {} {}", view.name, view.state.word());
     let done = format!("{}/{} tasks completed", view.tasks.of(TaskKind::Completed), view.tasks.total());

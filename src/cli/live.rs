@@ -4,27 +4,39 @@ use std::io::Write;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::message::{JobView, TaskView};
+use crate::model::message::{JobView, TaskView, UsageView};
 use crate::model::state::TaskKind;
 
-use super::print::{Ink, Printer, duration, harmless, middle, money};
+use super::print::{Ink, Printer, duration, harmless, middle};
 use super::read::{now, reason};
 
 /// The picture that is on the terminal.
-pub(super) struct Live<'a> {
-    printer: &'a Printer,
+pub(super) struct Live {
+    printer: Printer,
     lines: usize,
+    /// The cost when it was asked last who pays.
+    cost: u64,
 }
 
-impl<'a> Live<'a> {
-    pub fn new(printer: &'a Printer) -> Live<'a> {
-        Live { printer, lines: 0 }
+impl Live {
+    pub fn new(printer: Printer) -> Live {
+        Live { printer, lines: 0, cost: 0 }
+    }
+
+    /// Whether there is another cost than when it was asked last who pays.
+    pub fn wants_usage(&mut self, job: &JobView) -> bool {
+        std::mem::replace(&mut self.cost, job.cost_microusd) != job.cost_microusd
+    }
+
+    /// Who pays.
+    pub fn set_usage(&mut self, usage: &UsageView) {
+        self.printer = self.printer.paying(usage);
     }
 
     /// Draws the job as it is now.
     pub fn draw(&mut self, job: &JobView, running: &[TaskView]) {
         let (columns, rows) = crate::os::terminal_size().unwrap_or((80, 24));
-        let lines = picture(self.printer, job, running, usize::from(columns), usize::from(rows));
+        let lines = picture(&self.printer, job, running, usize::from(columns), usize::from(rows));
         let mut text = self.back();
         for line in &lines {
             text.push_str(line);
@@ -80,7 +92,7 @@ fn bar(printer: &Printer, job: &JobView, columns: usize) -> String {
     if job.paused {
         more.push("paused".to_owned());
     }
-    let tail = format!(" {done}/{total}  {}  {}", more.join(", "), money(job.cost_microusd)).trim_end().to_owned();
+    let tail = format!(" {done}/{total}  {}  {}", more.join(", "), printer.money(job.cost_microusd)).trim_end().to_owned();
     let name = harmless(&job.name.to_string(), columns / 3);
     let room = columns.saturating_sub(name.width() + tail.width() + 2).min(30);
     let filled = room * done as usize / total as usize;

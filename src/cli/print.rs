@@ -8,6 +8,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::message::UsageView;
+use crate::model::money::Dollars;
 use crate::model::sign;
 use crate::model::state::{JobState, TaskKind};
 use crate::model::time::Utc;
@@ -27,6 +29,8 @@ pub struct Printer {
     pub can_draw: bool,
     /// Whether signs beyond ASCII may be used.
     pub unicode: bool,
+    /// Whether dollars are written as really paid; programs get them without a mark in any case.
+    pub dollars_are_real: bool,
     zone: TimeZone,
 }
 
@@ -79,12 +83,27 @@ impl Printer {
             .filter(|zone| !zone.is_empty())
             .and_then(|zone| TimeZone::get(zone.trim_start_matches(':')).ok())
             .unwrap_or_else(TimeZone::system);
-        Printer { format, color, is_terminal, can_draw: is_terminal && !dumb, unicode, zone }
+        Printer { format, color, is_terminal, can_draw: is_terminal && !dumb, unicode, dollars_are_real: true, zone }
     }
 
     /// Whether people read it.
     pub fn for_people(&self) -> bool {
         self.format == Format::Table
+    }
+
+    /// The same, where so much is known of who pays.
+    pub fn paying(&self, usage: &UsageView) -> Printer {
+        self.paid_by_key(Dollars::of(usage, self.unicode).are_real)
+    }
+
+    /// The same, where it is known whether an API key pays.
+    pub fn paid_by_key(&self, dollars_are_real: bool) -> Printer {
+        Printer { dollars_are_real, ..self.clone() }
+    }
+
+    /// `$1.90`, or `≈$1.90` where nobody pays it; nothing for nothing.
+    pub fn money(&self, microusd: u64) -> String {
+        Dollars { are_real: self.dollars_are_real, unicode: self.unicode }.show(microusd)
     }
 
     /// `text` in a colour, when there are colours.
@@ -285,11 +304,6 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
-/// `$1.90`; nothing for nothing.
-pub fn money(microusd: u64) -> String {
-    if microusd == 0 { String::new() } else { format!("${}.{:02}", microusd / 1_000_000, microusd % 1_000_000 / 10_000) }
-}
-
 /// `12 KiB`, for people.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -376,12 +390,11 @@ mod tests {
     }
 
     #[test]
-    fn durations_and_money_read_as_people_write_them() {
+    fn durations_read_as_people_write_them() {
         assert_eq!(
             [400, 4_000, 192_000, 3_753_000, 273_900_000].map(duration),
             ["400 ms", "0:04", "3:12", "1:02:33", "3d 04:05"]
         );
-        assert_eq!([0, 10_000, 1_900_000].map(money), ["", "$0.01", "$1.90"]);
     }
 
     #[test]

@@ -44,8 +44,16 @@ pub(super) fn status(context: &Context, address: Option<&Address>) -> Result<(),
         print::out(&print::plain(&rows));
         return Ok(());
     }
-    print::out(&status_text(&context.printer, &view, now()));
+    print::out(&status_text(&printer_of(context, client.as_mut()), &view, now()));
     Ok(())
+}
+
+/// How things are printed for people here: dollars that nobody pays are marked.
+pub(super) fn printer_of(context: &Context, client: &mut dyn Client) -> Printer {
+    match client.query(Query::Usage).map(|page| page.body) {
+        Ok(Answer::Usage(usage)) => context.printer.paying(&usage),
+        _ => context.printer.paid_by_key(false),
+    }
 }
 
 fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
@@ -72,7 +80,7 @@ fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
     }
     text.push_str(&format!("{manager}   {}", counts.join("  ")));
     if view.cost_microusd > 0 {
-        text.push_str(&format!("   {}", print::money(view.cost_microusd)));
+        text.push_str(&format!("   {}", printer.money(view.cost_microusd)));
     }
     text.push('\n');
     let pools: Vec<String> = view.pools.iter().map(|pool| format!("{} {} of {}", pool.name, pool.used, pool.slots)).collect();
@@ -113,7 +121,7 @@ pub(super) fn jobs(context: &Context, limit: u32) -> Result<(), Failure> {
         Format::Jsonl => jobs.iter().map(print::json_line).collect(),
         Format::Plain => print::plain(&jobs.iter().map(|job| job_row(&context.printer, job, now())).collect::<Vec<_>>()),
         Format::Table if jobs.is_empty() => "no jobs yet: `airx run FILE` begins one\n".to_owned(),
-        Format::Table => job_table(&context.printer, &jobs, now()),
+        Format::Table => job_table(&printer_of(context, client.as_mut()), &jobs, now()),
     };
     print::out(&text);
     Ok(())
@@ -143,7 +151,7 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
         cell(job.state.word(), ink),
         format!("{done}/{}", job.tasks.total()).into(),
         printer.time(job.submitted, now).into(),
-        print::money(job.cost_microusd).into(),
+        printer.money(job.cost_microusd).into(),
         cell(more.join(", "), Ink::Dim),
     ]
 }
@@ -171,7 +179,7 @@ pub(super) fn tasks(context: &Context, job: &str) -> Result<(), Failure> {
         Format::Json => print::value(context.global.output, &tasks),
         Format::Jsonl => tasks.iter().map(print::json_line).collect(),
         Format::Plain => print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()),
-        Format::Table => task_table(&context.printer, &tasks),
+        Format::Table => task_table(&printer_of(context, client.as_mut()), &tasks),
     };
     print::out(&text);
     Ok(())
@@ -198,7 +206,7 @@ fn task_row(printer: &Printer, task: &TaskView) -> Vec<Cell> {
         cell(task.state.kind().word(), ink),
         tries.into(),
         time.into(),
-        print::money(task.cost_microusd).into(),
+        printer.money(task.cost_microusd).into(),
         cell(print::harmless(&reason(task), 200), Ink::Dim),
     ]
 }
@@ -242,7 +250,7 @@ pub(super) fn show(context: &Context, address: &Address) -> Result<(), Failure> 
         print::out(&print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()));
         return Ok(());
     }
-    print::out(&job_text(&context.printer, &detail, &tasks));
+    print::out(&job_text(&printer_of(context, client.as_mut()), &detail, &tasks));
     Ok(())
 }
 
@@ -263,7 +271,7 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
         job.tasks.total(),
         detail.spec.max_parallel,
         detail.spec.pool,
-        print::money(job.cost_microusd),
+        printer.money(job.cost_microusd),
         detail.spec.workspace.display(),
     ));
     text.push_str(&task_table(printer, tasks));
@@ -342,7 +350,7 @@ fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView)
                 claude.turns,
                 claude.input_tokens,
                 claude.output_tokens,
-                print::money(claude.cost_microusd),
+                printer.paid_by_key(claude.pays_by_key).money(claude.cost_microusd),
             ));
             if !claude.denials.is_empty() {
                 text.push_str(&format!("  denied: {}\n", print::harmless(&claude.denials.join(", "), 400)));

@@ -119,6 +119,16 @@ pub fn how_far(said: Option<&Progress>, run: Option<&LiveFacts>) -> String {
     }
 }
 
+/// What of it is done, as far as that is known: how much of how much.
+pub fn fraction(said: Option<&Progress>, run: Option<&LiveFacts>) -> Option<(u64, u64)> {
+    match (said, run) {
+        (Some(said), _) => said.total.map(|total| (said.done, total)),
+        (None, Some(LiveFacts { todo: Some((done, total, _)), .. })) => Some((u64::from(*done), u64::from(*total))),
+        _ => None,
+    }
+    .filter(|(_, total)| *total > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +142,9 @@ mod tests {
         let said = Progress { done: 4, total: None, text: None };
         assert_eq!(how_far(Some(&said), Some(&listed)), "4");
         assert_eq!(how_far(None, None), "");
+        assert_eq!(
+            [fraction(None, Some(&run)), fraction(None, Some(&listed)), fraction(Some(&said), Some(&listed))],
+            [None, Some((3, 5)), None]
+        );
     }
 }

@@ -18,6 +18,7 @@ pub mod ids;
 pub mod jobfile;
 pub mod live;
 pub mod message;
+pub mod money;
 pub mod notice;
 pub mod outcome;
 pub mod question;

@@ -83,6 +83,21 @@ pub enum Action {
     GraphUp,
     GraphDown,
     GraphOpen,
+    Inbox,
+    InboxDown,
+    InboxUp,
+    InboxPageDown,
+    InboxPageUp,
+    InboxFirst,
+    InboxLast,
+    InboxOpen,
+    InboxBack,
+    InboxOutput,
+    Allow,
+    AllowAlways,
+    Deny,
+    AllowEdited,
+    Say,
     EditorSubmit,
     EditorClose,
     EditorTemplate,
@@ -110,6 +125,8 @@ pub enum Scope {
     Task,
     /// The graph.
     Graph,
+    /// The inbox.
+    Inbox,
     /// The editor of job files.
     Editor,
     /// Questions, lists and the help.
@@ -118,8 +135,8 @@ pub enum Scope {
 
 impl Scope {
     /// All, in the order in which the help shows them.
-    pub const ALL: [Scope; 7] =
-        [Scope::Task, Scope::Tree, Scope::Pane, Scope::Graph, Scope::Global, Scope::Editor, Scope::Dialog];
+    pub const ALL: [Scope; 8] =
+        [Scope::Task, Scope::Tree, Scope::Pane, Scope::Graph, Scope::Inbox, Scope::Global, Scope::Editor, Scope::Dialog];
 
     /// The name in keymaps.
     pub fn name(self) -> &'static str {
@@ -129,6 +146,7 @@ impl Scope {
             Scope::Pane => "pane",
             Scope::Task => "task",
             Scope::Graph => "graph",
+            Scope::Inbox => "inbox",
             Scope::Editor => "editor",
             Scope::Dialog => "dialog",
         }
@@ -142,6 +160,7 @@ impl Scope {
             Scope::Pane => "Task pane",
             Scope::Task => "The selected or marked jobs and tasks",
             Scope::Graph => "Graph",
+            Scope::Inbox => "Inbox",
             Scope::Editor => "Editor",
             Scope::Dialog => "Questions and lists",
         }
@@ -239,6 +258,21 @@ pub const TABLE: &[Info] = &[
     row(Action::GraphUp, "graph-up", Scope::Graph, "", "the one above"),
     row(Action::GraphDown, "graph-down", Scope::Graph, "", "the one below"),
     row(Action::GraphOpen, "graph-open", Scope::Graph, "", "select this task in the tree"),
+    row(Action::Allow, "allow", Scope::Inbox, "allow", "let the tool be used as it is asked for"),
+    row(Action::AllowAlways, "allow-always", Scope::Inbox, "always", "allow it, and never ask for it again in this job"),
+    row(Action::Deny, "deny", Scope::Inbox, "deny", "deny it, and say why"),
+    row(Action::AllowEdited, "allow-edited", Scope::Inbox, "edit", "change the tool's input, then allow that"),
+    row(Action::Say, "say", Scope::Inbox, "answer", "answer a question in words"),
+    row(Action::InboxOpen, "inbox-open", Scope::Inbox, "read", "to the request"),
+    row(Action::InboxBack, "inbox-back", Scope::Inbox, "back", "back to the list, or out of the inbox"),
+    row(Action::InboxOutput, "inbox-output", Scope::Inbox, "output", "to what the task wrote; inbox comes back"),
+    row(Action::InboxDown, "inbox-down", Scope::Inbox, "", "next question, or next line of the request"),
+    row(Action::InboxUp, "inbox-up", Scope::Inbox, "", "question before, or line before"),
+    row(Action::InboxPageDown, "inbox-page-down", Scope::Inbox, "", "the request: a page down"),
+    row(Action::InboxPageUp, "inbox-page-up", Scope::Inbox, "", "the request: a page up"),
+    row(Action::InboxFirst, "inbox-first", Scope::Inbox, "", "to the beginning of the request"),
+    row(Action::InboxLast, "inbox-last", Scope::Inbox, "", "to the end of the request"),
+    row(Action::Inbox, "inbox", Scope::Global, "inbox", "what waits for you: questions of running tasks"),
     row(Action::NewJob, "new-job", Scope::Global, "new", "write a new job"),
     row(Action::PauseAll, "pause-all", Scope::Global, "", "start nothing new anywhere, or go on"),
     row(Action::Palette, "palette", Scope::Global, "palette", "find an action by its name"),
@@ -282,7 +316,7 @@ impl Action {
 
 /// Names and scopes, for reading keymaps.
 pub fn known() -> crate::config::keymap::Known {
-    const SCOPES: &[&str] = &["global", "tree", "task", "pane", "graph", "editor", "dialog"];
+    const SCOPES: &[&str] = &["global", "tree", "task", "pane", "graph", "inbox", "editor", "dialog"];
     static ACTIONS: std::sync::OnceLock<Vec<(&'static str, &'static str)>> = std::sync::OnceLock::new();
     let actions = ACTIONS.get_or_init(|| TABLE.iter().map(|info| (info.name, info.scope.name())).collect());
     crate::config::keymap::Known { scopes: SCOPES, actions }

@@ -8,6 +8,7 @@ pub mod app;
 pub mod data;
 mod external;
 pub mod graph;
+pub mod inbox;
 mod input;
 mod keep;
 pub mod output;

@@ -15,8 +15,14 @@ fn map(name: &str) -> Keymap {
 }
 
 /// Where keys are looked up, the nearest first, as the screen does it.
-const PLACES: [&[&str]; 5] =
-    [&["tree", "task", "global"], &["pane", "task", "global"], &["graph", "pane", "task", "global"], &["editor"], &["dialog"]];
+const PLACES: [&[&str]; 6] = [
+    &["tree", "task", "global"],
+    &["pane", "task", "global"],
+    &["graph", "pane", "task", "global"],
+    &["inbox", "global"],
+    &["editor"],
+    &["dialog"],
+];
 
 #[test]
 fn every_keymap_is_without_fault_or_conflict() {

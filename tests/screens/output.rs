@@ -200,7 +200,7 @@ fn info_tells_all_attempts_the_way_to_continue_and_no_secret() {
         spec.env.insert("KEY".to_owned(), EnvValue::From(SecretRef::Env("DEPLOY_KEY".to_owned())));
         spec.env.insert("LEVEL".to_owned(), EnvValue::Text("debug".to_owned()));
     });
-    let mut screen = at(80, 50).over(world().job("ai", vec![task("discover").completed(SECOND), run]));
+    let mut screen = at(80, 64).over(world().job("ai", vec![task("discover").completed(SECOND), run]));
     screen.press("l j j enter 2");
     screen.shows("Attempt 2").shows("Attempt 1").shows("exit 101").shows("succeeded");
     screen.shows("claude --resume 7605ea43-9d63-4dd7-9eec-cf2e38914930");

@@ -35,6 +35,7 @@ fn no_two_states_of_tasks_look_alike_without_colour() {
         screen.press("l");
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         for (line, name) in [
+            "a-asking",
             "a-pending",
             "a-queued",
             "a-held",
@@ -46,7 +47,6 @@ fn no_two_states_of_tasks_look_alike_without_colour() {
             "a-cancelled",
             "a-skipped",
             "a-upstream",
-            "a-asking",
         ]
         .into_iter()
         .enumerate()

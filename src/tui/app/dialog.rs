@@ -44,6 +44,8 @@ pub struct Confirm {
     pub commands: Vec<(String, Command)>,
     /// Keys count from then on.
     pub from: Mono,
+    /// Whether the lines are shown as they are and to their ends, a single one too.
+    pub is_whole: bool,
 }
 
 /// The palette.
@@ -55,6 +57,8 @@ pub struct Palette {
     pub chosen: usize,
     /// Actions that match, best first.
     pub found: Vec<Action>,
+    /// Whether it was opened over the inbox, where jobs and tasks cannot be seen.
+    pub over_inbox: bool,
 }
 
 impl Dialog {

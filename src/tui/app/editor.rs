@@ -25,6 +25,8 @@ pub enum Checked {
     No,
     /// A job without faults: its name and number of tasks, and warnings.
     Good(String, usize, Vec<Diagnostic>),
+    /// An input for a tool.
+    Input,
     /// Faults.
     Bad(Vec<Diagnostic>),
 }
@@ -63,6 +65,8 @@ pub struct Editor {
     pub params: Vec<(String, String)>,
     /// It was sent and not answered yet.
     pub sending: bool,
+    /// The question that it answers; its text is a tool's input then, as JSON, and no job file.
+    pub answers: Option<u32>,
     /// Which text it is: grows with every change, so that a check of an older one is known as that.
     pub stamp: u64,
 }
@@ -82,6 +86,7 @@ impl Editor {
             base,
             params: Vec::new(),
             sending: false,
+            answers: None,
             stamp: 0,
         }
     }
@@ -99,10 +104,10 @@ impl Editor {
         Editor { params: draft.params, touched: true, ..editor }
     }
 
-    /// What is to be kept of it: nothing when nothing was typed.
+    /// What is to be kept of it: nothing when nothing was typed, and no answer.
     pub fn draft(&self) -> Option<Draft> {
         let whole = || Draft { text: self.text(), file: self.file.clone(), base: self.base.clone(), params: self.params.clone() };
-        self.touched.then(whole)
+        (self.touched && self.answers.is_none()).then(whole)
     }
 
     /// Something was typed.

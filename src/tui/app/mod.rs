@@ -18,11 +18,13 @@ use jiff::tz::TimeZone;
 use crate::api::client::{ClientError, ClientErrorKind};
 use crate::config::keymap::Chord;
 use crate::model::message::{Command, RefusalCode};
+use crate::model::money::Dollars;
 use crate::model::notice::Ring;
 use crate::model::time::{Now, Utc};
 
 use super::data::Mirror;
 use super::data::sync::Request;
+use super::inbox::Inbox;
 use super::output::fetch::Wanted;
 use super::parts::{Left, MakeTranscript};
 
@@ -93,6 +95,8 @@ pub struct Sent {
     pub what: String,
     /// It submits the editor's text.
     pub submits: bool,
+    /// The question that it answers.
+    pub question: Option<u32>,
 }
 
 impl Sent {
@@ -170,6 +174,8 @@ pub struct App {
     pub tree: Tree,
     /// The task pane.
     pub pane: Pane,
+    /// Questions that wait for a person.
+    pub inbox: Inbox,
     /// Which of them has the keys.
     pub focus: Focus,
     /// Whether the one with the keys has the whole screen.
@@ -261,6 +267,7 @@ impl App {
             met: false,
             tree: Tree::default(),
             pane: Pane::default(),
+            inbox: Inbox::default(),
             focus: Focus::Tree,
             zoomed: false,
             split: begin.split.unwrap_or(45).clamp(20, 80),
@@ -291,6 +298,9 @@ impl App {
 
     /// Where keys are looked up, the nearest first.
     pub fn scopes(&self) -> &'static [&'static str] {
+        if self.inbox.is_open {
+            return &["inbox", "global"];
+        }
         match (self.focus, self.pane.tab) {
             (Focus::Tree, _) => &["tree", "task", "global"],
             (Focus::Pane, Tab::Graph) => &["graph", "pane", "task", "global"],
@@ -311,12 +321,22 @@ impl App {
 
     /// Whether the task pane can be seen.
     pub fn shows_pane(&self) -> bool {
-        self.is_wide() || self.focus == Focus::Pane
+        !self.inbox.is_open && (self.is_wide() || self.focus == Focus::Pane)
     }
 
     /// Whether the tree can be seen.
     pub fn shows_tree(&self) -> bool {
-        self.is_wide() || self.focus == Focus::Tree
+        !self.inbox.is_open && (self.is_wide() || self.focus == Focus::Tree)
+    }
+
+    /// Whether the chosen question's request can be seen.
+    pub fn shows_request(&self) -> bool {
+        self.inbox.is_open && (self.is_wide() || self.inbox.reads)
+    }
+
+    /// How dollars are written here.
+    pub fn dollars(&self) -> Dollars {
+        Dollars::of(&self.mirror.overview.usage, self.look.unicode)
     }
 
     /// The home's directory, for people who are told of something elsewhere.

@@ -1,4 +1,6 @@
-//! A line being typed: a filter, a search, a time.
+//! A line being typed: a filter, a search, a time, an answer.
+
+use crate::model::question::MAX_ANSWER_TEXT;
 
 /// What the line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +11,22 @@ pub enum Purpose {
     Search,
     /// A time to go to.
     Time,
+    /// Why a question is denied.
+    Deny,
+    /// The answer to a question in words.
+    Say,
+}
+
+impl Purpose {
+    /// Whether it answers a question.
+    pub fn answers(self) -> bool {
+        matches!(self, Purpose::Deny | Purpose::Say)
+    }
+
+    /// Longest text, in bytes.
+    fn most(self) -> usize {
+        if self.answers() { MAX_ANSWER_TEXT } else { MAX }
+    }
 }
 
 /// The line.
@@ -36,13 +54,19 @@ impl Prompt {
     /// Types a character or a pasted text; line breaks and control characters are blanks.
     pub fn insert(&mut self, text: &str) {
         for character in text.chars() {
-            if self.text.len() + character.len_utf8() > MAX {
+            if self.text.len() + character.len_utf8() > self.purpose.most() {
                 return;
             }
             let character = if character.is_control() { ' ' } else { character };
             self.text.insert(self.cursor, character);
             self.cursor += character.len_utf8();
         }
+    }
+
+    /// Another text in its place.
+    pub fn replace(&mut self, text: &str) {
+        self.clear();
+        self.insert(text);
     }
 
     /// Takes the character before the cursor away.

@@ -150,6 +150,8 @@ pub struct Tree {
     pub outcomes: HashMap<(u32, u32), Outcomes>,
     /// A job whose first failed task is to be selected once its tasks are read.
     pub seeks_failed: Option<u32>,
+    /// A job and the task of it that is to be selected once its tasks are read.
+    pub seeks_task: Option<(u32, String)>,
     /// The selected line's place.
     pub cursor: usize,
     /// What is selected.
@@ -232,6 +234,7 @@ impl Tree {
         self.selected = self.rows.get(self.cursor).map(|row| key(mirror, row));
         self.gone = None;
         self.seeks_failed = None;
+        self.seeks_task = None;
     }
 
     /// Selects something, unfolding its job; false when it is not shown.

@@ -29,6 +29,8 @@ pub struct JobRow {
     pub loaded: Loaded,
     /// Its definition, once it was read.
     pub spec: Option<Box<JobSpec>>,
+    /// Cost of runs that go on: a sum, since there may be very many tasks.
+    live_cost: u64,
     /// Places by the hash of the id: half the memory of the ids themselves.
     places: HashMap<u64, u32>,
     /// Needs that stand behind their task in the file and were not read yet.
@@ -67,12 +69,17 @@ pub struct Mirror {
 
 impl JobRow {
     fn new(view: JobView) -> JobRow {
-        JobRow { view, tasks: Vec::new(), loaded: Loaded::No, spec: None, places: HashMap::new(), unresolved: Vec::new() }
+        JobRow { view, tasks: Vec::new(), loaded: Loaded::No, spec: None, live_cost: 0, places: HashMap::new(), unresolved: Vec::new() }
     }
 
     /// Its reference.
     pub fn reference(&self) -> JobRef {
         reference(&self.view.name)
+    }
+
+    /// What its runs have cost, with what those that go on have used so far, as far as its tasks were read.
+    pub fn cost(&self) -> u64 {
+        self.view.cost_microusd.saturating_add(self.live_cost)
     }
 
     /// A task's place by its id.
@@ -192,11 +199,6 @@ impl Mirror {
         self.jobs.iter().filter(|job| job.view.paused).fold(0, |sum, job| sum.saturating_add(waiting(job)))
     }
 
-    /// Cost of all jobs.
-    pub fn cost(&self) -> u64 {
-        self.jobs.iter().fold(0, |sum, job| sum.saturating_add(job.view.cost_microusd))
-    }
-
     /// Job rows as they are now, new ones among them.
     pub fn set_jobs(&mut self, views: Vec<JobView>) {
         for view in views {
@@ -236,6 +238,7 @@ impl Mirror {
         }
         job.resolve();
         job.catch_up(&self.early);
+        job.live_cost = job.tasks.iter().fold(0, |sum, task| sum.saturating_add(task.live_cost()));
         if job.loaded == Loaded::All {
             // Events name tasks by their place; whoever adds one finds the others by name again.
             job.places = HashMap::new();
@@ -261,7 +264,7 @@ impl Mirror {
             }
             if !keep.contains(&job.view.id) && !job.tasks.is_empty() {
                 sum -= job.tasks.len();
-                (job.tasks, job.places, job.loaded) = (Vec::new(), HashMap::new(), Loaded::No);
+                (job.tasks, job.places, job.loaded, job.live_cost) = (Vec::new(), HashMap::new(), Loaded::No, 0);
                 job.unresolved.clear();
                 self.structure += 1;
             }
@@ -292,7 +295,11 @@ impl Mirror {
                 self.structure += 1;
             }
         } else if let Some(row) = job.tasks.get_mut(task.0 as usize) {
+            let (waited, cost) = (row.kind == TaskKind::AwaitingInput, row.live_cost());
             row.apply(event.seq, event.event.at, change);
+            job.live_cost = job.live_cost.saturating_sub(cost).saturating_add(row.live_cost());
+            // What waits for a person stands first in its job.
+            self.structure += u64::from(waited != (row.kind == TaskKind::AwaitingInput));
         } else {
             self.early.keep(event);
         }

@@ -146,9 +146,14 @@ impl TaskRow {
         }
     }
 
-    /// Cost of all its attempts.
+    /// Cost of all its attempts, with what the one that goes on has used so far.
     pub fn cost(&self) -> u64 {
-        self.more.as_ref().map_or(0, |more| more.cost_microusd)
+        self.more.as_ref().map_or(0, |more| more.cost_microusd).saturating_add(self.live_cost())
+    }
+
+    /// What the attempt that goes on has used so far.
+    pub fn live_cost(&self) -> u64 {
+        self.run().map_or(0, |run| run.spent.cost_microusd)
     }
 
     /// Outcome of the last attempt, unless it succeeded.
@@ -226,6 +231,9 @@ impl TaskRow {
                 self.set_state(state.clone());
                 self.set_outcome(Some(outcome.clone()));
                 self.elapsed_ms = millis(facts.elapsed_ms);
+                if let Some(more) = &mut self.more {
+                    more.run = None;
+                }
                 if let Some(claude) = facts.claude.as_ref().filter(|claude| claude.cost_microusd > 0) {
                     let more = self.more();
                     more.cost_microusd = more.cost_microusd.saturating_add(claude.cost_microusd);

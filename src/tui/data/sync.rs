@@ -13,6 +13,7 @@ use crate::model::message::{
     Answer, Command, Done, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, OverviewView, Query, RefusalCode,
     TaskDetail, TaskView,
 };
+use crate::model::question::QuestionView;
 use crate::os::wake::Waker;
 use crate::tui::parts::Connect;
 
@@ -74,6 +75,8 @@ pub enum Incoming {
     Task(Address, Result<Box<TaskDetail>, ClientError>),
     /// Events of a job or a task.
     Events(Address, Result<Vec<EventView>, ClientError>),
+    /// What waits for a person, oldest first.
+    Questions(Result<Vec<QuestionView>, ClientError>),
     /// A piece of output.
     Output(OutputKey, Result<OutputPiece, ClientError>),
     /// A command was answered.
@@ -125,6 +128,8 @@ pub enum Request {
     Task(Address),
     /// The last events of a job (without a task), or of the task at this place.
     Events(Address, Option<u32>),
+    /// What waits for a person.
+    Questions,
     /// A piece of output.
     Output(OutputKey, u32),
 }
@@ -258,6 +263,13 @@ fn reads(connect: &Connect, queue: &Receiver<Request>, back: &Back) {
                     _ => Err(unexpected()),
                 });
                 Incoming::Events(address, found)
+            }
+            Request::Questions => {
+                let query = Query::Questions { of: None, all: false, limit: MAX_PAGE };
+                Incoming::Questions(link.with(|client| match client.query(query)?.body {
+                    Answer::Questions(questions) => Ok(questions),
+                    _ => Err(unexpected()),
+                }))
             }
             Request::Output(key, limit) => {
                 let found = link.with(|client| match client.query(key.query(limit))?.body {

@@ -1,4 +1,4 @@
-//! Times, durations and money as people read them.
+//! Times and durations as people read them.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -13,6 +13,30 @@ pub fn time(at: Utc, now: Utc, zone: &TimeZone) -> String {
         (Some(at), _) => at.strftime("%Y-%m-%d %H:%M").to_string(),
         (None, _) => "?".to_owned(),
     }
+}
+
+/// As [`time`], without seconds and for what is to come: the clock alone where it cannot be taken for another day's.
+pub fn clock(at: Utc, now: Utc, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(at.0).map(|at| at.to_zoned_datetime(zone.clone())) {
+        Ok(zoned) if at.since(now) < 20 * HOUR => zoned.strftime("%H:%M").to_string(),
+        Ok(zoned) => zoned.strftime("%b %-d %H:%M").to_string(),
+        Err(_) => "?".to_owned(),
+    }
+}
+
+/// How long it will be, in minutes and above, rounded up: `5m`, `1h 02m`, `3d 4h`.
+pub fn left(millis: u64) -> String {
+    let minutes = millis.div_ceil(MINUTE);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes}m"),
+        (hours @ 1..24, minutes) => format!("{hours}h {minutes:02}m"),
+        (hours, _) => format!("{}d {}h", hours / 24, hours % 24),
+    }
+}
+
+/// For how many milliseconds what is left reads as it does.
+pub fn left_stays(millis: u64) -> u64 {
+    millis.saturating_sub(1) % MINUTE + 1
 }
 
 /// How long: `0:04`, `3:12`, `1:02:03`, `2d 03:04`.
@@ -56,15 +80,6 @@ fn age_unit(millis: u64) -> u64 {
         0..HOUR => MINUTE,
         HOUR..DAY => HOUR,
         _ => DAY,
-    }
-}
-
-/// Money; nothing for nothing.
-pub fn money(microusd: u64) -> String {
-    match microusd {
-        0 => String::new(),
-        1..=9_999 => "<$0.01".to_owned(),
-        _ => format!("${}.{:02}", microusd / 1_000_000, microusd / 10_000 % 100),
     }
 }
 
@@ -122,7 +137,11 @@ mod tests {
             [duration(4_000), duration(192_000), duration(3_723_000), duration(183_840_000)],
             ["0:04", "3:12", "1:02:03", "2d 03:04"]
         );
-        assert_eq!([money(0), money(3), money(220_000), money(12_345_678)], ["", "<$0.01", "$0.22", "$12.34"]);
+        assert_eq!(
+            [left(1), left(60_000), left(61_000), left(HOUR + 60_001), left(76 * HOUR)],
+            ["1m", "1m", "2m", "1h 02m", "3d 4h"]
+        );
+        assert_eq!([left_stays(60_000), left_stays(61_000), left_stays(1)], [60_000, 1_000, 1]);
         assert_eq!([bytes(214), bytes(3_200), bytes(12 << 20)], ["214 B", "3.1 KiB", "12 MiB"]);
         assert_eq!([age(4_000), age(190_000), age(7_200_000), age(1 << 40)], ["<1m", "3m", "2h", "12725d"]);
         assert_eq!([age_stays(4_000), age_stays(190_000), age_stays(HOUR + 1)], [56_000, 50_000, HOUR - 1]);

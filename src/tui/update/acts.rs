@@ -38,7 +38,7 @@ pub fn act(app: &mut App, action: Action) -> Option<Vec<Effect>> {
         Action::Help => open(app, Dialog::Help { top: 0 }),
         Action::Messages => open(app, Dialog::Messages { top: 0 }),
         Action::Palette => {
-            let mut palette = Palette::default();
+            let mut palette = Palette { over_inbox: app.inbox.is_open, ..Palette::default() };
             super::dialogs::find(&mut palette);
             open(app, Dialog::Palette(palette))
         }

@@ -5,7 +5,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use crate::config::keymap::{Chord, Found, Key};
 use crate::model::message::{CancelHow, Command};
-use crate::tui::action::{Action, TABLE};
+use crate::tui::action::{Action, Scope, TABLE};
 use crate::tui::app::dialog::{Confirm, Dialog, Palette};
 use crate::tui::app::{App, Effect, Leaving};
 use crate::tui::parts::Left;
@@ -47,7 +47,13 @@ fn palette_key(app: &mut App, chord: Chord) -> bool {
 /// Finds the actions that match.
 pub fn find(palette: &mut Palette) {
     palette.chosen = 0;
-    let usable = TABLE.iter().filter(|info| !matches!(info.scope.name(), "dialog" | "editor"));
+    let over_inbox = palette.over_inbox;
+    let usable = TABLE.iter().filter(|info| match info.scope {
+        Scope::Global => true,
+        Scope::Dialog | Scope::Editor => false,
+        Scope::Inbox => over_inbox,
+        Scope::Task | Scope::Tree | Scope::Pane | Scope::Graph => !over_inbox,
+    });
     if palette.text.trim().is_empty() {
         palette.found = usable.map(|info| info.action).collect();
         return;
@@ -122,7 +128,9 @@ fn is_leaving(app: &App) -> bool {
 }
 
 fn confirmed(app: &mut App, confirm: Confirm) -> Vec<Effect> {
-    app.tree.marks.clear();
+    if !app.inbox.is_open {
+        app.tree.marks.clear();
+    }
     confirm.commands.into_iter().flat_map(|(what, command)| send(app, what, command)).collect()
 }
 

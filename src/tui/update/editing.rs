@@ -11,6 +11,8 @@ use crate::tui::app::editor::{Checked, Editor, TEMPLATES};
 use crate::tui::app::toast::Kind;
 use crate::tui::app::{App, Effect, Sent};
 
+use super::answers;
+
 /// A key.
 pub fn key(app: &mut App, chord: Chord) -> Vec<Effect> {
     app.typed.push(chord);
@@ -63,7 +65,10 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
         Action::EditorExternal => match &app.editor {
             // It would come back changed to a text that was sent.
             Some(editor) if editor.sending => Vec::new(),
-            Some(editor) => vec![Effect::Edit { text: editor.text(), ending: ".yaml", back: true }],
+            Some(editor) => {
+                let ending = if editor.answers.is_some() { ".json" } else { ".yaml" };
+                vec![Effect::Edit { text: editor.text(), ending, back: true }]
+            }
             None => Vec::new(),
         },
         _ => Vec::new(),
@@ -83,6 +88,9 @@ fn close(app: &mut App) -> Vec<Effect> {
 fn template(app: &mut App) -> Vec<Effect> {
     let now = app.now.mono;
     let Some(editor) = &app.editor else { return Vec::new() };
+    if editor.answers.is_some() {
+        return Vec::new();
+    }
     if editor.touched {
         app.toasts.add("a template takes the place of the text: undo everything typed first, or close", Kind::Fault, app.now);
         return Vec::new();
@@ -107,6 +115,7 @@ fn submit(app: &mut App) -> Vec<Effect> {
         return Vec::new();
     }
     match &mut app.editor {
+        Some(editor) if !editor.sending && editor.answers.is_some() => answers::check_edited(app, true),
         Some(editor) if !editor.sending => {
             editor.sending = true;
             editor.check_at = None;
@@ -131,7 +140,7 @@ pub fn checked(app: &mut App, stamp: u64, found: Result<Box<Parsed>, Vec<Diagnos
             let number = app.next_number();
             let what = format!("submission of {name}");
             app.toasts.add_for(format!("{what}: sent"), Kind::Sent, app.now, Some(number));
-            app.sent.insert(number, Sent { what, submits: true });
+            app.sent.insert(number, Sent { what, submits: true, question: None });
             vec![Effect::Command(number, Command::Submit { submission: Box::new(parsed.submission), key: Some(key) })]
         }
         Err(faults) => {
@@ -150,7 +159,8 @@ pub fn checked(app: &mut App, stamp: u64, found: Result<Box<Parsed>, Vec<Diagnos
     }
 }
 
-fn go_to(editor: &mut Editor, fault: &Diagnostic) {
+/// Puts the cursor on a fault.
+pub fn go_to(editor: &mut Editor, fault: &Diagnostic) {
     let place = |number: u32| u16::try_from(number.saturating_sub(1)).unwrap_or(u16::MAX);
     editor.area.move_cursor(ratatui_textarea::CursorMove::Jump(place(fault.line), place(fault.column)));
 }
@@ -162,6 +172,7 @@ pub fn replaced(app: &mut App, text: &str) {
         let mut fresh = Editor::new(text, &editor.file, editor.base.clone(), now);
         fresh.params = std::mem::take(&mut editor.params);
         fresh.template = editor.template;
+        fresh.answers = editor.answers;
         fresh.stamp = editor.stamp + 1;
         fresh.touched = true;
         *editor = fresh;

@@ -8,7 +8,7 @@ use crate::tui::app::tree::Key;
 use crate::tui::app::{App, Effect, Link};
 use crate::tui::data::sync::Incoming;
 
-use super::{arrivals, editing};
+use super::{arrivals, editing, inbox};
 
 /// A job that could not be read is asked for again after so long, in milliseconds.
 const UNREADABLE_MS: u64 = 5_000;
@@ -28,6 +28,7 @@ pub fn take(app: &mut App, incoming: Incoming) -> Vec<Effect> {
             let rings = app.bell.hear(&events, &jobs, &home, &clock, now.mono);
             app.mirror.overview = *overview;
             app.mirror.apply(&events, jobs, seq);
+            inbox::hear(app, &events);
             follow(app, &events);
             return rings;
         }
@@ -57,6 +58,7 @@ pub fn take(app: &mut App, incoming: Incoming) -> Vec<Effect> {
                 app.pane.events = Some((address, events));
             }
         }
+        Incoming::Questions(found) => inbox::page(app, found),
         Incoming::Output(key, found) => {
             arrivals::piece(app, &key, found);
         }
@@ -92,6 +94,7 @@ fn reset(
     app.pane.asked = None;
     app.pane.events_asked = None;
     app.pane.pending = false;
+    app.inbox.reconnect();
     if let Some(output) = &mut app.pane.output {
         output.document.reconnect();
         if let Some(talk) = &mut output.talk {
@@ -169,6 +172,9 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
         Err(error) => (format!("{}: {}\n{}", sent.what, error.message, error.hint), Kind::Fault),
     };
     app.toasts.add_for(text, kind, app.now, Some(number));
+    if let Some(question) = sent.question {
+        answer_answered(app, question, answer.is_ok());
+    }
     if sent.submits {
         match answer {
             Ok(Done::Submitted { job, .. }) => {
@@ -188,4 +194,17 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
         }
     }
     Vec::new()
+}
+
+/// What becomes of an answer to a question: a refused one can be given again.
+pub fn answer_answered(app: &mut App, question: u32, is_taken: bool) {
+    if !is_taken {
+        app.inbox.sent.remove(&question);
+        app.inbox.is_stale = true;
+    }
+    let Some(editor) = app.editor.as_mut().filter(|editor| editor.answers == Some(question)) else { return };
+    editor.sending = false;
+    if is_taken {
+        app.editor = None;
+    }
 }

@@ -1,9 +1,11 @@
 //! How the app changes: each input leads to a new state and to effects for the shell around it. Nothing here waits or reads.
 
 mod acts;
+mod answers;
 mod arrivals;
 mod dialogs;
 mod editing;
+mod inbox;
 mod incoming;
 mod moves;
 mod needs;
@@ -106,6 +108,9 @@ fn key(app: &mut App, chord: Chord) -> Vec<Effect> {
 
 /// Does what an action says.
 pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
+    if let Some(effects) = inbox::act(app, action) {
+        return effects;
+    }
     if let Some(effects) = acts::act(app, action) {
         return effects;
     }
@@ -157,6 +162,7 @@ fn prompt_key(app: &mut App, chord: Chord) -> Vec<Effect> {
                 Purpose::Filter => Vec::new(),
                 Purpose::Search => searching::search(app, &text),
                 Purpose::Time => searching::jump(app, &text),
+                Purpose::Deny | Purpose::Say => answers::typed(app, purpose, &text),
             };
         }
         (Key::Backspace, _, false) | (Key::Char('h'), true, _) => prompt.backspace(),
@@ -172,6 +178,7 @@ fn prompt_key(app: &mut App, chord: Chord) -> Vec<Effect> {
             let action = if chord.key == Key::Down { Action::Down } else { Action::Up };
             return act(app, action);
         }
+        (Key::Down | Key::Up, ..) if prompt.purpose == Purpose::Say => answers::option(app, chord.key == Key::Down),
         _ => return Vec::new(),
     }
     prompt_changed(app)
@@ -199,8 +206,12 @@ pub fn tick(app: &mut App, now: Now) -> Vec<Effect> {
     if let Some(editor) = &mut app.editor
         && editor.check_at.is_some_and(|at| at <= now.mono)
     {
-        editor.check_at = None;
-        effects.push(Effect::Check);
+        if editor.answers.is_some() {
+            effects.extend(answers::check_edited(app, false));
+        } else {
+            editor.check_at = None;
+            effects.push(Effect::Check);
+        }
     }
     effects.extend(ask_anew(app));
     effects.extend(app.bell.due(&app.home_path(), now.mono));
@@ -220,6 +231,7 @@ pub fn unasked(app: &mut App, request: &Request) {
             app.tree.flight.remove(&(0, 'e'));
             app.pane.events_asked = None;
         }
+        Request::Questions => (app.inbox.is_asked, app.inbox.is_stale) = (false, true),
         Request::Output(key, _) => {
             if let Some(output) = &mut app.pane.output {
                 output.document.unasked(key);
@@ -234,6 +246,9 @@ pub fn unasked(app: &mut App, request: &Request) {
 /// A command that could not be passed on.
 pub fn unsent(app: &mut App, number: u64) {
     if let Some(sent) = app.sent.remove(&number) {
+        if let Some(question) = sent.question {
+            incoming::answer_answered(app, question, false);
+        }
         let text = format!("{}: not sent, too much is under way\ntry again in a moment", sent.what);
         app.toasts.add_for(text, Kind::Fault, app.now, Some(number));
         app.dirty = true;

@@ -199,6 +199,14 @@ pub fn mouse(app: &mut App, what: Mouse, x: u16, y: u16) -> Vec<Effect> {
         };
     }
     let areas = areas::areas(app);
+    if app.inbox.is_open && inside_of(areas.main, x, y) {
+        match what {
+            Mouse::Click => super::inbox::click(app, x, y),
+            Mouse::Down => app.inbox.scroll(3),
+            Mouse::Up => app.inbox.scroll(-3),
+        }
+        return Vec::new();
+    }
     let inside = |area: Option<ratatui::layout::Rect>| area.filter(|area| area.contains((x, y).into()));
     if let Some(area) = inside(areas.footer)
         && what == Mouse::Click
@@ -244,6 +252,10 @@ pub fn mouse(app: &mut App, what: Mouse, x: u16, y: u16) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+fn inside_of(area: ratatui::layout::Rect, x: u16, y: u16) -> bool {
+    area.contains((x, y).into())
 }
 
 fn open_by_mouse(app: &mut App) {

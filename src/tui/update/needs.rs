@@ -33,9 +33,13 @@ pub fn prepare(app: &mut App) -> Vec<Effect> {
         app.tree.select(&app.mirror, key);
     }
     seek_failed(app);
+    seek_task(app);
     app.tree.build(&app.mirror);
     let areas = areas::areas(app);
-    app.tree.scroll(areas.tree_rows());
+    if areas.tree_rows() > 0 {
+        app.tree.scroll(areas.tree_rows());
+    }
+    super::inbox::prepare(app, &mut effects);
     read_jobs(app, &mut effects);
     let inner = areas.pane_inner();
     (app.pane.width, app.pane.height) = (usize::from(inner.width), usize::from(inner.height));
@@ -68,6 +72,24 @@ fn seek_failed(app: &mut App) {
         let wanted = Key::task(job.view.id, task);
         app.tree.select(&app.mirror, wanted);
         app.tree.seeks_failed = None;
+    }
+}
+
+/// The task that was gone to from its question, once its job is read.
+fn seek_task(app: &mut App) {
+    let Some((id, wanted)) = app.tree.seeks_task.take() else { return };
+    let Some(job) = app.mirror.job(id) else { return };
+    let found = job.tasks.iter().position(|task| *task.id == *wanted).and_then(|task| u32::try_from(task).ok());
+    match found {
+        Some(task) => {
+            let key = Key::task(id, task);
+            if !app.tree.select(&app.mirror, key) {
+                super::acts::set_filter(app, "");
+                app.tree.select(&app.mirror, key);
+            }
+        }
+        None if job.loaded != Loaded::All => app.tree.seeks_task = Some((id, wanted)),
+        None => {}
     }
 }
 
@@ -285,11 +307,16 @@ fn counts_seconds(app: &App) -> bool {
 /// Jobs whose age is on the screen.
 fn shown_ages(app: &App) -> impl Iterator<Item = Utc> {
     let jobs = visible(app).filter(|row| row.task == NONE).filter_map(|row| app.mirror.jobs.get(row.job as usize));
-    jobs.map(|job| job.view.submitted)
+    let questions = app.inbox.questions.iter().filter(|_| app.inbox.is_open).map(|question| question.asked);
+    jobs.map(|job| job.view.submitted).chain(questions)
 }
 
 /// Whether what is on the screen looks different at `now` because of the time alone.
 pub fn has_aged(app: &App, before: Utc, now: Utc) -> bool {
+    let counts_down = |until: Utc| time::left(until.since(before)) != time::left(until.since(now));
+    if crate::tui::view::usage::counted(app).any(counts_down) {
+        return true;
+    }
     if before.0.div_euclid(1_000) == now.0.div_euclid(1_000) {
         return false;
     }
@@ -310,6 +337,14 @@ pub fn next_wake(app: &App) -> Option<Mono> {
     }
     if let Some(next) = shown_ages(app).map(|since| time::age_stays(app.now.utc.since(since))).min() {
         at(Mono(now.0 + next));
+    }
+    let now_utc = app.now.utc;
+    let counted = crate::tui::view::usage::counted(app).filter(|until| until.0 > now_utc.0);
+    if let Some(next) = counted.map(|until| time::left_stays(until.since(now_utc))).min() {
+        at(Mono(now.0 + next));
+    }
+    if app.inbox.is_open && app.inbox.again_at > now {
+        at(app.inbox.again_at);
     }
     if let Some(check) = app.editor.as_ref().and_then(|editor| editor.check_at) {
         at(check);

@@ -57,7 +57,12 @@ pub fn send(app: &mut App, what: String, command: Command) -> Vec<Effect> {
     }
     let number = app.next_number();
     app.toasts.add_for(format!("{what}: sent"), Kind::Sent, app.now, Some(number));
-    app.sent.insert(number, Sent { what, submits: false });
+    let question = match &command {
+        Command::Answer { question, .. } => Some(*question),
+        _ => None,
+    };
+    app.inbox.sent.extend(question);
+    app.sent.insert(number, Sent { what, submits: false, question });
     vec![Effect::Command(number, command)]
 }
 
@@ -68,7 +73,7 @@ pub fn ask(app: &mut App, question: String, lines: Vec<String>, commands: Vec<(S
         return send(app, what.clone(), command.clone());
     }
     let from = Mono(app.now.mono.0 + DEAF_MS);
-    app.dialog = Some(Dialog::Confirm(Confirm { question, lines, commands, from }));
+    app.dialog = Some(Dialog::Confirm(Confirm { question, lines, commands, from, is_whole: false }));
     Vec::new()
 }
 

@@ -17,6 +17,8 @@ pub struct Areas {
     pub tree: Option<Rect>,
     /// The task pane with its border.
     pub pane: Option<Rect>,
+    /// The inbox in the place of both, when it is open.
+    pub inbox: super::inbox::Areas,
     /// The bottom line.
     pub footer: Option<Rect>,
 }
@@ -56,12 +58,15 @@ pub fn areas_in(app: &App, area: Rect) -> Areas {
     }
     let line = |y: u16| Rect { y, height: 1, ..area };
     let main = Rect { y: area.y + 1, height: area.height - 2, ..area };
-    let (tree, pane) = if app.is_wide() {
+    let (tree, pane) = if app.inbox.is_open {
+        (None, None)
+    } else if app.is_wide() {
         let width = (u32::from(main.width) * u32::from(app.split) / 100).clamp(30, u32::from(main.width) - 40);
         let width = u16::try_from(width).unwrap_or(main.width / 2);
         (Some(Rect { width, ..main }), Some(Rect { x: main.x + width, width: main.width - width, ..main }))
     } else {
         (app.shows_tree().then_some(main), app.shows_pane().then_some(main))
     };
-    Areas { too_small: false, header: line(area.y), main, tree, pane, footer: Some(line(area.bottom() - 1)) }
+    let inbox = if app.inbox.is_open { super::inbox::areas(app, main) } else { super::inbox::Areas::default() };
+    Areas { too_small: false, header: line(area.y), main, tree, pane, inbox, footer: Some(line(area.bottom() - 1)) }
 }

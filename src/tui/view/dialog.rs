@@ -65,7 +65,11 @@ fn draw_confirm(app: &App, confirm: &Confirm, area: Rect, brush: &mut Brush<'_>)
     let room = usize::from(area.width.saturating_sub(8)).min(76);
     let mut lines: Vec<Words> =
         wrap::prose(&tamed(&confirm.question), room).into_iter().map(|line| vec![(line, Role::Danger)]).collect();
-    if confirm.lines.len() > 1 {
+    if confirm.is_whole {
+        let line = |line: &String| crate::tui::inbox::request::plain(line, room);
+        let parts = confirm.lines.iter().flat_map(line).map(|line| vec![(format!("{}{}", line.mark, line.text), line.role)]);
+        lines.extend(parts);
+    } else if confirm.lines.len() > 1 {
         let most = usize::from(area.height.saturating_sub(10)).min(10);
         lines.extend(confirm.lines.iter().take(most).map(|line| vec![(format!("  {}", tamed(line)), Role::Text)]));
         if confirm.lines.len() > most {

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::tui::action::Action;
 use crate::tui::app::App;
 use crate::tui::app::editor::{Checked, Editor, TEMPLATES};
 use crate::tui::text::harmless::tamed;
@@ -74,12 +75,18 @@ fn draw_check(editor: &Editor, area: Rect, brush: &mut Brush<'_>) {
     let width = usize::from(area.width.saturating_sub(2));
     let mut lines: Vec<(String, Role)> = Vec::new();
     match &editor.checked {
-        _ if editor.sending => lines.push(("submitting".to_owned(), Role::Dim)),
+        _ if editor.sending => {
+            lines.push((if editor.answers.is_some() { "sending" } else { "submitting" }.to_owned(), Role::Dim))
+        }
         Checked::No => lines.push(("checking".to_owned(), Role::Dim)),
         Checked::Good(name, tasks, warnings) => {
             let count = if *tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
             lines.push((format!("{} no fault: {name}, {count}", brush.look.pick("✓", "+")), Role::Good));
             lines.extend(warnings.iter().map(|warning| (format!("line {}: {}", warning.line, warning.message), Role::Warning)));
+        }
+        Checked::Input => {
+            let key = brush.look.keys(Action::EditorSubmit);
+            lines.push((format!("{} a JSON object: {key} allows the tool with it", brush.look.pick("✓", "+")), Role::Good));
         }
         Checked::Bad(faults) => {
             let word = if faults.len() == 1 { "fault" } else { "faults" };

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::config::keymap::Found;
 use crate::config::theme::Role;
+use crate::model::question::QuestionBody;
 use crate::tui::action::{Action, Scope, TABLE};
 use crate::tui::app::dialog::Dialog;
 use crate::tui::app::pane::Tab;
@@ -26,6 +27,9 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
             Purpose::Filter => " / ",
             Purpose::Search => " search: ",
             Purpose::Time => " time (14:30, -10m): ",
+            Purpose::Deny => " deny, because (may be empty): ",
+            Purpose::Say if has_options(app) => " answer (down: the next choice): ",
+            Purpose::Say => " answer: ",
         };
         let x = brush.put(area.x, area.y, end, label, Role::Key);
         // The end of a long text is what is being typed.
@@ -41,13 +45,21 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
         return None;
     }
     let mut x = area.x + 1;
+    let waiting = waiting(app);
+    // That somebody is waited for does not give way to hints.
+    let kept = if waiting.is_empty() { 0 } else { cut::width(&waiting) + 1 };
+    let hints_end = end.saturating_sub(u16::try_from(kept).unwrap_or(0));
     for (_, key, label) in hints(app) {
         let width = u16::try_from(cut::width(&key) + 1 + cut::width(label) + 2).unwrap_or(u16::MAX);
-        if x.saturating_add(width) > end {
+        if x.saturating_add(width) > hints_end {
             break;
         }
         x = brush.put(x, area.y, end, &key, Role::Key);
         x = brush.put(x, area.y, end, &format!(" {label}  "), Role::Footer);
+    }
+    if !waiting.is_empty() {
+        brush.put_right(x, area.y, end - 1, &waiting, Role::Warning);
+        return None;
     }
     let right = right(app);
     let width = u16::try_from(cut::width(&right)).unwrap_or(u16::MAX);
@@ -55,6 +67,22 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
         brush.put_right(x, area.y, end - 1, &right, Role::Dim);
     }
     None
+}
+
+fn has_options(app: &App) -> bool {
+    let question = app.inbox.question().map(|question| &question.body);
+    matches!(question, Some(QuestionBody::Words { options, .. }) if !options.is_empty())
+}
+
+/// That questions wait, and the key to them.
+fn waiting(app: &App) -> String {
+    let key = app.look.keys(Action::Inbox);
+    match app.mirror.overview.questions {
+        _ if app.inbox.is_open || app.dialog.is_some() => String::new(),
+        0 => String::new(),
+        1 => format!("1 question waits ({key})"),
+        count => format!("{count} questions wait ({key})"),
+    }
 }
 
 /// What can follow the keys typed so far.
@@ -89,12 +117,39 @@ fn dialog_hints(app: &App, dialog: &Dialog) -> Vec<(Action, String, &'static str
     wanted.iter().map(|action| (*action, key(action), action.info().label)).filter(|(_, key, _)| !key.is_empty()).collect()
 }
 
+/// What can be done in the inbox.
+fn inbox_hints(app: &App) -> &'static [Action] {
+    match app.inbox.question().map(|question| &question.body) {
+        None => &[Action::InboxBack, Action::Help, Action::Quit],
+        Some(_) if !app.shows_request() => {
+            &[Action::InboxOpen, Action::InboxBack, Action::InboxOutput, Action::Help, Action::Quit]
+        }
+        Some(QuestionBody::Words { .. }) => {
+            &[Action::Say, Action::Deny, Action::InboxOutput, Action::InboxOpen, Action::InboxBack, Action::Help]
+        }
+        Some(QuestionBody::Permission { .. }) => &[
+            Action::Allow,
+            Action::AllowAlways,
+            Action::Deny,
+            Action::AllowEdited,
+            Action::InboxOutput,
+            Action::InboxOpen,
+            Action::InboxBack,
+            Action::Help,
+        ],
+    }
+}
+
 /// Actions with their keys and labels, the most useful first.
 fn hints(app: &App) -> Vec<(Action, String, &'static str)> {
     if let Some(dialog) = &app.dialog {
         return dialog_hints(app, dialog);
     }
-    let wanted: &[Action] = if app.editor.is_some() {
+    let wanted: &[Action] = if app.editor.as_ref().is_some_and(|editor| editor.answers.is_some()) {
+        &[Action::EditorSubmit, Action::EditorExternal, Action::EditorClose]
+    } else if app.editor.is_none() && app.inbox.is_open {
+        inbox_hints(app)
+    } else if app.editor.is_some() {
         &[Action::EditorSubmit, Action::EditorTemplate, Action::EditorExternal, Action::EditorClose]
     } else {
         match (app.focus, app.pane.tab) {
@@ -129,11 +184,26 @@ fn hints(app: &App) -> Vec<(Action, String, &'static str)> {
         let info = action.info();
         (*action, app.look.keys(*action), info.label)
     });
-    let changes = |action: &Action| matches!(action, Action::Requeue | Action::Cancel | Action::Pause | Action::NewJob);
+    let changes = |action: &Action| {
+        matches!(
+            action,
+            Action::Requeue
+                | Action::Cancel
+                | Action::Pause
+                | Action::NewJob
+                | Action::Allow
+                | Action::AllowAlways
+                | Action::Deny
+                | Action::AllowEdited
+                | Action::Say
+        )
+    };
     let needs_rows =
         |action: &Action| matches!(action, Action::Open | Action::Requeue | Action::Cancel | Action::Pause | Action::Filter);
     let is_empty = app.focus == Focus::Tree && app.editor.is_none() && app.mirror.jobs.is_empty();
+    let is_there = |action: &Action| *action == Action::InboxOpen && app.inbox.reads;
     labelled
+        .filter(|(action, ..)| !is_there(action))
         .filter(|(action, ..)| !(app.read_only.is_some() && changes(action) || is_empty && needs_rows(action)))
         .filter(|(_, key, label)| !key.is_empty() && !label.is_empty())
         .collect()

@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use crate::config::theme::Role;
 use crate::model::state::TaskKind;
 use crate::tui::app::{App, Leaving, Link};
-use crate::tui::text::{cut, time};
+use crate::tui::text::cut;
 
 use super::brush::Brush;
+use super::usage;
 
 /// Draws it.
 pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
@@ -23,19 +24,22 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
         }
     };
     // What a person has to do something about comes first, and is the last to go when room is scarce.
+    let asking = totals.of(TaskKind::AwaitingInput);
+    count(TaskKind::AwaitingInput, asking, if asking == 1 { "waits for you" } else { "wait for you" }, false);
     count(TaskKind::Failed, totals.of(TaskKind::Failed), "failed", false);
     count(TaskKind::Held, totals.of(TaskKind::Held), "held", false);
-    count(TaskKind::Running, totals.live(), "running", true);
+    count(TaskKind::Running, totals.live() - asking, "running", true);
     // What a person stopped is no load.
     let paused = app.mirror.paused_tasks();
     let waiting = (totals.of(TaskKind::Queued) + totals.of(TaskKind::Pending)).saturating_sub(paused);
     count(TaskKind::Queued, waiting, "waiting", true);
     count(TaskKind::Queued, paused, "paused", false);
     count(TaskKind::Completed, totals.of(TaskKind::Completed), "done", false);
-    let cost = time::money(app.mirror.cost());
-    if !cost.is_empty() {
-        parts.push((cost, Role::Cost));
-    }
+    // A hold stands beside what has to be done about it; windows and money are the first to go, money before the others.
+    let after = usize::from(asking > 0);
+    parts.splice(after..after, usage::holds(app));
+    parts.extend(usage::windows(app));
+    parts.extend(usage::today(app));
     let mut alarms: Vec<(String, Role)> = Vec::new();
     if app.read_only.is_some() {
         let key = app.look.keys(crate::tui::action::Action::Messages);

@@ -15,6 +15,8 @@ use crate::tui::text::{time, wrap};
 use super::brush::Brush;
 use super::{states, tree};
 
+mod run;
+
 /// Columns of the names on the left.
 const NAMES: usize = 12;
 
@@ -120,7 +122,7 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
     }
     sheet.field("submitted", &app.time(view.submitted), Role::Text);
     sheet.field("last change", &app.time(view.updated), Role::Text);
-    sheet.field("cost", &time::money(view.cost_microusd), Role::Cost);
+    sheet.field("cost", &tree::cost(app, job), Role::Cost);
     if let Some(spec) = spec {
         sheet.field("workspace", &spec.workspace.display().to_string(), Role::Text);
         sheet.field("pool", &spec.pool, Role::Text);
@@ -143,7 +145,9 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
 }
 
 fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &mut Sheet) {
-    if let Some(row) = job.tasks.get(place as usize) {
+    let row = job.tasks.get(place as usize);
+    let dollars = run::dollars(app, detail, row);
+    if let Some(row) = row {
         let (sign, role) = app.look.sign(row.kind);
         sheet.heading(&format!("{}/{}", detail.job, detail.task.id));
         sheet.field("state", &format!("{sign} {}", row.kind.word()), role);
@@ -152,7 +156,8 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
     }
     sheet.field("needs", &detail.spec.needs.join(", "), Role::Text);
     sheet.field("queued by", detail.task.parent.as_deref().unwrap_or_default(), Role::Text);
-    sheet.field("cost", &time::money(detail.task.cost_microusd), Role::Cost);
+    let cost = row.map_or(detail.task.cost_microusd, |row| row.cost().max(detail.task.cost_microusd));
+    sheet.field("cost", &dollars.show(cost), Role::Cost);
     if let Some(result) = &detail.result {
         let text = match result {
             crate::model::change::TaskResult::Inline(value) => value.to_string(),
@@ -161,10 +166,9 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         let text: String = text.chars().take(2_000).collect();
         sheet.field("result", &text, Role::Text);
     }
+    run::sheet(app, job, row, detail, sheet);
     for attempt in detail.attempts.iter().rev().take(50) {
-        let of_job = job.spec.as_ref().map(|spec| &spec.workspace);
-        let workspace = detail.spec.workspace.as_ref().or(of_job).map_or(std::path::Path::new("."), |path| path.as_path());
-        self::attempt(app, detail, attempt, workspace, sheet);
+        self::attempt(app, job, detail, attempt, sheet);
     }
     definition(detail, sheet);
     environment(job, detail, sheet);
@@ -176,7 +180,23 @@ fn shell_word(text: &str) -> String {
     if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
-fn attempt(app: &App, detail: &TaskDetail, attempt: &AttemptView, workspace: &std::path::Path, sheet: &mut Sheet) {
+/// The session of an attempt, as printed or as chosen at its launch.
+fn session(attempt: &AttemptView) -> Option<String> {
+    let printed = attempt.facts.as_ref().and_then(|facts| facts.claude.as_ref()?.session.clone());
+    printed.or_else(|| attempt.session.clone())
+}
+
+/// How to go on with a session by hand: it is found again only where it was begun.
+fn by_hand(job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, sheet: &mut Sheet) {
+    if let (Some(session), Action::Claude(_)) = (session(attempt), &detail.spec.action) {
+        let of_job = job.spec.as_ref().map(|spec| &spec.workspace);
+        let workspace = detail.spec.workspace.as_ref().or(of_job).map_or(std::path::Path::new("."), |path| path.as_path());
+        let place = shell_word(&workspace.display().to_string());
+        sheet.field("by hand", &format!("cd {place}\nclaude --resume {session}"), Role::Code);
+    }
+}
+
+fn attempt(app: &App, job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, sheet: &mut Sheet) {
     sheet.heading(&format!("Attempt {}", attempt.number));
     match &attempt.outcome {
         Some(outcome) => {
@@ -203,16 +223,13 @@ fn attempt(app: &App, detail: &TaskDetail, attempt: &AttemptView, workspace: &st
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);
             let tokens = format!("{} in, {} out, {} turns", claude.input_tokens, claude.output_tokens, claude.turns);
             sheet.field("tokens", &tokens, Role::Text);
-            sheet.field("cost", &time::money(claude.cost_microusd), Role::Cost);
+            sheet.field("cost", &app.dollars().paid_by_key(claude.pays_by_key).show(claude.cost_microusd), Role::Cost);
             sheet.field("denied", &claude.denials.join(", "), Role::Warning);
         }
     }
-    let session =
-        attempt.facts.as_ref().and_then(|facts| facts.claude.as_ref()?.session.clone()).or_else(|| attempt.session.clone());
-    if let (Some(session), Action::Claude(_)) = (session, &detail.spec.action) {
-        // A session is found again only where it was begun.
-        let place = shell_word(&workspace.display().to_string());
-        sheet.field("by hand", &format!("cd {place}\nclaude --resume {session}"), Role::Code);
+    // That of the newest one stands above.
+    if attempt.number < detail.attempts.last().map_or(0, |last| last.number) {
+        by_hand(job, detail, attempt, sheet);
     }
     sheet.field("directory", &attempt.dir.display().to_string(), Role::Dim);
 }

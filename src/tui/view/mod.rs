@@ -8,11 +8,13 @@ mod events;
 pub mod footer;
 mod graph;
 mod header;
+pub mod inbox;
 pub mod info;
 pub mod output;
 pub mod pane;
 mod states;
 mod tree;
+pub mod usage;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -41,6 +43,9 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         return cursor;
     }
     header::draw(app, areas.header, &mut brush);
+    if app.inbox.is_open {
+        inbox::draw(app, areas.inbox, &mut brush);
+    }
     if let Some(area) = areas.tree {
         tree::draw(app, area, &mut brush);
     }
@@ -52,7 +57,9 @@ pub fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         brush.restyle(areas.main, Role::Stale);
     }
     let cursor = footer::draw(app, areas.footer_or_end(area), &mut brush);
-    states::toasts(app, areas.main, &mut brush);
+    // Where requests are read, messages stand below them instead of over them.
+    let below = Rect { height: areas.main.height + u16::from(app.inbox.is_open), ..areas.main };
+    states::toasts(app, below, &mut brush);
     if app.dialog.is_some() {
         return dialog::draw(app, areas.main, &mut brush);
     }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
 use crate::tui::action::Action;
-use crate::tui::app::toast::Kind;
+use crate::tui::app::toast::{Kind, Toast};
 use crate::tui::app::{App, LEAST, Link};
 use crate::tui::text::harmless::tamed;
 use crate::tui::text::{cut, wrap};
@@ -99,15 +99,7 @@ pub fn link_lines(app: &App) -> Vec<(String, Role)> {
 pub fn toasts(app: &App, area: Rect, brush: &mut Brush<'_>) {
     // Above the border, which is the edge of what is shown.
     let mut bottom = area.bottom().saturating_sub(1);
-    if let Link::Down { since, why } = &app.link
-        && !app.mirror.jobs.is_empty()
-    {
-        let text = if app.link.is_version_mismatch() {
-            format!("versions differ: {}\n{}", why.message, why.hint)
-        } else {
-            let key = app.look.keys(Action::StartManager);
-            format!("no manager since {}: reconnecting\nwhat runs goes on; {key} starts a manager", app.time(*since))
-        };
+    if let Some(text) = link_toast(app) {
         bottom = toast(&text, Role::Warning, area, bottom, brush);
     }
     let shown: Vec<_> = app.toasts.shown(app.now.mono).collect();
@@ -117,19 +109,51 @@ pub fn toasts(app: &App, area: Rect, brush: &mut Brush<'_>) {
             Kind::News => Role::Toast,
             Kind::Fault => Role::ToastError,
         };
-        let sign = match one.kind {
-            Kind::Sent => brush.look.pick("… ", ".. "),
-            Kind::News => "",
-            Kind::Fault => brush.look.pick("✘ ", "x "),
-        };
-        bottom = toast(&format!("{sign}{}", one.text), role, area, bottom, brush);
+        bottom = toast(&toast_text(app)(one), role, area, bottom, brush);
     }
+}
+
+/// A message with the sign of its kind.
+fn toast_text(app: &App) -> impl Fn(&Toast) -> String + '_ {
+    |one| {
+        let sign = match one.kind {
+            Kind::Sent => app.look.pick("… ", ".. "),
+            Kind::News => "",
+            Kind::Fault => app.look.pick("✘ ", "x "),
+        };
+        format!("{sign}{}", one.text)
+    }
+}
+
+/// That the connection is down, over what was there before.
+fn link_toast(app: &App) -> Option<String> {
+    let Link::Down { since, why } = &app.link else { return None };
+    if app.mirror.jobs.is_empty() {
+        return None;
+    }
+    Some(if app.link.is_version_mismatch() {
+        format!("versions differ: {}\n{}", why.message, why.hint)
+    } else {
+        let key = app.look.keys(Action::StartManager);
+        format!("no manager since {}: reconnecting\nwhat runs goes on; {key} starts a manager", app.time(*since))
+    })
+}
+
+fn toast_lines(text: &str, area: Rect) -> Vec<String> {
+    let room = usize::from(area.width.saturating_sub(6)).min(70);
+    text.lines().flat_map(|line| wrap::prose(&tamed(line), room)).take(6).collect()
+}
+
+/// Lines that the messages take together.
+pub fn toasts_height(app: &App, area: Rect) -> u16 {
+    let link = link_toast(app).into_iter();
+    let lines = app.toasts.shown(app.now.mono).map(toast_text(app)).chain(link).map(|text| toast_lines(&text, area).len());
+    u16::try_from(lines.sum::<usize>()).unwrap_or(u16::MAX)
 }
 
 /// One message above `bottom`; where the next one ends.
 fn toast(text: &str, role: Role, area: Rect, bottom: u16, brush: &mut Brush<'_>) -> u16 {
-    let room = usize::from(area.width.saturating_sub(6)).min(70);
-    let lines: Vec<String> = text.lines().flat_map(|line| wrap::prose(&tamed(line), room)).take(6).collect();
+    let lines = toast_lines(text, area);
     let width = u16::try_from(lines.iter().map(|line| cut::width(line)).max().unwrap_or(0)).unwrap_or(0) + 2;
     let height = u16::try_from(lines.len()).unwrap_or(0);
     let Some(top) = bottom.checked_sub(height).filter(|top| *top > area.y) else { return bottom };

@@ -3,11 +3,13 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
-use crate::model::live::how_far;
+use crate::model::live::{fraction, how_far};
 use crate::model::message::PoolView;
+use crate::model::spec::Budget;
 use crate::model::state::{Hold, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 use crate::model::why::{Circumstances, why};
+use crate::tui::action::Action;
 use crate::tui::app::tree::{FILTERED, Row, key};
 use crate::tui::app::{App, Focus};
 use crate::tui::data::mirror::{JobRow, Loaded, began};
@@ -17,6 +19,9 @@ use crate::tui::text::{cut, time};
 
 use super::brush::{Brush, bar};
 use super::states;
+
+/// Cells of a task's gauge.
+const GAUGE: usize = 8;
 
 /// Draws it.
 pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
@@ -119,7 +124,8 @@ fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     let x = brush.put(area.x + 1, area.y, area.right(), fold, Role::Dim);
     let x = brush.put(x + 1, area.y, area.right(), sign, role);
     let mut attention: Vec<(String, Role)> = Vec::new();
-    for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held")] {
+    let asking = if view.tasks.of(TaskKind::AwaitingInput) == 1 { "waits for you" } else { "wait for you" };
+    for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)] {
         let count = view.tasks.of(kind);
         if count > 0 {
             attention.push((format!("{count} {word}"), app.look.sign(kind).1));
@@ -132,7 +138,7 @@ fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     }
     let (full, missed, rest) = bar(done.into(), lost.into(), total.into(), 8, brush.look.unicode);
     let mut right = vec![(format!("{:>4}", time::age(app.now.utc.since(view.submitted))), Role::Dim)];
-    right.push((time::money(view.cost_microusd), Role::Cost));
+    right.push((cost(app, job), Role::Cost));
     let fraction = format!("{done}/{total}");
     let shows_bar = area.width >= 60;
     right.push((fraction, Role::Text));
@@ -154,6 +160,13 @@ fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     }
 }
 
+/// What a job has cost, of what it may. Its tasks tell what goes on beside what is over, where they are known.
+pub fn cost(app: &App, job: &JobRow) -> String {
+    let budget = job.spec.as_ref().and_then(|spec| spec.budget).map(|budget| Budget { tokens: None, ..budget });
+    let budget = budget.filter(|budget| budget.microusd.is_some());
+    app.dollars().used(job.cost(), 0, budget.as_ref())
+}
+
 fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, brush: &mut Brush<'_>) {
     let (sign, role) = app.look.sign(task.kind);
     let indent = 1 + 2 * u16::from(row.depth).min(area.width / 6);
@@ -172,22 +185,35 @@ fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, bru
     let tries = if task.attempts > 1 { format!("try {}", task.attempts) } else { String::new() };
     let (reason, reason_role) = reason(app, job, task);
     let reason = tamed(&reason);
-    let right = vec![(time::money(task.cost()), Role::Cost), (tries, Role::Dim), (elapsed, Role::Dim)];
+    let right = vec![(app.dollars().show(task.cost()), Role::Cost), (tries, Role::Dim), (elapsed, Role::Dim)];
     // What helps to decide goes before numbers: those give way to a reason, cost first.
     let least = 5 + cut::width(&task.id).min(12) + if reason.is_empty() { 0 } else { cut::width(&reason) + 2 };
     let least = u16::try_from(least).unwrap_or(u16::MAX).max(16);
     let end = Right(right).draw(area, indent.saturating_add(least), brush);
-    let room = usize::from(end.saturating_sub(x + 1));
+    let gauge = gauge(task, end.saturating_sub(x + 1), cut::width(&reason));
+    let room = usize::from(end.saturating_sub(x + 1)).saturating_sub(if gauge.is_some() { GAUGE + 2 } else { 0 });
     // The reason is what helps to decide: names give way to it, down to what tells them apart.
     let name_room = room.saturating_sub(cut::width(&reason) + 2).max(12.min(room));
     let claude = if task.is_claude { brush.look.pick("✱ ", "@ ") } else { "" };
     let x = brush.put(x + 1, area.y, end, claude, Role::Accent);
     let name = cut::middle(&task.id, name_room.saturating_sub(cut::width(claude)), brush.look.dots()).into_owned();
-    let x = brush.put(x, area.y, end, &name, Role::Text);
+    let mut x = brush.put(x, area.y, end, &name, Role::Text);
+    if let Some((done, all)) = gauge {
+        let (full, _, rest) = bar(done, 0, all, GAUGE, brush.look.unicode);
+        x = brush.put(x + 2, area.y, end, &full, Role::Gauge);
+        x = brush.put(x, area.y, end, &rest, Role::GaugeRest);
+    }
     if !reason.is_empty() && x + 2 < end {
         let reason = cut::end(&reason, usize::from(end - x - 2), brush.look.dots()).into_owned();
         brush.put(x + 2, area.y, end, &reason, reason_role);
     }
+}
+
+/// How much of a running task is done, where that is known and there is room for it beside the name and the words.
+fn gauge(task: &TaskRow, room: u16, reason: usize) -> Option<(u64, u64)> {
+    let least = cut::width(&task.id).min(24) + 4 + reason + GAUGE + 4;
+    let is_shown = matches!(task.kind, TaskKind::Running | TaskKind::AwaitingInput) && usize::from(room) >= least;
+    fraction(task.progress(), task.run()).filter(|_| is_shown)
 }
 
 /// Why it waits, how it failed, or how far it is.
@@ -196,7 +222,7 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
     match task.kind {
         TaskKind::Failed => (outcome(), Role::Bad),
         TaskKind::Running | TaskKind::Cancelling => (how_far(task.progress(), task.run()), Role::Busy),
-        TaskKind::AwaitingInput => ("waits for you".to_owned(), Role::Wait),
+        TaskKind::AwaitingInput => (format!("waits for you ({})", app.look.keys(Action::Inbox)), Role::Wait),
         TaskKind::Starting => ("starting".to_owned(), Role::Busy),
         TaskKind::Completed | TaskKind::Cancelled => (String::new(), Role::Dim),
         TaskKind::Held => {

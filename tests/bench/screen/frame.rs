@@ -197,6 +197,7 @@ impl Stage {
                 let detail = TaskDetail { job: self.name(), task, spec, by_hand: None, attempts: Vec::new(), result: None };
                 Incoming::Task(address, Ok(Box::new(detail)))
             }
+            Request::Questions => Incoming::Questions(Ok(Vec::new())),
             Request::Events(address, _) => Incoming::Events(address, Ok(Vec::new())),
             Request::Output(key, limit) => {
                 let size = if key.stream == OutputStream::Out { LINES * LINE } else { 0 };

@@ -1,6 +1,6 @@
 //! Which lines the tree has: the order, the filter and what is unfolded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -95,6 +95,8 @@ impl<'a> Builder<'a> {
             Sort::Name => order.sort_by(|a, b| of(a).id.cmp(&of(b).id)),
             Sort::Cost => order.sort_by_key(|task| std::cmp::Reverse(of(task).cost())),
         }
+        // Stable: the others keep their order.
+        order.sort_by_key(|task| of(task).kind != TaskKind::AwaitingInput);
         for task in order {
             self.task(place, job, task, 1, rows);
         }
@@ -112,6 +114,7 @@ impl<'a> Builder<'a> {
                 children.entry(row.parent).or_default().push(task);
             }
         }
+        awaiting_first(job, &mut roots, &mut children);
         let mut stack: Vec<(u32, u8)> = roots.into_iter().rev().map(|task| (task, 1)).collect();
         while let Some((task, depth)) = stack.pop() {
             self.task(place, job, task, depth, rows);
@@ -162,18 +165,37 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// What runs first, then what waits for a person or a time, then what failed, then the rest.
+/// What waits for a person stands before what stands beside it, with the tasks that queued it.
+fn awaiting_first(job: &JobRow, roots: &mut [u32], children: &mut HashMap<u32, Vec<u32>>) {
+    let mut above: HashSet<u32> = HashSet::new();
+    for (task, row) in job.tasks.iter().enumerate().filter(|(_, row)| row.kind == TaskKind::AwaitingInput) {
+        let mut next = u32::try_from(task).unwrap_or(NONE);
+        let mut parent = row.parent;
+        // A parent is older than its child, so this ends.
+        while above.insert(next) && parent < next {
+            next = parent;
+            parent = job.tasks.get(next as usize).map_or(NONE, |row| row.parent);
+        }
+    }
+    if !above.is_empty() {
+        roots.sort_by_key(|task| !above.contains(task));
+        children.values_mut().for_each(|below| below.sort_by_key(|task| !above.contains(task)));
+    }
+}
+
+/// What waits for a person first, then what runs, then what waits for a time, then what failed, then the rest.
 fn rank(kind: TaskKind) -> u8 {
     match kind {
-        TaskKind::AwaitingInput | TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 0,
-        TaskKind::Held => 1,
-        TaskKind::Failed => 2,
-        TaskKind::Queued => 3,
-        TaskKind::Pending => 4,
-        TaskKind::UpstreamFailed => 5,
-        TaskKind::Cancelled => 6,
-        TaskKind::Skipped => 7,
-        TaskKind::Completed => 8,
+        TaskKind::AwaitingInput => 0,
+        TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 1,
+        TaskKind::Held => 2,
+        TaskKind::Failed => 3,
+        TaskKind::Queued => 4,
+        TaskKind::Pending => 5,
+        TaskKind::UpstreamFailed => 6,
+        TaskKind::Cancelled => 7,
+        TaskKind::Skipped => 8,
+        TaskKind::Completed => 9,
     }
 }
 
