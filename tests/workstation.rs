@@ -1,6 +1,8 @@
 //! The workstation as a person meets it: the built program in a pseudo-terminal, with a real manager in a home of its own.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failing test says so by a panic")]
 
+#[path = "support/claude/mod.rs"]
+mod claude;
 #[path = "support/home.rs"]
 mod home;
 #[path = "support/pty.rs"]
@@ -8,6 +10,8 @@ mod pty;
 
 #[path = "workstation/first.rs"]
 mod first;
+#[path = "workstation/inbox.rs"]
+mod inbox;
 #[path = "workstation/leaving.rs"]
 mod leaving;
 #[path = "workstation/link.rs"]

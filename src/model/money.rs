@@ -50,6 +50,13 @@ impl Dollars {
     }
 }
 
+/// Dollars in millionths; none where that is no amount.
+pub fn micro(usd: f64) -> Option<u64> {
+    let micro = (usd * 1e6).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]
+    (0.0..1e18).contains(&micro).then_some(micro as u64)
+}
+
 /// An amount that somebody set: `$20`, `$0.50`.
 pub fn amount(microusd: u64) -> String {
     match (microusd / 1_000_000, microusd / 10_000 % 100) {
@@ -109,6 +116,7 @@ mod tests {
         assert_eq!(REAL.used(10_000, 8_150, Some(&both)), "$0.01 of $0.50, 8.1k of 1.2M tokens");
         assert_eq!(REAL.used(10_000, 8_150, None), "$0.01");
         assert_eq!([0, 999, 12_345, 22_000_000].map(count), ["0", "999", "12k", "22M"]);
+        assert_eq!([0.25, 1e-9, -1.0, f64::NAN, 1e300].map(micro), [Some(250_000), Some(0), None, None, None]);
         assert_eq!([0, 1, 1_000_000, 1_500_000].map(amount), ["$0", "<$0.01", "$1", "$1.50"]);
     }
 }

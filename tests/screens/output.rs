@@ -189,7 +189,7 @@ fn a_conversation_reads_as_one_and_its_calls_unfold() {
 fn a_conversation_that_ended_tells_its_turns_and_cost() {
     let run = task("fix").completed(2 * MINUTE).claude(&transcript("tools_default-denied"));
     let mut screen = at(80, 24).over(world().job("ai", vec![run]));
-    screen.press("l j enter").shows("✓ done · 3 turns · $").shows("turn 3").shows("denied: Write");
+    screen.press("l j enter").shows("✓ done · 3 turns · ≈<$0.01").shows("turn 3").shows("denied: Write");
     screen.looks_as_in("one_talk_ended");
 }
 

@@ -159,3 +159,31 @@ fn states() {
     slow.press("j j tab 4");
     sweeps("slow", &mut slow);
 }
+
+#[test]
+fn the_inbox() {
+    use airx::model::question::QuestionBody;
+    let mut asking = hostile();
+    let place = asking.jobs.iter().position(|job| job.tasks.len() > 5).unwrap();
+    let (job, running) = (asking.jobs[place].view.id, asking.jobs[place].tasks[5].view.id.clone());
+    let input = serde_json::json!({ "command": ALL.repeat(40), ALL: [ALL] });
+    let tool = QuestionBody::Permission { tool: ALL.to_owned(), input, rules: vec![ALL.repeat(9), ALL.to_owned()] };
+    asking.asks(job, &running, tool, Some(60_000));
+    asking.asks(job, &running, QuestionBody::Words { text: ALL.repeat(9), options: vec![ALL.to_owned()] }, None);
+    let opened = |keys: &str| {
+        let mut screen = setup().over(asking.clone());
+        screen.press("i").pass(300).press(keys);
+        screen
+    };
+    sweeps("list", &mut opened(""));
+    sweeps("request", &mut opened("enter G"));
+    sweeps("words", &mut opened("j enter"));
+    sweeps("always", &mut opened("enter A"));
+    sweeps("edited input", &mut opened("enter e"));
+    sweeps("deny", &mut opened("enter d"));
+    sweeps("empty", &mut {
+        let mut screen = setup().over(hostile());
+        screen.press("i");
+        screen
+    });
+}

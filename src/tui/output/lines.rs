@@ -2,6 +2,7 @@
 
 use crate::config::theme::Role;
 use crate::model::conversation::{Block, Call, Ended, Permission, Question};
+use crate::model::money::{Dollars, micro};
 use crate::tui::text::harmless::tamed;
 use crate::tui::text::markdown::{self, Tone};
 use crate::tui::text::{cut, time, wrap};
@@ -31,7 +32,8 @@ impl Line {
 }
 
 /// The lines of a block. `open` unfolds what a tool was given and answered.
-pub fn lines(block: &Block, width: usize, open: bool, unicode: bool) -> Vec<Line> {
+pub fn lines(block: &Block, width: usize, open: bool, dollars: Dollars) -> Vec<Line> {
+    let unicode = dollars.unicode;
     let pick = |one: &'static str, other: &'static str| if unicode { one } else { other };
     match block {
         Block::Session { model, mode, .. } => {
@@ -53,7 +55,7 @@ pub fn lines(block: &Block, width: usize, open: bool, unicode: bool) -> Vec<Line
             let role = if *is_warning { Role::Warning } else { Role::Dim };
             prose(text, width, (format!("{} ", pick("…", "..")), role), role)
         }
-        Block::Ended(ended) => self::ended(ended, width, unicode),
+        Block::Ended(ended) => self::ended(ended, width, dollars),
         Block::Raw { text } => prose(text, width, (format!("{} ", pick("…", "..")), Role::Dim), Role::Dim),
     }
 }
@@ -180,7 +182,8 @@ fn question(question: &Question, width: usize, unicode: bool) -> Vec<Line> {
     vec![Line { words: vec![("? ".to_owned(), role), (text, role)], right: Some((right.to_owned(), role)) }]
 }
 
-fn ended(ended: &Ended, width: usize, unicode: bool) -> Vec<Line> {
+fn ended(ended: &Ended, width: usize, dollars: Dollars) -> Vec<Line> {
+    let unicode = dollars.unicode;
     let dot = if unicode { " · " } else { ", " };
     let mut parts = vec![match (ended.is_error, unicode) {
         (false, true) => "✓ done".to_owned(),
@@ -189,7 +192,7 @@ fn ended(ended: &Ended, width: usize, unicode: bool) -> Vec<Line> {
         (true, false) => "x failed".to_owned(),
     }];
     parts.extend(ended.turns.map(|turns| if turns == 1 { "1 turn".to_owned() } else { format!("{turns} turns") }));
-    parts.extend(ended.cost_usd.map(|cost| format!("${cost:.2}")));
+    parts.extend(ended.cost_usd.and_then(micro).map(|cost| dollars.show(cost)).filter(|cost| !cost.is_empty()));
     parts.extend(ended.duration_ms.map(time::duration));
     let role = if ended.is_error { Role::Bad } else { Role::Good };
     let mut lines = vec![Line::new(vec![(parts.join(dot), role)])];

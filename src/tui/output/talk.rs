@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::config::theme::Role;
 use crate::model::conversation::{Block, Call, CallResult, TodoState};
 use crate::model::message::{OutputPiece, OutputStream};
+use crate::model::money::Dollars;
 use crate::model::time::Mono;
 use crate::tui::data::sync::OutputKey;
 use crate::tui::parts::MakeTranscript;
@@ -44,7 +45,7 @@ pub struct Talk {
     pub(super) open: HashSet<Place>,
     pub(super) all_open: bool,
     pub(super) cache: HashMap<Place, Vec<Line>>,
-    laid_out_for: (usize, bool),
+    laid_out_for: (usize, Dollars),
     /// What was just unfolded is to be seen.
     pub(super) reveals: bool,
     pub(super) seek: Option<Seek>,
@@ -78,7 +79,7 @@ impl Talk {
             open: HashSet::new(),
             all_open: false,
             cache: HashMap::new(),
-            laid_out_for: (0, true),
+            laid_out_for: (0, Dollars { are_real: true, unicode: true }),
             reveals: false,
             seek: None,
             sought: None,
@@ -229,14 +230,14 @@ impl Talk {
             if self.cache.len() >= KEPT {
                 self.cache.clear();
             }
-            let (width, unicode) = self.laid_out_for;
+            let (width, dollars) = self.laid_out_for;
             let open = self.is_open(place);
             let mut made = match self.item(place) {
                 Item::Block(Block::Call(call)) if call.result.is_none() => {
                     let call = call.clone();
-                    lines(&Block::Call(self.with_later_result(place, call)), width, open, unicode)
+                    lines(&Block::Call(self.with_later_result(place, call)), width, open, dollars)
                 }
-                Item::Block(block) => lines(block, width, open, unicode),
+                Item::Block(block) => lines(block, width, open, dollars),
                 Item::Err(err) => {
                     let head = Line::new(vec![("stderr".to_owned(), Role::Dim)]);
                     let body = err.lines().map(|line| Line::new(vec![(super::super::text::harmless::tamed(line), Role::Stderr)]));
@@ -267,9 +268,9 @@ impl Talk {
     }
 
     /// Finds the lines to draw, and what has to be read for them.
-    pub fn prepare(&mut self, width: usize, height: usize, unicode: bool) {
-        if self.laid_out_for != (width, unicode) {
-            self.laid_out_for = (width, unicode);
+    pub fn prepare(&mut self, width: usize, height: usize, dollars: Dollars) {
+        if self.laid_out_for != (width, dollars) {
+            self.laid_out_for = (width, dollars);
             self.cache.clear();
         }
         self.pages.begin_needs();

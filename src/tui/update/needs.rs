@@ -165,7 +165,7 @@ fn output(app: &mut App, effects: &mut Vec<Effect>) {
     let (width, now) = (app.pane.width, app.now.mono);
     let notice = crate::tui::view::output::notice_lines(app, width, app.pane.height).len();
     let height = app.pane.height.saturating_sub(notice);
-    let (is_up, unicode) = (app.link.is_up(), app.look.unicode);
+    let (is_up, dollars) = (app.link.is_up(), crate::tui::view::info::dollars(app));
     let Some(output) = &mut app.pane.output else { return };
     // What could not be read is not asked for again at once.
     let is_up = is_up && (output.document.failure.is_none() || now.0 >= output.next_poll);
@@ -178,7 +178,7 @@ fn output(app: &mut App, effects: &mut Vec<Effect>) {
     }
     if let Some(talk) = &mut output.talk {
         let rows = usize::from(crate::tui::view::output::todo_rows(talk, height));
-        talk.prepare(crate::tui::view::output::talk_width(width), height.saturating_sub(rows), unicode);
+        talk.prepare(crate::tui::view::output::talk_width(width), height.saturating_sub(rows), dollars);
         if is_up {
             effects.extend(talk.request(&output.document, poll).map(|(key, limit)| Effect::Ask(Request::Output(key, limit))));
         }

@@ -46,9 +46,7 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
     }
     let mut x = area.x + 1;
     let waiting = waiting(app);
-    // That somebody is waited for does not give way to hints.
-    let kept = if waiting.is_empty() { 0 } else { cut::width(&waiting) + 1 };
-    let hints_end = end.saturating_sub(u16::try_from(kept).unwrap_or(0));
+    let hints_end = hints_end(area, &waiting);
     for (_, key, label) in hints(app) {
         let width = u16::try_from(cut::width(&key) + 1 + cut::width(label) + 2).unwrap_or(u16::MAX);
         if x.saturating_add(width) > hints_end {
@@ -72,6 +70,12 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
 fn has_options(app: &App) -> bool {
     let question = app.inbox.question().map(|question| &question.body);
     matches!(question, Some(QuestionBody::Words { options, .. }) if !options.is_empty())
+}
+
+/// Where hints end: that somebody is waited for does not give way to them.
+fn hints_end(area: Rect, waiting: &str) -> u16 {
+    let kept = if waiting.is_empty() { 0 } else { cut::width(waiting) + 1 };
+    area.right().saturating_sub(u16::try_from(kept).unwrap_or(0))
 }
 
 /// That questions wait, and the key to them.
@@ -211,9 +215,17 @@ fn hints(app: &App) -> Vec<(Action, String, &'static str)> {
 
 /// The hint at a column, for the mouse.
 pub fn hint_at(app: &App, area: Rect, column: u16) -> Option<Action> {
+    let waiting = waiting(app);
+    let end = hints_end(area, &waiting);
+    if !waiting.is_empty() && column >= end {
+        return Some(Action::Inbox);
+    }
     let mut x = area.x + 1;
     for (action, key, label) in hints(app) {
         let width = u16::try_from(cut::width(&key) + 1 + cut::width(label)).unwrap_or(u16::MAX);
+        if x.saturating_add(width + 2) > end {
+            return None;
+        }
         if (x..x.saturating_add(width)).contains(&column) {
             return Some(action);
         }

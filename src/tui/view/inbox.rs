@@ -133,7 +133,9 @@ fn draw_question(app: &App, question: &QuestionView, area: Rect, brush: &mut Bru
     let then = expiry(app, question);
     let then = if then.is_empty() { then } else { format!("{then}  ") };
     let x = brush.put(area.x + 3, area.y + 1, area.right(), &then, Role::Warning);
-    let line = tamed(&question.body.line());
+    // What a line can hold of it: a request may be large.
+    let line: String = question.body.line().chars().take(usize::from(area.width)).collect();
+    let line = tamed(&line);
     let room = usize::from(area.right().saturating_sub(x + 1));
     brush.put(x, area.y + 1, area.right(), &cut::end(&line, room, brush.look.dots()), Role::Dim);
 }

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
 use crate::model::message::{AttemptView, TaskDetail};
+use crate::model::money::Dollars;
 use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
@@ -85,6 +86,14 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
 /// A job's sheet in the place of its output.
 pub fn draw_job(app: &App, area: Rect, brush: &mut Brush<'_>) {
     draw(app, area, brush);
+}
+
+/// How the dollars of what the pane shows are written.
+pub fn dollars(app: &App) -> Dollars {
+    match (app.pane.subject, app.pane.detail.as_deref()) {
+        (Some(subject), Some(detail)) => run::dollars(app, detail, app.mirror.task(subject.job, subject.task)),
+        _ => app.dollars(),
+    }
 }
 
 /// Lines that it has, for scrolling.

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::money::micro;
 use crate::tui::app::pane::Tab;
 use crate::tui::app::{App, Focus};
 use crate::tui::data::mirror::began;
@@ -90,7 +91,7 @@ fn notes(app: &App) -> Vec<String> {
         }
         let (turns, cost) = talk.spent();
         notes.extend(turns.filter(|turns| *turns > 0).map(|turns| format!("turn {turns}")));
-        notes.extend(cost.map(|cost| format!("${cost:.2}")));
+        notes.extend(cost.and_then(micro).map(|cost| info::dollars(app).show(cost)).filter(|cost| !cost.is_empty()));
         if talk.follow && !talk.over {
             notes.push("follows".to_owned());
         }

@@ -5,7 +5,7 @@ use crate::model::change::ClaudeFacts;
 use crate::model::conversation::TodoState;
 use crate::model::live::{LiveFacts, how_far};
 use crate::model::message::TaskDetail;
-use crate::model::money::{Dollars, count};
+use crate::model::money::{Dollars, count, micro};
 use crate::model::spec::{Action, Budget, ClaudeSpec};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
@@ -106,11 +106,4 @@ fn budgets(app: &App, job: &JobRow, row: Option<&TaskRow>, detail: &TaskDetail, 
         let budget = Budget { tokens: None, ..budget };
         sheet.field("of job", &app.dollars().used(job.cost(), 0, Some(&budget)), Role::Cost);
     }
-}
-
-/// Dollars in millionths, as far as they can be told.
-fn micro(usd: f64) -> Option<u64> {
-    let micro = usd * 1e6;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]
-    (1.0..1e15).contains(&micro).then(|| micro.round() as u64)
 }
