@@ -22,7 +22,7 @@ fn home(microusd: u64, day: Option<Budget>) -> World {
 }
 
 fn login(hold: Option<CredentialHold>) -> CredentialState {
-    CredentialState { hold, windows: windows(), pays_by_key: Some(false) }
+    CredentialState { hold, windows: windows(), pays_by_key: Some(false), ..CredentialState::default() }
 }
 
 fn limit(in_ms: u64) -> Option<CredentialHold> {

@@ -69,7 +69,15 @@ pub struct Mirror {
 
 impl JobRow {
     fn new(view: JobView) -> JobRow {
-        JobRow { view, tasks: Vec::new(), loaded: Loaded::No, spec: None, live_cost: 0, places: HashMap::new(), unresolved: Vec::new() }
+        JobRow {
+            view,
+            tasks: Vec::new(),
+            loaded: Loaded::No,
+            spec: None,
+            live_cost: 0,
+            places: HashMap::new(),
+            unresolved: Vec::new(),
+        }
     }
 
     /// Its reference.
