@@ -398,6 +398,18 @@ mod tests {
     }
 
     #[test]
+    fn dollars_that_nobody_pays_are_marked_for_people_only() {
+        let printer = Printer::new(Format::Table, When::Never, false, |name| (name == "LANG").then(|| "C.UTF-8".to_owned()));
+        let login: UsageView = serde_json::from_value(serde_json::json!({
+            "credentials": [{ "name": "login /home/ann/.claude", "pays_by_key": false }],
+            "today_microusd": 0, "today_tokens": 0, "running": 0,
+        }))
+        .unwrap();
+        assert_eq!(printer.money(1_900_000), "$1.90");
+        assert_eq!(printer.paying(&login).money(1_900_000), "≈$1.90");
+    }
+
+    #[test]
     fn names_are_cut_in_the_middle_and_reasons_never() {
         assert_eq!(middle("a-rather-long-name", 9), "a-ra…name");
         assert_eq!(middle("short", 9), "short");

@@ -50,6 +50,12 @@ impl Dollars {
     }
 }
 
+/// What may be used, as in `$5 and 1.2M tokens`.
+pub fn most(budget: &Budget) -> String {
+    let tokens = budget.tokens.map(|tokens| format!("{} tokens", count(tokens)));
+    budget.microusd.map(amount).into_iter().chain(tokens).collect::<Vec<_>>().join(" and ")
+}
+
 /// Dollars in millionths; none where that is no amount.
 pub fn micro(usd: f64) -> Option<u64> {
     let micro = (usd * 1e6).round();
@@ -115,6 +121,7 @@ mod tests {
         let both = Budget { microusd: Some(500_000), tokens: Some(1_250_000) };
         assert_eq!(REAL.used(10_000, 8_150, Some(&both)), "$0.01 of $0.50, 8.1k of 1.2M tokens");
         assert_eq!(REAL.used(10_000, 8_150, None), "$0.01");
+        assert_eq!([most(&budget), most(&both)], ["$20", "$0.50 and 1.2M tokens"]);
         assert_eq!([0, 999, 12_345, 22_000_000].map(count), ["0", "999", "12k", "22M"]);
         assert_eq!([0.25, 1e-9, -1.0, f64::NAN, 1e300].map(micro), [Some(250_000), Some(0), None, None, None]);
         assert_eq!([0, 1, 1_000_000, 1_500_000].map(amount), ["$0", "<$0.01", "$1", "$1.50"]);

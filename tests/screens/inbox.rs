@@ -85,6 +85,24 @@ fn a_task_that_waits_is_told_everywhere_and_answered_from_the_inbox() {
 }
 
 #[test]
+fn what_waits_stands_first_in_its_job_below_what_queued_it() {
+    let run = |id: &str| task(id).running(MINUTE).claude(&talk());
+    let tasks = vec![
+        run("first"),
+        run("second"),
+        run("third").below("first"),
+        run("fourth").below("second"),
+        run("fifth").below("second"),
+    ];
+    let mut screen = over(world().job("tree", tasks));
+    assert_eq!(screen.rows()[1..], ["- first", "-- third", "- second", "-- fourth", "-- fifth"]);
+    screen.when(|world| world.asks(1, "fifth", bash("touch x"), None));
+    assert_eq!(screen.rows()[1..], ["- second", "-- fifth", "-- fourth", "- first", "-- third"]);
+    screen.when(|world| world.settles(1, None, AnsweredBy::Over));
+    assert_eq!(screen.rows()[1..], ["- first", "-- third", "- second", "-- fourth", "-- fifth"]);
+}
+
+#[test]
 fn keys_count_only_some_time_after_a_question_appeared() {
     let mut screen = over(asking());
     screen.press("i a d e").pass(299).press("a");

@@ -78,6 +78,9 @@ fn act(app: &mut App, action: Action) -> Vec<Effect> {
 /// Nothing typed is lost: the text comes back with the next new job, also after a restart.
 fn close(app: &mut App) -> Vec<Effect> {
     let Some(editor) = app.editor.take() else { return Vec::new() };
+    if editor.answers.is_some() && editor.touched {
+        app.toasts.add("nothing was sent: the question still waits", Kind::News, app.now);
+    }
     let Some(draft) = editor.draft() else { return Vec::new() };
     app.draft = Some(draft);
     let key = app.look.keys(Action::NewJob);

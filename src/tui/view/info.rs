@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
 use crate::model::message::{AttemptView, TaskDetail};
-use crate::model::money::Dollars;
+use crate::model::money::{Dollars, most};
 use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
@@ -132,6 +132,7 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
     sheet.field("submitted", &app.time(view.submitted), Role::Text);
     sheet.field("last change", &app.time(view.updated), Role::Text);
     sheet.field("cost", &tree::cost(app, job), Role::Cost);
+    sheet.field("budget", &spec.and_then(|spec| spec.budget).map(|budget| most(&budget)).unwrap_or_default(), Role::Text);
     if let Some(spec) = spec {
         sheet.field("workspace", &spec.workspace.display().to_string(), Role::Text);
         sheet.field("pool", &spec.pool, Role::Text);
