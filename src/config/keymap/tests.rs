@@ -7,12 +7,18 @@ const EMACS: &str = include_str!("../../../keymaps/emacs.yaml");
 const EMBEDDED: [(&str, &str); 3] = [("default", DEFAULT), ("vim", VIM), ("emacs", EMACS)];
 
 /// Scopes as they are tried where the focus is.
-const PLACES: [&[&str]; 5] =
-    [&["tree", "task", "global"], &["pane", "task", "global"], &["graph", "pane", "task", "global"], &["editor"], &["dialog"]];
+const PLACES: [&[&str]; 6] = [
+    &["tree", "task", "global"],
+    &["pane", "task", "global"],
+    &["graph", "pane", "task", "global"],
+    &["editor"],
+    &["dialog"],
+    &["inbox", "global"],
+];
 
 #[rustfmt::skip]
 const KNOWN: Known = Known {
-    scopes: &["global", "tree", "pane", "task", "graph", "editor", "dialog"],
+    scopes: &["global", "tree", "pane", "task", "graph", "inbox", "editor", "dialog"],
     actions: &[
         ("quit", "global"), ("help", "global"), ("palette", "global"), ("next-pane", "global"),
         ("previous-pane", "global"), ("zoom", "global"), ("new-job", "global"), ("pause-all", "global"),
@@ -34,6 +40,10 @@ const KNOWN: Known = Known {
         ("back", "pane"),
         ("graph-left", "graph"), ("graph-right", "graph"), ("graph-up", "graph"), ("graph-down", "graph"),
         ("graph-open", "graph"),
+        ("inbox", "global"), ("allow", "inbox"), ("allow-always", "inbox"), ("deny", "inbox"), ("allow-edited", "inbox"),
+        ("say", "inbox"), ("inbox-open", "inbox"), ("inbox-back", "inbox"), ("inbox-output", "inbox"),
+        ("inbox-down", "inbox"), ("inbox-up", "inbox"), ("inbox-page-down", "inbox"), ("inbox-page-up", "inbox"),
+        ("inbox-first", "inbox"), ("inbox-last", "inbox"),
         ("editor-submit", "editor"), ("editor-close", "editor"), ("editor-template", "editor"),
         ("editor-external", "editor"),
         ("dialog-yes", "dialog"), ("dialog-no", "dialog"), ("dialog-next", "dialog"), ("dialog-previous", "dialog"),
@@ -118,7 +128,9 @@ fn in_each_embedded_map_every_binding_can_be_typed_where_its_scope_comes_first()
 fn in_each_embedded_map_j_k_and_the_arrows_move() {
     for (name, _) in EMBEDDED {
         let (map, _) = load(name, &EMBEDDED, None, &KNOWN);
-        for (place, down, up) in [(0, "down", "up"), (1, "scroll-down", "scroll-up"), (2, "graph-down", "graph-up")] {
+        for (place, down, up) in
+            [(0, "down", "up"), (1, "scroll-down", "scroll-up"), (2, "graph-down", "graph-up"), (5, "inbox-down", "inbox-up")]
+        {
             for (key, action) in [("j", down), ("down", down), ("k", up), ("up", up)] {
                 assert_eq!(typed(&map, PLACES[place], &keys(key)), Some(action), "{name}: {key}");
             }
