@@ -154,6 +154,11 @@ impl QuestionBody {
         }
     }
 
+    /// Whether there is an "always": rules that it would add.
+    pub fn has_rules(&self) -> bool {
+        matches!(self, QuestionBody::Permission { rules, .. } if !rules.is_empty())
+    }
+
     /// Whether `answer` fits: tools are allowed or denied, words are answered by words.
     pub fn fits(&self, answer: &Answer) -> bool {
         match (self, answer) {

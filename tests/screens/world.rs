@@ -1,23 +1,26 @@
 //! What a manager would know: jobs with their tasks, attempts and output, and its answers to what a screen asks.
 
+#[path = "world/claude.rs"]
+mod claude;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use airx::api::client::{ClientError, ClientErrorKind};
 use airx::model::attempt::Progress;
 use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, Seq};
-use airx::model::credential::CredentialState;
 use airx::model::ids::{Address, AttemptId, JobId, JobName, TaskIdx};
-use airx::model::live::{LiveFacts, Spent, UsageWindow};
 use airx::model::message::{
-    AttemptView, CredentialView, EventView, JobDetail, JobView, OutputPiece, OutputStream, OverviewView, PoolView, RefusalCode,
-    TaskDetail, TaskView,
+    AttemptView, EventView, JobDetail, JobView, OutputPiece, OutputStream, OverviewView, PoolView, RefusalCode, TaskDetail,
+    TaskView,
 };
-use airx::model::question::{Answer, AnsweredBy, Question, QuestionBody, QuestionView};
+use airx::model::question::QuestionView;
 use airx::model::spec::{Action, ClaudeSpec, JobSpec, OnFailure, Source, TaskDefaults, TaskSpec};
 use airx::model::state::{Counts, FailCause, Hold, Outcome, SkipReason, TaskState};
 use airx::model::time::Utc;
 use airx::tui::data::sync::{Incoming, OutputKey, Request};
+
+pub use claude::window;
 
 /// 2023-11-14 22:13:20 UTC: the time at which every test begins.
 pub const NOON: Utc = Utc(1_700_000_000_000);
@@ -44,12 +47,6 @@ pub struct Task {
     pub spec: TaskSpec,
     pub attempts: Vec<AttemptView>,
     pub files: BTreeMap<u32, Files>,
-}
-
-/// A usage window that begins anew so many milliseconds from now.
-pub fn window(kind: &str, percent: u8, resets_in: u64) -> UsageWindow {
-    let resets_at = Some(NOON.plus(i64::try_from(resets_in).unwrap()));
-    UsageWindow { kind: kind.to_owned(), percent: Some(percent), resets_at, is_rejected: false }
 }
 
 /// A task that waits for its turn, to be told more about.
@@ -264,14 +261,6 @@ impl Task {
         self.wrote(&[(false, text)])
     }
 
-    /// How far its run is: turns, tokens, cost, and its list of things to do.
-    pub fn runs(mut self, turns: u32, microusd: u64, todo: Option<(u32, u32, &str)>) -> Task {
-        let spent = Spent { input_tokens: 8_100, output_tokens: 420, cost_microusd: microusd, is_exact: false };
-        let todo = todo.map(|(done, all, active)| (done, all, active.to_owned()));
-        self.view.run = Some(Box::new(LiveFacts { turns, spent, todo, ..LiveFacts::default() }));
-        self
-    }
-
     /// Changes the definition.
     pub fn with(mut self, change: impl FnOnce(&mut TaskSpec)) -> Task {
         change(&mut self.spec);
@@ -441,68 +430,6 @@ impl World {
     fn place(&self, job: u32, id: &str) -> Option<u32> {
         let found = self.jobs.get(job as usize - 1)?.tasks.iter().position(|task| task.view.id == id)?;
         u32::try_from(found).ok()
-    }
-
-    /// A running task asks: it waits for a person from now on. Times out after so many milliseconds, into a denial.
-    pub fn asks(&mut self, job: u32, id: &str, body: QuestionBody, timeout_ms: Option<u64>) -> Incoming {
-        let place = self.place(job, id).unwrap();
-        let (name, task) = {
-            let job = &mut self.jobs[job as usize - 1];
-            (job.view.name.clone(), &mut job.tasks[place as usize])
-        };
-        let attempt = task.view.attempts;
-        task.view.state = TaskState::AwaitingInput { attempt };
-        let number = self.last_question + 1;
-        self.last_question = number;
-        let expires = timeout_ms.map(|ms| NOON.plus(i64::try_from(ms).unwrap()));
-        let default = expires.map(|_| Answer::Deny { message: "nobody answered in time".to_owned() });
-        self.questions.push(QuestionView {
-            id: number,
-            job: name,
-            task: id.to_owned(),
-            attempt,
-            asked: ago(3 * MINUTE),
-            body: body.clone(),
-            expires,
-            default,
-            answer: None,
-            by: None,
-            answered: None,
-        });
-        self.overview.questions += 1;
-        self.count(job as usize - 1);
-        let attempt = AttemptId { job: JobId(job), task: TaskIdx(place), number: attempt };
-        let question = Box::new(Question { key: format!("q{number}"), body });
-        let asked = Change::QuestionAsked { attempt, id: number, question, expires };
-        let moved = Change::TaskMoved {
-            job: JobId(job),
-            task: TaskIdx(place),
-            state: TaskState::AwaitingInput { attempt: attempt.number },
-        };
-        self.news(job, vec![asked, moved])
-    }
-
-    /// Somebody has answered, or nobody will any more.
-    pub fn settles(&mut self, id: u32, answer: Option<Answer>, by: AnsweredBy) -> Incoming {
-        let at = self.questions.iter().position(|question| question.id == id).unwrap();
-        let question = self.questions.remove(at);
-        self.overview.questions -= 1;
-        let job = self.jobs.iter().position(|job| job.view.name == question.job).unwrap();
-        let job = u32::try_from(job).unwrap() + 1;
-        let place = self.place(job, &question.task).unwrap();
-        let running = TaskState::Running { attempt: question.attempt };
-        self.jobs[job as usize - 1].tasks[place as usize].view.state = running.clone();
-        self.count(job as usize - 1);
-        let attempt = AttemptId { job: JobId(job), task: TaskIdx(place), number: question.attempt };
-        let answered = Change::QuestionAnswered { attempt, id, answer: answer.map(Box::new), by };
-        let moved = Change::TaskMoved { job: JobId(job), task: TaskIdx(place), state: running };
-        self.news(job, vec![answered, moved])
-    }
-
-    /// One more credential, and what is known of it.
-    pub fn credential(mut self, name: &str, state: CredentialState) -> World {
-        self.overview.usage.credentials.push(CredentialView { name: name.to_owned(), state });
-        self
     }
 
     fn news(&mut self, job: u32, changes: Vec<Change>) -> Incoming {

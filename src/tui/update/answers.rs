@@ -40,12 +40,12 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
         (QuestionBody::Words { .. }, Action::Allow | Action::Say) => line(app, Purpose::Say),
         (_, Action::Deny) => line(app, Purpose::Deny),
         (QuestionBody::Permission { .. }, Action::Allow) => answer(app, Answer::Allow { input: None, always: false }),
-        (QuestionBody::Permission { rules, .. }, Action::AllowAlways) => match rules.is_empty() {
-            true => {
+        (QuestionBody::Permission { .. }, Action::AllowAlways) => match question.body.has_rules() {
+            false => {
                 let key = app.look.keys(Action::Allow);
                 refuse(app, format!("there is no rule that would allow this always: {key} allows it once"))
             }
-            false => always(app),
+            true => always(app),
         },
         (QuestionBody::Permission { .. }, Action::AllowEdited) => edit(app),
         (QuestionBody::Permission { .. }, _) => refuse(app, "a tool is allowed or denied, not answered in words"),

@@ -205,9 +205,13 @@ fn hints(app: &App) -> Vec<(Action, String, &'static str)> {
     let needs_rows =
         |action: &Action| matches!(action, Action::Open | Action::Requeue | Action::Cancel | Action::Pause | Action::Filter);
     let is_empty = app.focus == Focus::Tree && app.editor.is_none() && app.mirror.jobs.is_empty();
-    let is_there = |action: &Action| *action == Action::InboxOpen && app.inbox.reads;
+    let leads_nowhere = |action: &Action| match action {
+        Action::InboxOpen => app.inbox.reads,
+        Action::AllowAlways => app.inbox.question().is_some_and(|question| !question.body.has_rules()),
+        _ => false,
+    };
     labelled
-        .filter(|(action, ..)| !is_there(action))
+        .filter(|(action, ..)| !leads_nowhere(action))
         .filter(|(action, ..)| !(app.read_only.is_some() && changes(action) || is_empty && needs_rows(action)))
         .filter(|(_, key, label)| !key.is_empty() && !label.is_empty())
         .collect()
