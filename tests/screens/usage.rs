@@ -90,6 +90,7 @@ fn a_refused_login_and_a_limit_that_asks_say_what_to_do() {
 #[test]
 fn with_several_credentials_a_hold_names_its_own() {
     let world = home(0, None).credential("key TEAM", CredentialState::default()).credential("login /srv/bot", login(limit(HOUR)));
+    at(80, 24).over(world.clone()).shows("limit until 23:13, in 1h 00m").shows("1 running");
     at(160, 30).over(world).shows("limit until 23:13, in 1h 00m (login /srv/bot)");
 }
 

@@ -5,7 +5,7 @@ use crate::model::credential::CredentialHold;
 use crate::model::live::UsageWindow;
 use crate::model::message::CredentialView;
 use crate::model::time::Utc;
-use crate::tui::app::App;
+use crate::tui::app::{App, WIDE};
 use crate::tui::text::harmless::tamed;
 use crate::tui::text::{cut, time};
 
@@ -18,11 +18,10 @@ pub fn holds(app: &App) -> Vec<(String, Role)> {
     let held = all.iter().filter_map(|credential| Some((credential, credential.state.hold.as_ref()?)));
     let word = |(credential, hold): (&CredentialView, &CredentialHold)| {
         let text = hold_text(app, hold);
-        // Whose it is matters only where there are several.
-        let name = if all.len() > 1 {
-            format!(" ({})", cut::middle(&tamed(&credential.name), 24, app.look.dots()))
-        } else {
-            String::new()
+        // Whose it is matters only where there are several, and less than that it is so.
+        let name = match all.len() > 1 && app.size.0 >= WIDE {
+            true => format!(" ({})", cut::middle(&tamed(&credential.name), 24, app.look.dots())),
+            false => String::new(),
         };
         (format!("{text}{name}"), Role::Warning)
     };
