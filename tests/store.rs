@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airx::manager::ports::{Reader, Store, StoreErrorKind};
-use airx::model::change::{AttemptFacts, Change, Event, TaskResult};
+use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, RoundFacts, TaskResult};
+use airx::model::credential::{Credential, CredentialHold, CredentialState};
 use airx::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use airx::model::jobfile::{ParseOptions, parse};
 use airx::model::message::{Answer, Query};
-use airx::model::state::{FailCause, JobState, Outcome, TaskState};
+use airx::model::question::{Answer as QuestionAnswer, AnsweredBy, Question, QuestionBody};
+use airx::model::spec::Budget;
+use airx::model::state::{FailCause, JobState, Outcome, TaskKind, TaskState};
 use airx::model::time::Utc;
-use airx::store::{SqliteStore, StoreReader, backup, verify};
+use airx::store::{SqliteStore, StoreReader, backup, repair, verify};
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1.db")
@@ -86,6 +89,104 @@ fn a_database_of_the_first_schema_opens_and_says_what_it_said() {
     let reader = StoreReader::new(directory.path(), &copy);
     let Answer::Status(status) = reader.query(&Query::Status).unwrap().body else { panic!("no status") };
     assert_eq!(status.tasks.total(), 2);
+    // Its counts are of eleven states; there are more by now.
+    let Answer::Jobs(jobs) = reader.query(&Query::Jobs { before: None, limit: 10 }).unwrap().body else { panic!("no jobs") };
+    assert_eq!((jobs.len(), jobs[0].tasks.of(TaskKind::Completed), jobs[0].tasks.of(TaskKind::Held)), (1, 1, 1));
+    assert_eq!(jobs[0].tasks.of(TaskKind::AwaitingInput), 0);
+
+    // And it goes on, also with what the first schema did not know.
+    let attempt = AttemptId { job: JobId(1), task: TaskIdx(1), number: 2 };
+    let question = Question { key: "q".to_owned(), body: QuestionBody::Words { text: "which?".to_owned(), options: Vec::new() } };
+    let changes = [
+        Change::TaskMoved { job: JobId(1), task: TaskIdx(1), state: TaskState::Queued },
+        Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None, resumes: false },
+        Change::QuestionAsked { attempt, id: 1, question: Box::new(question), expires: None },
+        Change::TaskMoved { job: JobId(1), task: TaskIdx(1), state: TaskState::AwaitingInput { attempt: 2 } },
+        Change::JobMoved { job: JobId(1), state: JobState::Working },
+    ];
+    store.commit(&changes.map(|change| Event { at: Utc(1_700_000_020_000), change })).unwrap();
+    assert_eq!(store.load().unwrap().jobs[0].tasks[1].questions.len(), 1);
+    assert_eq!(verify::replay(&copy), Vec::<String>::new());
+}
+
+/// The history of a Claude run: asked, allowed, limited, paid for, and repeated.
+fn run_history() -> Vec<Event> {
+    let (job, task) = (JobId(2), TaskIdx(1));
+    let attempt = |number| AttemptId { job, task, number };
+    let opened = |number, resumes| Change::AttemptOpened {
+        attempt: attempt(number),
+        pool: "local".to_owned(),
+        session: Some("s".to_owned()),
+        resumes,
+    };
+    let used = |microusd| AttemptFacts {
+        claude: Some(ClaudeFacts { cost_microusd: microusd, input_tokens: 7, ..ClaudeFacts::default() }),
+        round: Some(RoundFacts { is_met: false, tree: Some("t".to_owned()) }),
+        ..AttemptFacts::default()
+    };
+    let body =
+        QuestionBody::Permission { tool: "Bash".to_owned(), input: serde_json::json!({}), rules: vec!["Bash(ls)".to_owned()] };
+    let asked = |id, key: &str| {
+        let question = Box::new(Question { key: key.to_owned(), body: body.clone() });
+        Change::QuestionAsked { attempt: attempt(2), id, question, expires: Some(Utc(9)) }
+    };
+    let answer = Some(Box::new(QuestionAnswer::Allow { input: None, always: true }));
+    let hold = CredentialHold::Limit { until: Utc(99), asks: false, told: true };
+    let state = CredentialState { hold: Some(hold), probe: Some(attempt(2)), ..CredentialState::default() };
+    let changes = vec![
+        Change::TaskMoved { job, task, state: TaskState::Queued },
+        opened(1, false),
+        Change::AttemptClosed {
+            attempt: attempt(1),
+            outcome: Outcome::Succeeded,
+            facts: Box::new(used(5)),
+            state: TaskState::Queued,
+        },
+        Change::CredentialMoved { credential: Credential("login".to_owned()), state: Box::new(state) },
+        opened(2, true),
+        Change::RunSeen { attempt: attempt(2), facts: Box::default() },
+        asked(1, "a"),
+        asked(2, "b"),
+        Change::QuestionAnswered { attempt: attempt(2), id: 1, answer, by: AnsweredBy::Person },
+        Change::RuleAdded { job, rule: "Bash(ls)".to_owned() },
+        Change::BudgetSet { job, budget: Some(Budget { microusd: Some(1), tokens: None }) },
+    ];
+    changes.into_iter().map(|change| Event { at: Utc(1_700_000_000_000), change }).collect()
+}
+
+#[test]
+fn rows_of_runs_that_differ_from_the_journal_are_told_and_a_repair_makes_them_equal() {
+    let damages = [
+        "UPDATE job SET cost = 6 WHERE id = 2",
+        "UPDATE job SET tokens = 6 WHERE id = 2",
+        "UPDATE job SET rules = NULL WHERE id = 2",
+        "UPDATE job SET budget = NULL WHERE id = 2",
+        "UPDATE task SET used_cost = 6 WHERE job = 2",
+        "UPDATE task SET used_tokens = 6 WHERE job = 2",
+        "UPDATE task SET rounds = NULL WHERE job = 2",
+        "UPDATE credential SET state = '{}'",
+        "DELETE FROM credential",
+        "UPDATE question SET answer = NULL WHERE id = 1",
+        "UPDATE question SET settled = 5 WHERE id = 2",
+        "DELETE FROM question WHERE id = 2",
+    ];
+    for damage in damages {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("airx.db");
+        let mut store = SqliteStore::open(&path, [3; 36]).unwrap();
+        for batch in [history(), second(), run_history()] {
+            store.commit(&batch).unwrap();
+        }
+        assert_eq!(verify::replay(&path), Vec::<String>::new());
+        let before = store.load().unwrap();
+        drop(store);
+        rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        assert!(!verify::replay(&path).is_empty(), "{damage}: no repair would be made");
+        let repaired = repair(&path, &directory.path().join("backup"), "1", [4; 36]).unwrap();
+        assert_eq!((repaired.lost, repaired.jobs), (Vec::<String>::new(), 2), "{damage}");
+        assert_eq!(verify::replay(&path), Vec::<String>::new(), "{damage}");
+        assert_eq!(SqliteStore::open(&path, [3; 36]).unwrap().load().unwrap(), before, "{damage}");
+    }
 }
 
 #[test]
@@ -168,6 +269,9 @@ fn damaged_rows_set_their_job_aside_and_no_other() {
         "UPDATE job SET counts = 'x' WHERE id = 1",
         "UPDATE job SET counts = '[9]' WHERE id = 1",
         "UPDATE job SET cost = 'x' WHERE id = 1",
+        "UPDATE job SET rules = 'x' WHERE id = 1",
+        "UPDATE job SET budget = 'x' WHERE id = 1",
+        "UPDATE task SET rounds = 'x' WHERE job = 1",
         "UPDATE task SET state = x'00' WHERE job = 1",
         "UPDATE task SET kind = 77 WHERE job = 1",
         "UPDATE task SET id = x'00ff' WHERE job = 1 AND idx = 1",

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::model::change::{Change, Event};
+use crate::model::change::{Change, Event, Rounds};
 use crate::model::replay::{Replayed, ReplayedJob};
+use crate::model::spec::Budget;
 use crate::model::state::{Counts, TaskState};
 
 use super::reader::open;
+use super::runs;
 
 /// Differences that are told; more are counted.
 const MAX_TOLD: usize = 50;
@@ -58,12 +60,22 @@ fn compare(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             differences.push(format!("{name}: the tables count {counts:?}, the journal {:?}", job.counts()));
         }
         compare_tasks(connection, id, &name, job, &mut differences)?;
+        compare_runs(connection, id, &name, job, &mut differences)?;
         if let Err(why) = super::load::decodes(connection, id) {
             differences.push(format!("{name}: {why}"));
         }
         if differences.len() > MAX_TOLD {
             break;
         }
+    }
+    match runs::credentials(connection) {
+        Ok(rows) => {
+            let rows: BTreeMap<_, _> = rows.into_iter().collect();
+            if rows != replayed.credentials {
+                differences.push(format!("the tables know {rows:?} of credentials, the journal {:?}", replayed.credentials));
+            }
+        }
+        Err(error) => differences.push(error.to_string()),
     }
     if seen < replayed.jobs.len() && differences.len() <= MAX_TOLD {
         differences.push(format!("{} jobs of the journal are missing in the tables", replayed.jobs.len() - seen));
@@ -87,6 +99,73 @@ fn fold(connection: &Connection, differences: &mut Vec<String>) -> rusqlite::Res
         }
     }
     Ok(replayed)
+}
+
+/// What a job's Claude runs used, may use, asked and were allowed.
+fn compare_runs(
+    connection: &Connection,
+    id: u32,
+    name: &str,
+    job: &ReplayedJob,
+    differences: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT cost, tokens, rules, budget FROM job WHERE id = ?1")?;
+    let (used, rules, budget) = statement.query_row([id], |row| {
+        Ok(((number(row, 0)?, number(row, 1)?), row.get::<_, Option<String>>(2)?, row.get::<_, Option<String>>(3)?))
+    })?;
+    let rules: Vec<String> = rules.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let budget: Option<Option<Budget>> = budget.and_then(|text| serde_json::from_str(&text).ok());
+    if (used, &rules, budget) != (job.used, &job.rules, job.budget) {
+        differences.push(format!(
+            "{name}: the tables say {used:?} used, {rules:?} allowed, the budget {budget:?}; the journal {:?}, {:?}, {:?}",
+            job.used, job.rules, job.budget
+        ));
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT idx, id, used_cost, used_tokens, rounds FROM task WHERE job = ?1 ORDER BY idx")?;
+    let mut rows = statement.query([id])?;
+    while let Some(row) = rows.next()? {
+        let (idx, task_id): (u32, String) = (row.get(0)?, row.get(1)?);
+        let Some(task) = job.tasks.get(idx as usize) else { continue };
+        let used = (number(row, 2)?, number(row, 3)?);
+        let rounds: Rounds =
+            row.get::<_, Option<String>>(4)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        if (used, &rounds) != (task.used, &task.rounds) {
+            differences.push(format!(
+                "{name}/{task_id}: the tables say {used:?} used and {rounds:?}, the journal {:?} and {:?}",
+                task.used, task.rounds
+            ));
+        }
+        let expected: Vec<QuestionRow> = task
+            .questions
+            .iter()
+            .map(|known| {
+                let answer = known.answer.as_ref().map(super::writer::json);
+                (known.id, super::writer::json(&known.question), answer, known.is_settled)
+            })
+            .collect();
+        let stored = questions(connection, (id, idx, task.attempts))?;
+        if stored != expected {
+            differences.push(format!("{name}/{task_id}: the tables have the questions {stored:?}, the journal {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A question's number, what it asks, its answer, and whether it is settled.
+type QuestionRow = (u32, String, Option<String>, bool);
+
+/// The questions of an attempt.
+fn questions(connection: &Connection, (job, task, attempt): (u32, u32, u32)) -> rusqlite::Result<Vec<QuestionRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, body, answer, settled IS NOT NULL FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
+    )?;
+    let rows = statement.query_map([job, task, attempt], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    rows.collect()
+}
+
+fn number(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
 fn compare_tasks(
