@@ -174,7 +174,7 @@ impl Sim {
                 return Err(format!("memory equals the store: {}: {differs:?}", job.name));
             }
         }
-        let is_its_turn = !self.is_calm && journal.events.len().is_multiple_of(4);
+        let is_its_turn = !self.is_calm && journal.events.len().is_multiple_of(16);
         drop(journal);
         self.check_answers()?;
         if is_its_turn { self.check_memory(self.told.clone()) } else { Ok(()) }

@@ -259,7 +259,7 @@ impl Sim {
             attempt.advance(now);
             let live = attempt.run.as_ref().map(|run| Box::new(run.facts()));
             let tells = attempt.runner.is_some() && (!attempt.outbox.is_empty() || live.is_some());
-            if tells && self.watched.contains(&id) && (self.is_calm || self.dice.chance(300)) {
+            if tells && self.watched.contains(&id) && self.dice.chance(300) {
                 let items = attempt.outbox.clone();
                 self.reports.entry(id).or_default().push_back(Report::Outbox { attempt: id, items, live });
             }
