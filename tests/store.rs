@@ -131,7 +131,7 @@ fn run_history() -> Vec<Event> {
         Change::QuestionAsked { attempt: attempt(2), id, question, expires: Some(Utc(9)) }
     };
     let answer = Some(Box::new(QuestionAnswer::Allow { input: None, always: true }));
-    let hold = CredentialHold::Limit { until: Utc(99), asks: false, told: true };
+    let hold = CredentialHold::Limit { until: Utc(99), told: true };
     let state = CredentialState { hold: Some(hold), probe: Some(attempt(2)), ..CredentialState::default() };
     let changes = vec![
         Change::TaskMoved { job, task, state: TaskState::Queued },

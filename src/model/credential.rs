@@ -71,9 +71,6 @@ pub enum CredentialHold {
     Limit {
         /// When one run may try again.
         until: Utc,
-        /// Whether a person has to say so then.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        asks: bool,
         /// Whether the provider told when; else it is a guess.
         #[serde(default)]
         told: bool,
@@ -94,11 +91,6 @@ impl CredentialHold {
             CredentialHold::Limit { until, .. } => *until,
             CredentialHold::Login { again, .. } => *again,
         }
-    }
-
-    /// Whether a person has to let it go on.
-    pub fn asks(&self) -> bool {
-        matches!(self, CredentialHold::Limit { asks: true, .. })
     }
 }
 

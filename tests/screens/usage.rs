@@ -27,7 +27,7 @@ fn login(hold: Option<CredentialHold>) -> CredentialState {
 
 fn limit(in_ms: u64) -> Option<CredentialHold> {
     let until = NOON.plus(i64::try_from(in_ms).unwrap());
-    Some(CredentialHold::Limit { until, asks: false, told: true })
+    Some(CredentialHold::Limit { until, told: true })
 }
 
 fn top(screen: &Screen) -> String {
@@ -74,16 +74,12 @@ fn a_limit_counts_down_and_wakes_the_screen_only_when_it_reads_differently() {
 }
 
 #[test]
-fn a_refused_login_and_a_limit_that_asks_say_what_to_do() {
+fn a_refused_login_and_a_limit_whose_end_is_not_known_say_so() {
     let again = NOON.plus(300_000);
     let refused = Some(CredentialHold::Login { again, delay_ms: 300_000 });
     over(home(0, None).credential("login", login(refused))).shows("login needed");
     let until = NOON.plus(600_000);
-    let asks = Some(CredentialHold::Limit { until, asks: true, told: false });
-    let mut screen = over(home(0, None).credential("login", login(asks)));
-    screen.shows("limit until 22:23, in 10m, then you decide");
-    screen.pass(11 * MINUTE).shows("goes on when you say so");
-    let guess = Some(CredentialHold::Limit { until, asks: false, told: false });
+    let guess = Some(CredentialHold::Limit { until, told: false });
     over(home(0, None).credential("login", login(guess))).shows("limit, tried at 22:23, in 10m");
 }
 

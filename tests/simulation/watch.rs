@@ -132,7 +132,7 @@ impl Watch {
             return Err(format!("nothing starts in quiet hours: {attempt} does"));
         }
         let Some(hold) = self.credentials.get(name).and_then(|state| state.hold.clone()) else { return Ok(()) };
-        if hold.asks() || hold.due() > at {
+        if hold.due() > at {
             return Err(format!("no run starts while its credential is held: {attempt} at {at:?} under {hold:?}"));
         }
         let before = self.probes.insert(name.clone(), (hold.clone(), attempt));

@@ -11,6 +11,10 @@ use std::path::Path;
 /// When it cannot be written.
 pub fn put(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let inbox = dir.join("inbox");
+    // The manager says its answers again at every comparison with reality.
+    if fs::symlink_metadata(inbox.join(name)).is_ok() {
+        return Ok(());
+    }
     match DirBuilder::new().mode(0o700).create(&inbox) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

@@ -28,7 +28,7 @@ enum Way {
     /// One of them may try.
     Probe,
     /// None may.
-    Held(Hold),
+    Held(CredentialHold),
 }
 
 impl Core {
@@ -39,8 +39,8 @@ impl Core {
     }
 
     /// What a usage limit does to this task.
-    pub(super) fn when_limited(&self, attempt: AttemptId) -> WhenLimited {
-        match self.task(attempt.job, attempt.task).map(|task| &task.spec.action) {
+    pub(super) fn when_limited(&self, job: JobId, task: TaskIdx) -> WhenLimited {
+        match self.task(job, task).map(|task| &task.spec.action) {
             Some(Action::Claude(claude)) => claude.when_limited.unwrap_or(self.limits.claude.when_limited),
             _ => WhenLimited::Wait,
         }
@@ -59,11 +59,8 @@ impl Core {
             }
         }
         match outcome {
-            Outcome::Limited { resets_at } => {
-                let policy = self.when_limited(attempt);
-                if policy != WhenLimited::Fail {
-                    state.hold(self.limit_hold(known.hold.as_ref(), *resets_at, policy == WhenLimited::Ask, now));
-                }
+            Outcome::Limited { resets_at } if self.when_limited(attempt.job, attempt.task) != WhenLimited::Fail => {
+                state.hold(self.limit_hold(known.hold.as_ref(), *resets_at, now));
             }
             Outcome::Auth => {
                 let again = now.utc.plus(i64::try_from(LOGIN_MS).unwrap_or(i64::MAX));
@@ -76,7 +73,7 @@ impl Core {
         self.move_credential(name, state, now);
     }
 
-    fn limit_hold(&self, known: Option<&CredentialHold>, resets_at: Option<Utc>, asks: bool, now: Now) -> CredentialHold {
+    fn limit_hold(&self, known: Option<&CredentialHold>, resets_at: Option<Utc>, now: Now) -> CredentialHold {
         let until = match resets_at {
             // Clocks differ a little, and one that is past already would be tried at once and for ever.
             Some(at) => at.max(now.utc).plus(self.limits.claude.margin_ms),
@@ -84,17 +81,11 @@ impl Core {
         };
         match known {
             // Several runs reach the same limit; what the provider told goes before a guess.
-            Some(CredentialHold::Limit { until: earlier, told, asks: before })
-                if *earlier > now.utc && (*told || resets_at.is_none()) =>
-            {
+            Some(CredentialHold::Limit { until: earlier, told }) if *earlier > now.utc && (*told || resets_at.is_none()) => {
                 let until = if resets_at.is_some() { until.max(*earlier) } else { *earlier };
-                CredentialHold::Limit { until, asks: asks || *before, told: *told }
+                CredentialHold::Limit { until, told: *told }
             }
-            // Who was to be asked has not been yet: only a requeue takes that back.
-            _ => {
-                let before = known.is_some_and(CredentialHold::asks);
-                CredentialHold::Limit { until, asks: asks || before, told: resets_at.is_some() }
-            }
+            _ => CredentialHold::Limit { until, told: resets_at.is_some() },
         }
     }
 
@@ -130,9 +121,10 @@ impl Core {
         let waiting: Vec<(JobId, TaskIdx)> = self.waiting.get(&name).into_iter().flatten().copied().collect();
         for (job, task) in waiting {
             match &hold {
+                None if self.asks_a_person(job, task) => {}
                 None => self.release(job, task, now),
                 Some(hold) => {
-                    let state = TaskState::Held { hold: hold_of(hold) };
+                    let state = TaskState::Held { hold: self.hold_for(job, task, hold) };
                     if self.task(job, task).is_some_and(|task| task.state != state) {
                         self.emit(Change::TaskMoved { job, task, state }, now);
                     }
@@ -145,7 +137,7 @@ impl Core {
     pub(super) fn try_credential(&mut self, name: &Credential, now: Now) {
         let Some(mut state) = self.credentials.get(name).cloned() else { return };
         state.hold = state.hold.map(|hold| match hold {
-            CredentialHold::Limit { until, told, .. } => CredentialHold::Limit { until: until.min(now.utc), asks: false, told },
+            CredentialHold::Limit { until, told } => CredentialHold::Limit { until: until.min(now.utc), told },
             CredentialHold::Login { again, delay_ms } => CredentialHold::Login { again: again.min(now.utc), delay_ms },
         });
         self.move_credential(name.clone(), state, now);
@@ -159,8 +151,8 @@ impl Core {
             CredentialHold::Login { again, delay_ms } if *again > later(now, *delay_ms) => {
                 Some(CredentialHold::Login { again: later(now, *delay_ms), delay_ms: *delay_ms })
             }
-            CredentialHold::Limit { until, asks, told: false } if *until > guess => {
-                Some(CredentialHold::Limit { until: guess, asks: *asks, told: false })
+            CredentialHold::Limit { until, told: false } if *until > guess => {
+                Some(CredentialHold::Limit { until: guess, told: false })
             }
             _ => None,
         };
@@ -184,7 +176,7 @@ impl Core {
         let Some(state) = self.credentials.get(name) else { return Way::Open };
         let Some(hold) = &state.hold else { return Way::Open };
         let is_tried = state.probe.is_some_and(|attempt| self.live.contains_key(&attempt));
-        if hold.asks() || hold.due() > now.utc || is_tried { Way::Held(hold_of(hold)) } else { Way::Probe }
+        if hold.due() > now.utc || is_tried { Way::Held(hold.clone()) } else { Way::Probe }
     }
 
     /// Tasks whose credential is not held (any more) wait for nothing: it was lifted while their job was set aside, or what was
@@ -193,8 +185,24 @@ impl Core {
         let is_free = |name: &Credential| self.credentials.get(name).is_none_or(|state| state.hold.is_none());
         let free: Vec<(JobId, TaskIdx)> =
             self.waiting.iter().filter(|(name, _)| is_free(name)).flat_map(|(_, tasks)| tasks).copied().collect();
-        for (job, task) in free {
+        for (job, task) in free.into_iter().filter(|(job, task)| !self.asks_a_person(*job, *task)).collect::<Vec<_>>() {
             self.release(job, task, now);
+        }
+    }
+
+    /// Whether this task is held until a person says that it may go on (`when_limited: ask`). The rest of its credential is not.
+    fn asks_a_person(&self, job: JobId, task: TaskIdx) -> bool {
+        let state = self.task(job, task).map(|task| &task.state);
+        matches!(state, Some(TaskState::Held { hold: Hold::Limit { asks: true, .. } }))
+    }
+
+    /// How a credential's hold shows at one of its tasks.
+    fn hold_for(&self, job: JobId, task: TaskIdx, hold: &CredentialHold) -> Hold {
+        match hold {
+            CredentialHold::Limit { until, .. } => {
+                Hold::Limit { until: *until, asks: self.when_limited(job, task) == WhenLimited::Ask }
+            }
+            CredentialHold::Login { again, delay_ms } => Hold::Login { again: *again, delay_ms: *delay_ms },
         }
     }
 
@@ -224,7 +232,8 @@ impl Core {
             for task in job.ready.values().flatten() {
                 let Some(name) = self.credential_of(*id, *task) else { continue };
                 match (&whole, ways.get(&name)) {
-                    (Some(hold), _) | (None, Some(Way::Held(hold))) => held.push((*id, *task, hold.clone())),
+                    (Some(hold), _) => held.push((*id, *task, hold.clone())),
+                    (None, Some(Way::Held(hold))) => held.push((*id, *task, self.hold_for(*id, *task, hold))),
                     (None, Some(Way::Probe)) if !probing.contains_key(&name) && may_probe(job, *task) => {
                         probing.insert(name, (*id, *task));
                     }
@@ -246,8 +255,8 @@ impl Core {
             probing.extend(first.map(|first| (name.clone(), first)));
         }
         for (job, task, name) in others.into_iter().filter(|(.., name)| probing.contains_key(name)) {
-            let hold = self.credentials.get(&name).and_then(|state| state.hold.as_ref()).map(hold_of);
-            held.extend(hold.map(|hold| (job, task, hold)));
+            let hold = self.credentials.get(&name).and_then(|state| state.hold.as_ref());
+            held.extend(hold.map(|hold| (job, task, self.hold_for(job, task, hold))));
         }
         for (job, task, hold) in held {
             self.hold(job, task, hold, now);
@@ -274,7 +283,9 @@ impl Core {
             }
             match &of_job {
                 Some((_, Some(hold))) => spent.push((*id, *task, hold.clone())),
-                Some((job, None)) if may_probe(job, *task) => return (Some((*id, *task)), spent),
+                Some((job, None)) if may_probe(job, *task) && !self.asks_a_person(*id, *task) => {
+                    return (Some((*id, *task)), spent);
+                }
                 _ => {}
             }
         }
@@ -291,7 +302,8 @@ impl Core {
     /// The hold that a credential's tasks get, for one whose attempt has just ended by it.
     pub(super) fn credential_hold(&self, attempt: AttemptId) -> Option<Hold> {
         let name = self.credential_of(attempt.job, attempt.task)?;
-        self.credentials.get(&name)?.hold.as_ref().map(hold_of)
+        let hold = self.credentials.get(&name)?.hold.as_ref()?;
+        Some(self.hold_for(attempt.job, attempt.task, hold))
     }
 
     pub(super) fn apply_credential(&mut self, name: &Credential, state: &CredentialState) {
@@ -347,7 +359,11 @@ impl Core {
             match hold {
                 Hold::Limit { .. } | Hold::Login { .. } => {
                     self.index_waiting(job, task, &TaskState::Pending, &TaskState::Held { hold: hold.clone() });
-                    match self.credential_of(job, task).and_then(|name| self.credentials.get(&name)?.hold.as_ref().map(hold_of)) {
+                    match self
+                        .credential_of(job, task)
+                        .and_then(|name| self.credentials.get(&name)?.hold.clone())
+                        .map(|hold| self.hold_for(job, task, &hold))
+                    {
                         None => self.release(job, task, now),
                         Some(other) if other != hold => {
                             self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold: other } }, now);
@@ -368,12 +384,4 @@ fn waits(state: &TaskState) -> bool {
 
 fn later(now: Now, delay_ms: u64) -> Utc {
     now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX))
-}
-
-/// How a credential's hold shows at its tasks.
-fn hold_of(hold: &CredentialHold) -> Hold {
-    match hold {
-        CredentialHold::Limit { until, asks, .. } => Hold::Limit { until: *until, asks: *asks },
-        CredentialHold::Login { again, delay_ms } => Hold::Login { again: *again, delay_ms: *delay_ms },
-    }
 }

@@ -31,7 +31,7 @@ impl Core {
             Outcome::Cancelled => return Verdict::Cancelled,
             _ if matches!(task.state, TaskState::Cancelling { .. }) => return Verdict::Cancelled,
             Outcome::Unlaunchable { transient: false, .. } => return Verdict::Fail,
-            Outcome::Limited { .. } if self.when_limited(attempt) == WhenLimited::Fail => return Verdict::Fail,
+            Outcome::Limited { .. } if self.when_limited(attempt.job, attempt.task) == WhenLimited::Fail => return Verdict::Fail,
             // What it may use over all its attempts is used: another would be ended at once.
             Outcome::BudgetExceeded { of: BudgetOf::Task } => return Verdict::Fail,
             _ if self.is_task_spent(attempt, facts) => return Verdict::Fail,

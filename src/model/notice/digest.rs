@@ -87,9 +87,8 @@ impl Digest {
                 self.held.remove(name);
                 return None;
             }
-            Some(CredentialHold::Limit { until, asks, .. }) => {
-                let then = if *asks { "; then a person has to let them go on" } else { "" };
-                (Kind::Limited, format!("usage limit of {name} until {}{then}", clock(*until)))
+            Some(CredentialHold::Limit { until, .. }) => {
+                (Kind::Limited, format!("usage limit of {name} until {}", clock(*until)))
             }
             Some(CredentialHold::Login { .. }) => (Kind::Auth, format!("{name} was refused: log in again, or mend the key")),
         };

@@ -95,7 +95,7 @@ fn moved(seq: u64, name: &str, hold: Option<CredentialHold>) -> EventView {
 
 #[test]
 fn a_usage_limit_is_told_once_however_many_tasks_it_holds_and_again_after_it_was_lifted() {
-    let until = |until| Some(CredentialHold::Limit { until: Utc(until), asks: false, told: true });
+    let until = |until| Some(CredentialHold::Limit { until: Utc(until), told: true });
     let limited = |seq, attempt| closed(seq, attempt, NIGHT, Outcome::Limited { resets_at: None }, held());
     let events = [
         limited(1, 1),

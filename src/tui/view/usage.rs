@@ -31,15 +31,13 @@ pub fn holds(app: &App) -> Vec<(String, Role)> {
 fn hold_text(app: &App, hold: &CredentialHold) -> String {
     match hold {
         CredentialHold::Login { .. } => "login needed".to_owned(),
-        CredentialHold::Limit { until, asks, told } => {
+        CredentialHold::Limit { until, told } => {
             let at = time::clock(*until, app.now.utc, &app.zone);
             let left = time::left(until.since(app.now.utc));
-            match (until.0 > app.now.utc.0, asks, told) {
-                (false, true, _) => "limit over, goes on when you say so".to_owned(),
-                (false, false, _) => "limit over, being tried".to_owned(),
-                (true, true, _) => format!("limit until {at}, in {left}, then you decide"),
-                (true, false, true) => format!("limit until {at}, in {left}"),
-                (true, false, false) => format!("limit, tried at {at}, in {left}"),
+            match (until.0 > app.now.utc.0, told) {
+                (false, _) => "limit over, being tried".to_owned(),
+                (true, true) => format!("limit until {at}, in {left}"),
+                (true, false) => format!("limit, tried at {at}, in {left}"),
             }
         }
     }

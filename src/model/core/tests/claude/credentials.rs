@@ -127,20 +127,22 @@ fn a_guessed_wait_is_no_longer_than_its_delay_when_the_clock_is_set_back_and_a_t
 }
 
 #[test]
-fn who_is_to_be_asked_waits_for_a_person_and_then_one_tries() {
-    let mut bench = Bench::claude(|limits| limits.when_limited = crate::model::spec::WhenLimited::Ask);
-    bench.submit(job(9, vec![claude("a"), claude("b")]));
-    (0..2).for_each(|place| bench.start(place));
-    bench.ends(0, limited(Some(RESET)));
-    // Another run that came to its end long after does not take the person's place.
-    bench.wait_until(3 * RESET);
-    bench.core.limits.claude.when_limited = crate::model::spec::WhenLimited::Wait;
-    bench.ends(1, limited(Some(RESET)));
+fn a_task_that_asks_waits_for_a_person_and_the_rest_of_its_credential_does_not() {
+    let mut bench = Bench::claude(|_| {});
+    let ask = Some(crate::model::spec::WhenLimited::Ask);
+    let asks = claude_with("asks", ClaudeSpec { when_limited: ask, ..ClaudeSpec::default() });
+    bench.submit(job(9, vec![asks, claude("b"), claude("c")]));
+    (0..3).for_each(|place| bench.start(place));
+    (0..3).for_each(|place| drop(bench.ends(place, limited(Some(RESET)))));
+    bench.wait_until(RESET + MARGIN);
+    assert_eq!(bench.live(), [1], "one of those that wait by themselves tries");
+    bench.start(1);
+    bench.ends(1, answered(0));
+    assert_eq!(bench.live(), [2]);
     bench.wait(86_400_000);
-    assert_eq!(bench.live(), [0; 0], "nothing goes on by itself");
-    assert!(matches!(bench.hold(1), Hold::Limit { asks: true, .. }));
-    bench.requeue("b");
-    assert_eq!(bench.live().len(), 1);
+    assert!(matches!(bench.hold(0), Hold::Limit { asks: true, .. }), "nothing but a person lets it go on");
+    bench.requeue("asks");
+    assert!(bench.live().contains(&0));
 }
 
 #[test]
