@@ -17,25 +17,13 @@ use airx::manager::ports::ClaudeRun;
 use airx::model::attempt::{End, ExitRecord, StopCause};
 use airx::model::outcome::{Asked, classify};
 use airx::model::report::{ClaudeReport, EndReport, ExitFinding};
-use airx::model::spec::{Action, ClaudeSpec, TaskDefaults, TaskSpec};
+use airx::model::spec::{Action, ClaudeSpec, TaskSpec};
 use airx::model::state::Outcome;
 use airx::model::time::Utc;
 
 /// The outcome of a Claude task whose runner recorded `end`; `interrupted` says that a person had cancelled it.
 fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool) -> Outcome {
-    let task = TaskSpec {
-        id: "t".to_owned(),
-        needs: Vec::new(),
-        action: Action::Claude(Box::new(spec.clone())),
-        env: Default::default(),
-        workspace: None,
-        pool: None,
-        limits: TaskDefaults::default(),
-        accept: None,
-        result: None,
-        budget: None,
-        repeat: None,
-    };
+    let task = TaskSpec::new("t", Action::Claude(Box::new(spec.clone())));
     let record = ExitRecord {
         mark: "h-1-0-1".to_owned(),
         boot_id: "b".to_owned(),

@@ -12,14 +12,14 @@ pub fn command(job: &JobSpec, task: &TaskSpec, session: &str) -> String {
         Some(EnvValue::From(_)) => None,
         None => job.claude_env.get(CONFIG).or_else(|| job.passed_env.get(CONFIG)).map(String::as_str),
     };
-    let config = config.map(|dir| format!("{CONFIG}={} ", quoted(dir))).unwrap_or_default();
-    format!("cd {} && {config}claude --resume {}", quoted(&workspace), quoted(session))
+    let config = config.map(|dir| format!("{CONFIG}={} ", shell_word(dir))).unwrap_or_default();
+    format!("cd {} && {config}claude --resume {}", shell_word(&workspace), shell_word(session))
 }
 
 const CONFIG: &str = "CLAUDE_CONFIG_DIR";
 
-/// One word for a shell.
-fn quoted(text: &str) -> String {
+/// A text as one word of a shell command.
+fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -30,8 +30,8 @@ mod tests {
 
     #[test]
     fn a_word_stays_one_word_in_a_shell() {
-        assert_eq!(quoted("/srv/a-b_1"), "/srv/a-b_1");
-        assert_eq!(quoted("/srv/it's $HOME"), r"'/srv/it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
+        assert_eq!(shell_word("/srv/a-b_1"), "/srv/a-b_1");
+        assert_eq!(shell_word("/srv/it's $HOME"), r"'/srv/it'\''s $HOME'");
+        assert_eq!(shell_word(""), "''");
     }
 }

@@ -20,19 +20,8 @@ struct Bench {
 }
 
 fn task(id: &str, needs: &[&str]) -> TaskSpec {
-    TaskSpec {
-        id: id.to_owned(),
-        needs: needs.iter().map(|need| (*need).to_owned()).collect(),
-        action: Action::Command { program: "x".to_owned(), args: Vec::new() },
-        env: BTreeMap::new(),
-        workspace: None,
-        pool: None,
-        limits: TaskDefaults::default(),
-        accept: None,
-        result: None,
-        budget: None,
-        repeat: None,
-    }
+    let needs = needs.iter().map(|need| (*need).to_owned()).collect();
+    TaskSpec { needs, ..TaskSpec::new(id, Action::Command { program: "x".to_owned(), args: Vec::new() }) }
 }
 
 fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {

@@ -82,19 +82,7 @@ fn task(reader: &mut Reader<'_>, node: &Node) -> Option<Task> {
     let pairs: Vec<(String, Node)> = needs.iter().filter_map(|node| Some((reader.text(node)?, node.clone()))).collect();
     let (ids, places) = pairs.into_iter().unzip();
     Some(Task {
-        spec: TaskSpec {
-            id,
-            needs: ids,
-            action: Action::Command { program, args },
-            env: BTreeMap::new(),
-            workspace: None,
-            pool: None,
-            limits: TaskDefaults::default(),
-            accept: None,
-            result: None,
-            budget: None,
-            repeat: None,
-        },
+        spec: TaskSpec { needs: ids, ..TaskSpec::new(&id, Action::Command { program, args }) },
         node: Node { value: Value::Null, ..*node },
         id: fields.get("id").cloned(),
         needs: places,

@@ -32,17 +32,10 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
     let id = super::name(reader, node, &fields, "id", "a task").unwrap_or_default();
     let mut task = Task {
         spec: TaskSpec {
-            id,
-            needs: Vec::new(),
-            action: Action::Run(String::new()),
-            env: std::collections::BTreeMap::new(),
             workspace: fields.get("workspace").map(|node| super::workspace(reader, node)),
             pool: super::pool(reader, fields.get("pool")),
-            limits: TaskDefaults::default(),
-            accept: None,
-            result: None,
             budget: fields.get("budget").and_then(|node| super::repeat::budget(reader, node)),
-            repeat: None,
+            ..TaskSpec::new(&id, Action::Run(String::new()))
         },
         node: Node { value: Value::Null, ..*node },
         id: fields.get("id").cloned(),

@@ -1,22 +1,10 @@
 use super::*;
 use crate::model::report::ClaudeLimit;
-use crate::model::spec::{ClaudeSpec, Gate, TaskDefaults};
+use crate::model::spec::{ClaudeSpec, Gate};
 use crate::model::time::Utc;
 
 fn task(action: Action) -> TaskSpec {
-    TaskSpec {
-        id: "t".to_owned(),
-        needs: Vec::new(),
-        action,
-        env: Default::default(),
-        workspace: None,
-        pool: None,
-        limits: TaskDefaults::default(),
-        accept: None,
-        result: None,
-        budget: None,
-        repeat: None,
-    }
+    TaskSpec::new("t", action)
 }
 
 fn shell() -> TaskSpec {

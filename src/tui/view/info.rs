@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::by_hand;
 use crate::model::message::{AttemptView, TaskDetail};
 use crate::model::money::{Dollars, most};
 use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
@@ -184,12 +185,6 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
     environment(job, detail, sheet);
 }
 
-/// A word as a shell reads it back.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
 /// The session of an attempt, as printed or as chosen at its launch.
 fn session(attempt: &AttemptView) -> Option<String> {
     let printed = attempt.facts.as_ref().and_then(|facts| facts.claude.as_ref()?.session.clone());
@@ -199,10 +194,9 @@ fn session(attempt: &AttemptView) -> Option<String> {
 /// How to go on with a session by hand: it is found again only where it was begun.
 fn by_hand(job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, sheet: &mut Sheet) {
     if let (Some(session), Action::Claude(_)) = (session(attempt), &detail.spec.action) {
-        let of_job = job.spec.as_ref().map(|spec| &spec.workspace);
-        let workspace = detail.spec.workspace.as_ref().or(of_job).map_or(std::path::Path::new("."), |path| path.as_path());
-        let place = shell_word(&workspace.display().to_string());
-        sheet.field("by hand", &format!("cd {place}\nclaude --resume {session}"), Role::Code);
+        let Some(spec) = &job.spec else { return };
+        let command = by_hand::command(spec, &detail.spec, &session);
+        sheet.field("by hand", &command.replacen(" && ", "\n", 1), Role::Code);
     }
 }
 
