@@ -10,9 +10,10 @@ pub mod signal;
 pub mod spawn;
 pub mod wake;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -88,6 +89,26 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         Err(e) => return Err(e.into()),
     };
     if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+/// Opens a file for writing as `options` say, made for its owner alone when it is not there: never through a link, and never
+/// waiting, as a fifo that somebody put there would make us.
+///
+/// # Errors
+/// As for [`open_regular`].
+pub fn create_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let other = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    match options.create(true).mode(0o600).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata()?.is_file() => {
+            // It may become a command's output, and is not ours alone to wait for then.
+            rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - rustix::fs::OFlags::NONBLOCK)?;
+            Ok(file)
+        }
+        Ok(_) => Err(other()),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => Err(other()),
+        Err(e) => Err(e),
+    }
 }
 
 /// Closes every descriptor above standard error: what a careless ancestor left open must not live on in a runner (a

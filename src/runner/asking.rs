@@ -7,10 +7,13 @@ use std::path::Path;
 use crate::model::attempt::{ASK_KEY, ASKING, MAX_OUTBOX_BYTES};
 use crate::model::question::{Answer, InboxItem};
 use crate::model::seal::is_sealed;
+use crate::model::state::BudgetOf;
 use crate::os;
 
 /// Most names of the outbox that are looked at.
 const MAX_NAMES: usize = 20_000;
+/// Longest word on whose budget is spent that is read, in bytes.
+const MAX_WORD: u64 = 16;
 
 /// Whether somebody inside the attempt `dir` waits for an answer in words: it says so by a lock, which ends with it, and there
 /// is a question that a person can see. The lock is looked at first, so most looks cost one call.
@@ -33,6 +36,13 @@ pub fn answer(dir: &Path, key: &str, (public, mark): &(String, String)) -> Optio
     file.take(MAX_OUTBOX_BYTES).read_to_end(&mut text).ok()?;
     let item: InboxItem = serde_json::from_slice(&text).ok()?;
     (item.key == key && is_sealed(public, mark, &item)).then_some(item.answer)
+}
+
+/// The shared budget that the manager says is spent, if it does.
+pub fn spent_budget(dir: &Path) -> Option<BudgetOf> {
+    let mut word = String::new();
+    os::open_regular(&dir.join("inbox/over-budget")).ok()?.take(MAX_WORD).read_to_string(&mut word).ok()?;
+    [BudgetOf::Job, BudgetOf::Day].into_iter().find(|of| of.word() == word.trim())
 }
 
 #[cfg(test)]
@@ -63,5 +73,27 @@ mod tests {
         assert!(waits());
         drop(lock);
         assert!(!waits());
+    }
+
+    #[test]
+    fn a_spent_budget_is_told_by_a_file_alone_and_nothing_in_its_place_keeps_the_runner_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("inbox/over-budget");
+        assert_eq!(spent_budget(dir.path()), None);
+        fs::create_dir(dir.path().join("inbox")).unwrap();
+        for (word, of) in [("day", Some(BudgetOf::Day)), ("job\n", Some(BudgetOf::Job)), ("attempt", None)] {
+            fs::write(&place, word).unwrap();
+            assert_eq!(spent_budget(dir.path()), of, "{word}");
+        }
+        fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+        assert_eq!(spent_budget(dir.path()), None, "no end of it would be read");
+        fs::remove_file(&place).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &place, rustix::fs::Mode::RWXU).unwrap();
+        let (told, tells) = std::sync::mpsc::channel();
+        let home = dir.path().to_owned();
+        std::thread::spawn(move || told.send(spent_budget(&home)).unwrap());
+        let waited = tells.recv_timeout(std::time::Duration::from_secs(10));
+        assert_eq!(waited.expect("no wait for a writer"), None);
     }
 }

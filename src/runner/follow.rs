@@ -17,7 +17,6 @@ use crate::model::credential::MAX_WINDOWS;
 use crate::model::live::{LiveFacts, Sign, Spent, Watch};
 use crate::model::question::{Answer, MAX_OPEN_QUESTIONS, MAX_QUESTION, Question, QuestionBody};
 use crate::model::runner::Input;
-use crate::model::state::BudgetOf;
 use crate::model::time::Mono;
 use crate::os;
 
@@ -175,11 +174,7 @@ impl Follower {
         if self.over_budget {
             return None;
         }
-        let of = match fs::read_to_string("inbox/over-budget").ok()?.trim() {
-            "job" => BudgetOf::Job,
-            "day" => BudgetOf::Day,
-            _ => return None,
-        };
+        let of = asking::spent_budget(Path::new("."))?;
         self.over_budget = true;
         Some(Input::OverBudget(of))
     }

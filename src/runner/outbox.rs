@@ -7,7 +7,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,8 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(fail(RIGHTS)(e)),
         _ => {}
     }
-    let counter = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(outbox.join(".seq"));
+    // The runner writes here too, and must not wait for what a task put in a file's place.
+    let counter = os::create_regular(&outbox.join(".seq"), OpenOptions::new().read(true).write(true).truncate(false));
     let mut counter = counter.map_err(fail(RIGHTS))?;
     lock(&counter).map_err(fail("Another writer of this attempt holds it; try again."))?;
     let [last, with_last, without_last, written] = read_counter(&mut counter).map_err(fail(RIGHTS))?;
@@ -86,7 +87,7 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
     }
     let new = outbox.join(temporary(seq));
     let store = || -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let file = os::create_regular(&new, OpenOptions::new().write(true).truncate(true))?;
         file.write_all_at(&text, 0)?;
         counter.write_all_at(format!("{seq:>10} {ordinal:>10} {unnamed:>10} {written:>10}").as_bytes(), 0)?;
         fs::rename(&new, outbox.join(format!("{seq:06}-{}.json", file_name(&key))))
@@ -172,6 +173,21 @@ mod tests {
         let big = serde_json::Value::String("x".repeat(MAX_OUTBOX_BYTES as usize));
         let error = put(dir.path(), OutboxBody::Result(big), None).unwrap_err().to_string();
         assert!(error.contains("Put large data into a file"), "{error}");
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file_in_the_outbox() {
+        use std::sync::mpsc::channel;
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".seq", ".1.new"] {
+            let place = dir.path().join(name.trim_start_matches('.'));
+            fs::create_dir_all(place.join("outbox")).unwrap();
+            let fifo = place.join("outbox").join(name);
+            rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+            let (told, tells) = channel();
+            std::thread::spawn(move || told.send(put(&place, add(), None).is_err()).unwrap());
+            assert!(tells.recv_timeout(Duration::from_secs(10)).expect("no wait for a writer or reader"), "{name}");
+        }
     }
 
     #[test]

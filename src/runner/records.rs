@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::RunnerError;
@@ -35,11 +35,12 @@ pub fn write_info(mark: &str, at: Utc, boot_id: &str, cgroup: Option<PathBuf>) -
     rustix::fs::rename("runner.json.new", "runner.json").map_err(|e| fail(e.into()))
 }
 
-/// Creates a file that only its owner can read.
+/// Creates a file that only its owner can read. The task owns this directory too: what it put in the file's place must neither
+/// be followed nor keep the runner waiting.
 pub fn create(name: &str, append: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.create(true).mode(0o600);
-    if append { options.append(true).open(name) } else { options.write(true).truncate(true).open(name) }
+    let options = if append { options.append(true) } else { options.write(true).truncate(true) };
+    os::create_regular(name.as_ref(), options)
 }
 
 /// `exit.json`, its place on the disk taken.
@@ -64,5 +65,31 @@ impl ExitFile {
     /// Writes the record, once.
     pub fn write(self, record: &ExitRecord) -> Result<(), RunnerError> {
         self.0.write_all_at(&exit_file::encode(record), 0).map_err(|e| RunnerError::new("write exit.json", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn what_a_task_puts_in_a_files_place_neither_leads_elsewhere_nor_keeps_the_runner_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, link, other) = (dir.path().join("fifo"), dir.path().join("link"), dir.path().join("other"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        std::fs::write(&other, "mine").unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let (told, tells) = channel();
+        std::thread::spawn(move || {
+            for (path, append) in [(&fifo, false), (&fifo, true), (&link, false)] {
+                told.send(create(path.to_str().unwrap(), append).is_err()).unwrap();
+            }
+        });
+        for what in ["a fifo", "a fifo to append to", "a link"] {
+            assert!(tells.recv_timeout(Duration::from_secs(10)).expect("no wait for a reader"), "{what} is no file to write to");
+        }
+        assert_eq!(std::fs::read(&other).unwrap(), b"mine");
     }
 }

@@ -84,7 +84,7 @@ fn answer(dir: &Path, kind: ResultKind, result: &ClaudeResult) -> Result<Value, 
         return Err(format!("the answer is larger than a result may be ({MAX_RESULT} bytes)"));
     }
     let unreadable = |e: io::Error| format!("the transcript cannot be read: {e}");
-    let mut file = File::open(dir.join("out")).map_err(unreadable)?;
+    let mut file = crate::os::open_regular(&dir.join("out")).map_err(unreadable)?;
     file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
     let mut line = Vec::new();
     file.take(length).read_to_end(&mut line).map_err(unreadable)?;
