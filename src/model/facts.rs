@@ -109,6 +109,9 @@ pub struct ClaudeFacts {
     /// Whether an API key pays, so that dollars are real.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pays_by_key: bool,
+    /// Nothing could be read of its transcript: what it used is what was seen of it while it lived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unread: bool,
     /// The CLI does not know the session that it was to resume.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub session_gone: bool,

@@ -212,6 +212,16 @@ impl Core {
         task.spec.budget.is_some_and(|budget| budget.is_spent(used.0, used.1))
     }
 
+    /// What was seen of a run counts though nothing can be read of it any more: given up by a person, or its directory gone.
+    pub(super) fn count_seen(&self, attempt: AttemptId, facts: &mut AttemptFacts) {
+        let Some(seen) = self.live.get(&attempt).and_then(|live| live.facts.as_ref()) else { return };
+        if facts.claude.is_none() && seen.spent != Spent::default() {
+            let mut claude = ClaudeFacts { is_unread: true, ..ClaudeFacts::default() };
+            at_least(&mut claude, seen.spent);
+            facts.claude = Some(claude);
+        }
+    }
+
     /// Takes in how far a run is.
     pub(super) fn run_seen(&mut self, attempt: AttemptId, facts: LiveFacts, now: Now) {
         let Some(live) = self.live.get_mut(&attempt) else { return };

@@ -70,10 +70,11 @@ impl Core {
     fn abandon(&mut self, attempt: AttemptId, now: Now) {
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
         let Ok(state) = task.state.next(TaskEvent::Over(Verdict::Cancelled)) else { return };
-        let facts = AttemptFacts {
+        let mut facts = AttemptFacts {
             notes: vec!["abandoned: a person decided not to wait for proof that it ended; it may still run".to_owned()],
             ..AttemptFacts::default()
         };
+        self.count_seen(attempt, &mut facts);
         let outcome = Outcome::Lost { cause: LostCause::RunnerGone };
         self.effects.push(Effect::Stop { attempt, kill: true });
         // Not forgotten: what it leaves is still to be ended, and its end, should it come, to be recorded.

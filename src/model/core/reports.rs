@@ -141,6 +141,7 @@ impl Core {
         facts.notes.extend(notes);
         let told = claude.as_ref().is_some_and(|claude| claude.result.is_some());
         facts.claude = claude.map(|claude| ClaudeFacts { session_gone: claude.session_gone, ..claude.facts });
+        self.count_seen(attempt, &mut facts);
         if let Some(claude) = facts.claude.as_mut().filter(|_| !told) {
             at_least(claude, spent);
         }
@@ -166,7 +167,8 @@ impl Core {
     }
 
     /// Records the outcome and what it means for the task.
-    fn end(&mut self, attempt: AttemptId, outcome: Outcome, facts: AttemptFacts, now: Now) {
+    fn end(&mut self, attempt: AttemptId, outcome: Outcome, mut facts: AttemptFacts, now: Now) {
+        self.count_seen(attempt, &mut facts);
         self.learn(attempt, &outcome, &facts, now);
         let verdict = self.verdict(attempt, &outcome, &facts, now);
         let Some(task) = self.task(attempt.job, attempt.task) else { return };

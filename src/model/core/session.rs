@@ -34,7 +34,8 @@ impl PastSession {
         let claude = facts.claude.as_ref();
         let exists = resumed || claude.is_some_and(|claude| claude.session.is_some());
         // Given up without proof of its end (a dead machine): nothing was read of it, and it may still be at work.
-        let unproven = claude.is_none() && matches!(outcome, Outcome::Cancelled | Outcome::Lost { .. });
+        let is_unread = claude.is_none_or(|claude| claude.is_unread);
+        let unproven = is_unread && matches!(outcome, Outcome::Cancelled | Outcome::Lost { .. });
         let gone = claude.is_some_and(|claude| claude.session_gone);
         if !exists || unproven || gone {
             return None;

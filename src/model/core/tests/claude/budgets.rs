@@ -229,3 +229,24 @@ fn what_was_seen_of_a_run_that_never_said_what_it_used_counts() {
     bench.vanishes(0, Some(ClaudeReport { result: None, ..answered(0) }));
     assert_eq!(bench.job().used, (DOLLAR, 0));
 }
+
+#[test]
+fn what_was_seen_of_a_run_counts_though_nothing_can_be_read_of_it_any_more() {
+    type End = fn(&mut Bench);
+    let ends: [(&str, End); 3] = [
+        ("a person gives it up", |bench| bench.cancel("a", CancelHow::Abandon)),
+        ("its directory is gone", |bench| {
+            let attempt = bench.attempt(0);
+            bench.step(vec![Input::Report(Report::NeverStarted { attempt }), Input::Report(Report::NeverStarted { attempt })]);
+        }),
+        ("its runner is gone and its directory cannot be read", |bench| drop(bench.vanishes(0, None))),
+    ];
+    for (what, end) in ends {
+        let mut bench = Bench::claude(|_| {});
+        bench.submit(with_budget(1, dollars(9), vec![claude("a")]));
+        bench.start(0);
+        bench.tells(0, Vec::new(), Some(facts(DOLLAR, true)));
+        end(&mut bench);
+        assert_eq!(bench.job().used, (DOLLAR, 0), "{what}");
+    }
+}

@@ -90,6 +90,7 @@ fn what_a_person_gave_up_waiting_for_may_still_use_its_session_and_the_next_atte
     bench.ends(0, limited(None));
     assert_eq!(launches(&bench.wait(86_400_000)), [(first.clone(), true, true)]);
     bench.start(0);
+    bench.tells(0, Vec::new(), Some(facts(1, true)));
     bench.cancel("a", CancelHow::Abandon);
     bench.requeue("a");
     let run = bench.job().tasks[0].run.as_ref().unwrap();
