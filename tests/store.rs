@@ -298,6 +298,45 @@ fn damaged_rows_set_their_job_aside_and_no_other() {
     }
 }
 
+/// What belongs to no job keeps no manager from starting, and nothing else from being shown.
+#[test]
+fn damaged_rows_of_what_claude_runs_share_harm_nothing_else() {
+    let damages = [
+        "UPDATE attempt SET cost = 9223372036854775807, tokens = 9223372036854775807",
+        "UPDATE attempt SET cost = 'x', tokens = x'00'",
+        "UPDATE attempt SET cost = 1, closed = 'x'",
+        "UPDATE attempt SET session = 's', closed = NULL, seen = '{\"spent\":{\"cost_microusd\":18446744073709551615}}'",
+        "INSERT INTO credential VALUES (x'ff00', '{}')",
+        "INSERT INTO credential VALUES ('login', x'ff')",
+        "INSERT INTO question VALUES (7, 1, 0, 1, x'ff', 'x', 'x', NULL, 'x', 'x')",
+    ];
+    for damage in damages {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("airx.db");
+        let mut store = SqliteStore::open(&path, [3; 36]).unwrap();
+        store.commit(&history()).unwrap();
+        rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        let loaded = store.load().unwrap_or_else(|error| panic!("{damage}: {error}"));
+        assert_eq!((loaded.jobs.len(), loaded.quarantined.len()), (1, 0), "{damage}");
+        let reader = StoreReader::new(directory.path(), &path);
+        for query in [Query::Usage, Query::Questions { of: None, all: true, limit: 10 }] {
+            let answer = reader.query(&query);
+            assert!(answer.is_ok(), "{damage}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_used_lately_is_read_though_a_clock_once_ran_ahead() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    let mut store = SqliteStore::open(&path, [3; 36]).unwrap();
+    store.commit(&history()).unwrap();
+    let ahead = "UPDATE attempt SET cost = 5, closed = closed + (task * 400 * 86400000)";
+    rusqlite::Connection::open(&path).unwrap().execute(ahead, []).unwrap();
+    assert_eq!(store.load().unwrap().spending.iter().map(|(_, cost, _)| *cost).collect::<Vec<_>>(), [5, 5]);
+}
+
 #[test]
 fn a_change_that_contradicts_the_rows_names_its_job() {
     let directory = tempfile::tempdir().unwrap();

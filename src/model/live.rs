@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Progress;
+use super::credential::MAX_WINDOWS;
 use super::question::Question;
 use super::time::Utc;
 
@@ -55,7 +56,24 @@ pub struct Spent {
     pub is_exact: bool,
 }
 
+/// Most that is believed of one attempt, in millionths of a dollar and in tokens: sums over all attempts there may be stay far
+/// from the end of the numbers.
+pub const MAX_SPENT: u64 = 1_000_000_000_000;
+/// Longest name of a window, and longest text of the active item, in characters.
+const MAX_TEXT: usize = 200;
+
 impl Spent {
+    /// No more than is believed.
+    #[must_use]
+    pub fn bounded(self) -> Spent {
+        Spent {
+            input_tokens: self.input_tokens.min(MAX_SPENT),
+            output_tokens: self.output_tokens.min(MAX_SPENT),
+            cost_microusd: self.cost_microusd.min(MAX_SPENT),
+            ..self
+        }
+    }
+
     /// All tokens.
     pub fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
@@ -99,6 +117,23 @@ pub struct LiveFacts {
     /// Whether an API key pays; none before the session began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pays_by_key: Option<bool>,
+}
+
+impl LiveFacts {
+    /// No more than a runner would write: the task can write there too, and each news is kept in the journal.
+    #[must_use]
+    pub fn bounded(mut self) -> LiveFacts {
+        let clip = |text: &mut String| {
+            if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+                text.truncate(end);
+            }
+        };
+        self.spent = self.spent.bounded();
+        self.windows.truncate(MAX_WINDOWS);
+        self.windows.iter_mut().for_each(|window| clip(&mut window.kind));
+        self.todo.iter_mut().for_each(|(_, _, active)| clip(active));
+        self
+    }
 }
 
 /// Reads a transcript as it grows. Memory is bounded whatever it holds.

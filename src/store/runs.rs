@@ -12,8 +12,9 @@ use crate::model::time::Utc;
 use super::error::during;
 use super::load::{Undecodable, bytes, decode, decode_some};
 
-/// Spending is looked back upon so far, in milliseconds: three days, so that a day's begin may lie anywhere.
-const LOOK_BACK_MS: i64 = 3 * 86_400_000;
+/// Quarters of an hour that are looked back upon: three days of them, so that a day's begin may lie anywhere. Counted and not
+/// measured from the last one, which a clock that ran ahead may have put anywhere.
+const LOOK_BACK: u32 = 288;
 
 /// Reads the newest attempts of a Claude run, and the questions of an attempt that may be alive, whatever it runs.
 pub(super) fn fill(connection: &Connection, job: JobId, task: &mut StoredTask) -> Result<(), Undecodable> {
@@ -81,28 +82,29 @@ fn question(row: &Row<'_>) -> Result<StoredQuestion, Undecodable> {
 pub(super) fn credentials(connection: &Connection) -> Result<Vec<(Credential, CredentialState)>, StoreError> {
     let error = during("reading the credentials");
     let mut statement = connection.prepare_cached("SELECT name, state FROM credential").map_err(&error)?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, bytes(row, 1)?))).map_err(&error)?;
+    let rows = statement.query_map([], |row| Ok((bytes(row, 0)?, bytes(row, 1)?))).map_err(&error)?;
     let mut found = Vec::new();
     for row in rows {
         let (name, state) = row.map_err(&error)?;
-        found.extend(serde_json::from_slice(&state).ok().map(|state| (Credential(name), state)));
+        let name = String::from_utf8(name).ok().map(Credential);
+        found.extend(name.and_then(|name| Some((name, serde_json::from_slice(&state).ok()?))));
     }
     Ok(found)
 }
 
-/// What was used during the last days, by quarters of an hour.
+/// What was used during the last days, by quarters of an hour. `sum` would refuse what is too large, and the manager could not
+/// start.
 pub(super) fn spending(connection: &Connection) -> Result<Vec<(Utc, u64, u64)>, StoreError> {
     let error = during("reading what was used");
     let mut statement = connection
         .prepare_cached(
-            "SELECT closed / 900000, sum(cost), sum(tokens) FROM attempt
-             WHERE (tokens > 0 OR cost > 0) AND closed > (SELECT ifnull(max(closed), 0) FROM attempt WHERE tokens > 0 OR cost > 0) - ?1
-             GROUP BY closed / 900000",
+            "SELECT closed / 900000, CAST(total(cost) AS INTEGER), CAST(total(tokens) AS INTEGER) FROM attempt
+             WHERE tokens > 0 OR cost > 0 GROUP BY closed / 900000 ORDER BY closed / 900000 DESC LIMIT ?1",
         )
         .map_err(&error)?;
     let number = |row: &Row<'_>, column| row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0));
     let rows = statement
-        .query_map([LOOK_BACK_MS], |row| Ok((Utc(row.get::<_, i64>(0)? * 900_000), number(row, 1)?, number(row, 2)?)))
+        .query_map([LOOK_BACK], |row| Ok((Utc(row.get::<_, i64>(0)? * 900_000), number(row, 1)?, number(row, 2)?)))
         .map_err(&error)?;
     rows.collect::<rusqlite::Result<_>>().map_err(&error)
 }

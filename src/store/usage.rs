@@ -49,7 +49,7 @@ impl Queries<'_> {
                 break;
             }
             // One that cannot be decoded keeps no other from being shown.
-            found.extend(view(row).map_err(|e| unreadable(&e))?);
+            found.extend(view(row).ok().flatten());
         }
         Ok(found)
     }
@@ -60,19 +60,20 @@ impl Queries<'_> {
             self.db.prepare_cached("SELECT name, state FROM credential ORDER BY name").map_err(|e| unreadable(&e))?;
         let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let (name, text): (String, String) = (row.get(0).map_err(|e| unreadable(&e))?, row.get(1).unwrap_or_default());
-            let state: CredentialState = serde_json::from_str(&text).unwrap_or_default();
+            let Ok(name) = row.get::<_, String>(0) else { continue };
+            let state: CredentialState =
+                row.get::<_, String>(1).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
             credentials.push(CredentialView { name, state });
         }
         let begins = self.around.day_begins;
         let (past_cost, past_tokens) = self.sums(
-            "SELECT ifnull(sum(cost), 0), ifnull(sum(tokens), 0) FROM attempt WHERE (tokens > 0 OR cost > 0) AND closed >= ?1",
+            "SELECT CAST(total(cost) AS INTEGER), CAST(total(tokens) AS INTEGER) FROM attempt WHERE (tokens > 0 OR cost > 0) AND closed >= ?1",
             begins,
         )?;
         let (live_cost, live_tokens) = self.sums(
             &format!(
-                "SELECT ifnull(sum(json_extract(a.seen, '$.spent.cost_microusd')), 0),
-                    ifnull(sum(json_extract(a.seen, '$.spent.input_tokens') + json_extract(a.seen, '$.spent.output_tokens')), 0)
+                "SELECT CAST(total(json_extract(a.seen, '$.spent.cost_microusd')) AS INTEGER),
+                    CAST(total(json_extract(a.seen, '$.spent.input_tokens') + json_extract(a.seen, '$.spent.output_tokens')) AS INTEGER)
                     {LIVE} AND ?1 = ?1 AND json_valid(a.seen)"
             ),
             begins,

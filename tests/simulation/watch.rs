@@ -166,7 +166,7 @@ impl Watch {
             return Err(format!("no run starts while a budget is spent: {attempt}, its task used {own}"));
         }
         let Some(day) = limits.day.filter(|day| at < day.ends) else { return Ok(()) };
-        let today: u64 = self.spending.iter().filter(|(at, _)| *at >= day.begins).map(|(_, used)| used).sum();
+        let today: u64 = self.spending.iter().filter(|(at, _)| (day.begins..day.ends).contains(at)).map(|(_, used)| used).sum();
         if day.budget.is_spent(today + seen(false), 0) {
             return Err(format!("no run starts while a budget is spent: {attempt}, today used {today}"));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::attempt::Allowance;
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts};
 use crate::model::ids::{AttemptId, JobId, JobRef, TaskIdx};
-use crate::model::live::{LiveFacts, Spent};
+use crate::model::live::{LiveFacts, MAX_SPENT, Spent};
 use crate::model::message::{Done, Refusal};
 use crate::model::spec::{Action, Budget};
 use crate::model::state::{BudgetOf, Hold, Outcome};
@@ -36,9 +36,12 @@ impl Spending {
         }
     }
 
-    /// Dollars (in millionths) and tokens since `at`.
-    pub fn since(&self, at: Utc) -> (u64, u64) {
-        let quarters = self.0.range(at.0.div_euclid(QUARTER_MS)..).map(|(_, used)| *used);
+    /// Dollars (in millionths) and tokens from `begins` until before `ends`. What a clock that ran ahead has put beyond is
+    /// not today's.
+    pub fn between(&self, begins: Utc, ends: Utc) -> (u64, u64) {
+        let quarter = |at: Utc| at.0.div_euclid(QUARTER_MS);
+        let last = quarter(ends).max(quarter(begins));
+        let quarters = self.0.range(quarter(begins)..last).map(|(_, used)| *used);
         quarters.fold((0, 0), |sum, used| (sum.0.saturating_add(used.0), sum.1.saturating_add(used.1)))
     }
 }
@@ -62,7 +65,7 @@ impl Core {
     /// Why no Claude task may start today.
     pub(super) fn day_hold(&self, now: Now) -> Option<Hold> {
         let day = self.day(now)?;
-        let used = self.used_today(day.begins);
+        let used = self.used_today(day);
         day.budget.is_spent(used.0, used.1).then_some(Hold::Budget { of: BudgetOf::Day, until: Some(day.ends) })
     }
 
@@ -71,8 +74,8 @@ impl Core {
         self.limits.claude.day.filter(|day| now.utc < day.ends)
     }
 
-    fn used_today(&self, begins: Utc) -> (u64, u64) {
-        let (past, live) = (self.spending.since(begins), self.live_use(None));
+    fn used_today(&self, day: DayBudget) -> (u64, u64) {
+        let (past, live) = (self.spending.between(day.begins, day.ends), self.live_use(None));
         (past.0.saturating_add(live.0), past.1.saturating_add(live.1))
     }
 
@@ -89,7 +92,7 @@ impl Core {
             task.spec.budget.map(|budget| (budget.left(task.used().0, task.used().1), BudgetOf::Task)),
             job.budget.map(|budget| (budget.left(job_used.0, job_used.1), BudgetOf::Job)),
             self.day(now).map(|day| {
-                let used = self.used_today(day.begins);
+                let used = self.used_today(day);
                 (day.budget.left(used.0, used.1), BudgetOf::Day)
             }),
         ];
@@ -134,7 +137,7 @@ impl Core {
         {
             return BudgetOf::Attempt;
         }
-        let day = self.day(now).map(|day| (day.budget, self.spending.since(day.begins)));
+        let day = self.day(now).map(|day| (day.budget, self.spending.between(day.begins, day.ends)));
         if spent(task.spec.budget, plus(task.used())) {
             BudgetOf::Task
         } else if spent(job.budget, plus(job.used)) {
@@ -165,7 +168,7 @@ impl Core {
             (BudgetOf::Job, _) => (job.budget?, job.used),
             (BudgetOf::Day, _) => {
                 let day = self.limits.claude.day?;
-                (day.budget, self.spending.since(day.begins))
+                (day.budget, self.spending.between(day.begins, day.ends))
             }
             _ => return None,
         };
@@ -224,6 +227,7 @@ impl Core {
 
     /// Takes in how far a run is.
     pub(super) fn run_seen(&mut self, attempt: AttemptId, facts: LiveFacts, now: Now) {
+        let facts = facts.bounded();
         let Some(live) = self.live.get_mut(&attempt) else { return };
         if live.facts.as_ref() == Some(&facts) {
             return;
@@ -244,6 +248,13 @@ pub(super) fn at_least(claude: &mut ClaudeFacts, seen: Spent) {
     claude.cost_microusd = claude.cost_microusd.max(seen.cost_microusd);
     claude.input_tokens = claude.input_tokens.max(seen.input_tokens);
     claude.output_tokens = claude.output_tokens.max(seen.output_tokens);
+}
+
+/// No more than is believed of one attempt: the CLI's output is the task's too.
+pub(super) fn bound(claude: &mut ClaudeFacts) {
+    claude.cost_microusd = claude.cost_microusd.min(MAX_SPENT);
+    claude.input_tokens = claude.input_tokens.min(MAX_SPENT);
+    claude.output_tokens = claude.output_tokens.min(MAX_SPENT);
 }
 
 /// Dollars in millionths.

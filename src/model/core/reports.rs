@@ -9,7 +9,7 @@ use crate::model::spec::OnFailure;
 use crate::model::state::{BudgetOf, FailCause, Hold, LostCause, Outcome, SkipReason, TaskEvent, TaskState, Verdict};
 use crate::model::time::Now;
 
-use super::budget::at_least;
+use super::budget::{at_least, bound};
 use super::retry::given_up;
 use super::{Core, Effect};
 
@@ -145,6 +145,7 @@ impl Core {
         if let Some(claude) = facts.claude.as_mut().filter(|_| !told) {
             at_least(claude, spent);
         }
+        facts.claude.iter_mut().for_each(bound);
         if let (Outcome::Succeeded, Some(repeat), Some(round)) = (&outcome, repeat, &facts.round) {
             rounds.add(round);
             let stopped = self.jobs.get(&attempt.job).is_some_and(|job| job.stopped);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::core::DayBudget;
+use crate::model::live::{MAX_SPENT, UsageWindow};
 use crate::model::spec::Budget;
 use crate::model::state::BudgetOf;
 
@@ -249,4 +250,41 @@ fn what_was_seen_of_a_run_counts_though_nothing_can_be_read_of_it_any_more() {
         end(&mut bench);
         assert_eq!(bench.job().used, (DOLLAR, 0), "{what}");
     }
+}
+
+#[test]
+fn what_a_clock_that_ran_ahead_has_put_into_the_future_is_not_todays_use() {
+    let day = 86_400_000;
+    let mut bench = Bench::claude(|limits| {
+        limits.day = Some(DayBudget { budget: dollars(1).unwrap(), begins: Utc(0), ends: Utc(day) });
+    });
+    bench.submit(job(1, vec![claude("a"), claude("b")]));
+    bench.start(0);
+    let today = bench.now;
+    bench.now.utc = Utc(400 * day);
+    bench.ends(0, answered(DOLLAR));
+    bench.now.utc = today.utc;
+    bench.step(vec![Input::Tick]);
+    assert_eq!(bench.live(), [1]);
+    let allowance = bench.core.allowance(bench.attempt(1), bench.now).unwrap();
+    assert_eq!(allowance.left, dollars(1).unwrap());
+}
+
+#[test]
+fn a_run_that_claims_to_have_used_more_than_there_is_is_not_believed() {
+    let mut bench = Bench::claude(|_| {});
+    bench.submit(job(1, vec![claude("a"), claude("b")]));
+    let mut news = facts(u64::MAX, true);
+    news.windows = (0..99)
+        .map(|n| UsageWindow { kind: n.to_string().repeat(9_999), percent: None, resets_at: None, is_rejected: false })
+        .collect();
+    news.todo = Some((0, 1, "x".repeat(9_999)));
+    for place in [0, 1] {
+        bench.start(place);
+        bench.tells(place, Vec::new(), Some(news.clone()));
+        let seen = bench.core.live()[&bench.attempt(place)].facts.clone().unwrap();
+        assert!(serde_json::to_string(&seen).unwrap().len() < 4_096, "each is kept in the journal");
+        bench.ends(place, answered(u64::MAX));
+    }
+    assert_eq!(bench.job().used, (2 * MAX_SPENT, 0));
 }
