@@ -5,7 +5,10 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Puts a file there; one that is there stays, so that asking twice changes nothing.
+use super::directory::read;
+
+/// Puts a file there. Asking twice changes nothing; what the task has put in its place gives way, or the runner would wait for
+/// ever for an answer that was given.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -20,14 +23,20 @@ pub fn put(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
         _ => {}
     }
     let (new, place) = (inbox.join(format!(".{name}.new")), inbox.join(name));
+    if read(&place, content.len() as u64).is_ok_and(|known| known == content) {
+        return Ok(());
+    }
     // The task owns its directory: a link that it put there must lead nowhere.
     let _ = fs::remove_file(&new);
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(&new)?;
     file.write_all_at(content, 0)?;
-    match fs::hard_link(&new, &place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&new, &place),
-        _ => fs::remove_file(&new),
+    match fs::rename(&new, &place) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            fs::remove_dir(&place)?;
+            fs::rename(&new, &place)
+        }
+        other => other,
     }
 }
 
@@ -36,11 +45,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_is_there_stays_and_a_link_is_not_followed() {
+    fn an_answer_takes_the_place_of_what_the_task_put_there_and_a_link_is_not_followed() {
+        use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
-        put(dir.path(), "q.json", b"first").unwrap();
-        put(dir.path(), "q.json", b"second").unwrap();
-        assert_eq!(fs::read(dir.path().join("inbox/q.json")).unwrap(), b"first");
+        let place = dir.path().join("inbox/q.json");
+        put(dir.path(), "q.json", b"answer").unwrap();
+        let first = fs::metadata(&place).unwrap().ino();
+        put(dir.path(), "q.json", b"answer").unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().ino(), first, "nothing is written twice");
+        fs::write(&place, "forged").unwrap();
+        put(dir.path(), "q.json", b"answer").unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"answer");
+        fs::remove_file(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        put(dir.path(), "q.json", b"answer").unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"answer");
         let other = dir.path().join("other");
         fs::write(&other, "mine").unwrap();
         std::os::unix::fs::symlink(&other, dir.path().join("inbox/.r.json.new")).unwrap();

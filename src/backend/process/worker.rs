@@ -285,11 +285,8 @@ impl Worker {
         let (items, notes) = outbox::take(&live.dir, after, &self.settings.results);
         live.note(notes);
         live.reported = items.last().map_or(after, |last| last.seq);
-        let news =
-            live.facts.claude.then(|| directory::live(&live.dir)).flatten().filter(|news| live.seen.as_ref() != Some(news));
-        if let Some(news) = &news {
-            live.seen = Some(news.clone());
-        }
+        let found = live.facts.claude.then(|| directory::live(&live.dir)).flatten();
+        let news = found.and_then(|found| live.news(found, asked.is_some(), os::now().mono));
         if asked.is_some() || !items.is_empty() || news.is_some() {
             (self.sink)(Report::Outbox { attempt, items, live: news.map(Box::new) });
         }

@@ -62,7 +62,7 @@ pub enum Effect {
     Inspect(Vec<AttemptId>),
     /// Ask the backend to look into the outbox.
     Intake(AttemptId),
-    /// Put an answer into the attempt's inbox; one that is there stays.
+    /// Put an answer into the attempt's inbox; put there twice, it is there once.
     Answer {
         /// Which.
         attempt: AttemptId,
