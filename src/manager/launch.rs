@@ -10,7 +10,9 @@ use crate::model::core::Launch;
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
-use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, Resources, SecretRef, Submission, Trust, Until};
+use crate::model::spec::{
+    Action, ClaudeAuth, ClaudeSpec, EnvValue, ROUND_TIMEOUT_MS, Resources, SecretRef, Submission, Trust, Until,
+};
 use crate::model::template::{Context, render_shell, render_text};
 
 use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder};
@@ -303,9 +305,6 @@ impl Launch {
         self.job.env.values().chain(self.task.env.values()).any(is_command)
     }
 }
-
-/// Longest look at the condition of a task that repeats.
-const ROUND_TIMEOUT_MS: u64 = 600_000;
 
 /// Writes a digest of the workspace's git tree, untracked files included, where there is one.
 const TREE: &str = r#"if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then

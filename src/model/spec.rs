@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, Repeat, Resume, Trust, Until, WhenLimited};
+pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 
 /// A job as submitted, without its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

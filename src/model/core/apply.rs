@@ -2,6 +2,7 @@
 
 use crate::model::change::{Change, Rounds};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::spec::ROUND_TIMEOUT_MS;
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
@@ -143,7 +144,11 @@ impl Core {
         let Some(task) = job.tasks.get(idx.0 as usize) else { return };
         let old = task.state.clone();
         let limits = task.spec.limits.clone();
+        // What follows the command within the same attempt has deadlines of its own, each with a grace.
+        let condition_ms = task.spec.repeat.as_ref().map(|_| ROUND_TIMEOUT_MS);
         let gate_ms = task.spec.accept.as_ref().map(|gate| gate.timeout_ms);
+        let further_ms = [condition_ms, gate_ms].into_iter().flatten().map(|ms| ms.saturating_add(limits.grace_ms));
+        let further_ms = further_ms.fold(0, u64::saturating_add);
         job.set_state(idx, state.clone());
         self.index_waiting(id, idx, &old, state);
         let Some(job) = self.jobs.get(&id) else { return };
@@ -177,10 +182,9 @@ impl Core {
             (_, Some(number)) => {
                 let live = self.live.entry(AttemptId { job: id, task: idx, number }).or_default();
                 live.kill_at = match state {
-                    TaskState::Running { .. } => limits.timeout_ms.map(|timeout| {
-                        let gate = gate_ms.map_or(0, |ms| ms.saturating_add(limits.grace_ms));
-                        [timeout, limits.grace_ms, gate, BACKSTOP_MS].into_iter().fold(now.mono, after)
-                    }),
+                    TaskState::Running { .. } => limits
+                        .timeout_ms
+                        .map(|timeout| [timeout, limits.grace_ms, further_ms, BACKSTOP_MS].into_iter().fold(now.mono, after)),
                     TaskState::Cancelling { kill, .. } => {
                         Some(after(after(now.mono, BACKSTOP_MS), if *kill { 0 } else { limits.grace_ms }))
                     }

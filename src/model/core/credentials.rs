@@ -14,6 +14,9 @@ use super::{Core, Job, Limits};
 
 /// Before the next look at a usage limit whose end is not known.
 const UNKNOWN_LIMIT_MS: i64 = 30 * 60_000;
+/// The longest limit there is: by the month, for what may be paid. What ends later was misread, or is not the provider's word (the
+/// task writes into its transcript too), and would hold a credential for years.
+const LONGEST_LIMIT_MS: i64 = 32 * 86_400_000;
 /// Before it is tried whether somebody has logged in again.
 const LOGIN_MS: u64 = 5 * 60_000;
 
@@ -74,6 +77,7 @@ impl Core {
     }
 
     fn limit_hold(&self, known: Option<&CredentialHold>, resets_at: Option<Utc>, now: Now) -> CredentialHold {
+        let resets_at = resets_at.filter(|at| *at <= now.utc.plus(LONGEST_LIMIT_MS));
         let until = match resets_at {
             // Clocks differ a little, and one that is past already would be tried at once and for ever.
             Some(at) => at.max(now.utc).plus(self.limits.claude.margin_ms),
@@ -143,15 +147,16 @@ impl Core {
         self.move_credential(name.clone(), state, now);
     }
 
-    /// The wait for a login, or for the end of a limit that nobody has told, is never longer than its delay, whatever the
-    /// clock did.
+    /// The wait for a login, or for the end of a limit that nobody has told, is never longer than its delay, and no limit longer
+    /// than there are any, whatever the clock did.
     pub(super) fn clamp_credentials(&mut self, now: Now) {
         let guess = now.utc.plus(UNKNOWN_LIMIT_MS);
+        let longest = now.utc.plus(LONGEST_LIMIT_MS).plus(self.limits.claude.margin_ms);
         let clamped = |hold: &CredentialHold| match hold {
             CredentialHold::Login { again, delay_ms } if *again > later(now, *delay_ms) => {
                 Some(CredentialHold::Login { again: later(now, *delay_ms), delay_ms: *delay_ms })
             }
-            CredentialHold::Limit { until, told: false } if *until > guess => {
+            CredentialHold::Limit { until, told } if *until > if *told { longest } else { guess } => {
                 Some(CredentialHold::Limit { until: guess, told: false })
             }
             _ => None,

@@ -143,6 +143,9 @@ impl Budget {
     }
 }
 
+/// Longest look at the condition of a task that repeats.
+pub const ROUND_TIMEOUT_MS: u64 = 600_000;
+
 /// Runs a task again until a condition holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeat {

@@ -106,6 +106,26 @@ fn two_guesses_are_no_knowledge() {
 }
 
 #[test]
+fn an_end_beyond_every_limit_there_is_is_not_believed() {
+    let day = 86_400_000;
+    let until = |days: i64| {
+        let mut bench = three();
+        let now = bench.now.utc;
+        bench.start(0);
+        bench.ends(0, limited(Some(now.plus(days * day).0)));
+        (bench, now)
+    };
+    let (bench, now) = until(33);
+    assert_eq!(bench.hold(0), Hold::Limit { until: now.plus(30 * 60_000), asks: false });
+    let (mut bench, now) = until(31);
+    assert_eq!(bench.hold(0), Hold::Limit { until: now.plus(31 * day + MARGIN), asks: false });
+    // The clock had run ahead.
+    bench.now.utc = now.plus(-2 * day);
+    bench.step(vec![Input::Reconcile]);
+    assert_eq!(bench.hold(0), Hold::Limit { until: now.plus(-2 * day + 30 * 60_000), asks: false });
+}
+
+#[test]
 fn an_end_that_is_past_already_is_waited_for_by_the_margin() {
     let mut bench = three();
     bench.start(0);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::spec::{Repeat, Resume, Until};
+use crate::model::spec::{ROUND_TIMEOUT_MS, Repeat, Resume, Until};
 
 /// The launches among effects: session, whether it is resumed, whether it goes on where it stopped.
 fn launches(effects: &[Effect]) -> Vec<(String, bool, bool)> {
@@ -226,4 +226,17 @@ fn no_two_attempts_ever_get_the_same_session() {
             assert!(seen.insert(bench.core.session_of(attempt, &claude("a").action)), "{attempt}");
         }
     }
+}
+
+#[test]
+fn a_condition_that_takes_its_time_is_not_ended_by_the_backstop_behind_the_commands_timeout() {
+    let mut bench = Bench::claude(|_| {});
+    let mut only = claude("a");
+    (only.limits.timeout_ms, only.limits.grace_ms, only.repeat) = (Some(1_000), 500, Some(until(3, false, 0)));
+    bench.submit(job(1, vec![only]));
+    bench.start(0);
+    let deadline = [1_000, 500, ROUND_TIMEOUT_MS, 500, BACKSTOP_MS].iter().sum::<u64>();
+    let waited = i64::try_from(deadline).unwrap();
+    assert_eq!(bench.wait(waited - 1), []);
+    assert_eq!(bench.wait(1), [Effect::Stop { attempt: bench.attempt(0), kill: true }]);
 }
