@@ -106,5 +106,7 @@ pub(super) fn spending(connection: &Connection) -> Result<Vec<(Utc, u64, u64)>, 
     let rows = statement
         .query_map([LOOK_BACK], |row| Ok((Utc(row.get::<_, i64>(0)? * 900_000), number(row, 1)?, number(row, 2)?)))
         .map_err(&error)?;
-    rows.collect::<rusqlite::Result<_>>().map_err(&error)
+    let mut newest_first = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(&error)?;
+    newest_first.reverse();
+    Ok(newest_first)
 }

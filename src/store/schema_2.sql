@@ -30,3 +30,5 @@ ALTER TABLE attempt ADD COLUMN cost INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN seen TEXT;
 CREATE INDEX attempt_spent ON attempt (closed, cost, tokens) WHERE tokens > 0 OR cost > 0;
+-- Claude runs that may be alive, of which there are few among all attempts of a large job.
+CREATE INDEX attempt_open ON attempt (job, task, number) WHERE closed IS NULL AND session IS NOT NULL;

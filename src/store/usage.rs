@@ -15,10 +15,9 @@ use super::reader::unreadable;
 
 /// A page of questions ends at this size, so that it fits a frame.
 const MAX_PAGE_BYTES: usize = 700 * 1024;
-/// Claude runs that live: they alone have sessions.
-const LIVE: &str = "FROM job j JOIN task t ON t.job = j.id AND t.kind IN (3, 4, 5, 11)
-     JOIN attempt a ON a.job = t.job AND a.task = t.idx AND a.number = t.attempts
-     WHERE j.over = 0 AND a.session IS NOT NULL";
+/// Claude runs that live: they alone have sessions. Begun at the attempts, whose index holds no others.
+const LIVE: &str = "FROM attempt a CROSS JOIN job j ON j.id = a.job
+     WHERE a.closed IS NULL AND a.session IS NOT NULL AND j.over = 0";
 
 impl Queries<'_> {
     /// Questions that wait.
@@ -128,4 +127,22 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Option<QuestionView>> {
         by: decoded(9)?.and_then(|text| serde_json::from_str(&text).ok()),
         answered: settled.map(Utc),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_at_every_look_reads_no_more_than_what_lives_or_waits() {
+        let mut connection = rusqlite::Connection::open_in_memory().unwrap();
+        crate::store::schema::migrate(&mut connection).unwrap();
+        let plan = |sql: &str| -> Vec<String> {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect()
+        };
+        let live = plan(&format!("SELECT count(*) {LIVE}"));
+        assert_eq!(live, ["SCAN a USING INDEX attempt_open", "SEARCH j USING COVERING INDEX job_live (id=? AND rowid=?)"]);
+        assert_eq!(plan("SELECT count(*) FROM question WHERE settled IS NULL"), ["SCAN question USING INDEX question_open"]);
+    }
 }
