@@ -16,6 +16,9 @@ const MODES: [(&str, &str); 6] = [
     ("bypassPermissions", "bypassPermissions"),
 ];
 
+/// Modes in which the CLI asks nobody: one allows everything, the other denies it.
+const NEVER_ASK: [&str; 2] = ["bypassPermissions", "dontAsk"];
+
 /// Words of `denials`.
 const DENIALS: [(&str, bool); 2] = [("ignore", false), ("fail", true)];
 
@@ -58,11 +61,19 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
             reader.literal(node, key);
         }
     }
+    let mode = fields.get("permission_mode").and_then(|node| reader.one_of(node, &MODES));
+    let permissions = fields.get("permissions").and_then(|node| permissions(reader, node));
+    if let (Some(mode), Some(_), Some(key)) =
+        (mode.filter(|mode| NEVER_ASK.contains(mode)), &permissions, fields.key("permissions"))
+    {
+        let message = format!("nobody would be asked in permission_mode {mode}");
+        reader.fault(key, message, "take one of the two out: with acceptEdits, only what that mode does not allow is asked");
+    }
     let spec = ClaudeSpec {
         prompt,
         literal,
         model: fields.get("model").and_then(|node| reader.text(node)).filter(|model| !model.is_empty()),
-        permission_mode: fields.get("permission_mode").and_then(|node| reader.one_of(node, &MODES)).map(str::to_owned),
+        permission_mode: mode.map(str::to_owned),
         allowed_tools: fields.get("allowed_tools").map(|node| reader.texts(node, "allowed_tools")).unwrap_or_default(),
         disallowed_tools: fields.get("disallowed_tools").map(|node| reader.texts(node, "disallowed_tools")).unwrap_or_default(),
         max_turns: fields.get("max_turns").and_then(|node| reader.whole(node, 1, 100_000)).and_then(|n| u32::try_from(n).ok()),
@@ -71,7 +82,7 @@ pub(super) fn claude(reader: &mut Reader<'_>, node: &Node) -> Option<(ClaudeSpec
         add_dirs: fields.get("add_dirs").map(|node| reader.texts(node, "add_dirs")).unwrap_or_default(),
         json_schema: fields.get("json_schema").and_then(|node| schema(reader, node)),
         auth: fields.get("auth").and_then(|node| auth(reader, node)),
-        permissions: fields.get("permissions").and_then(|node| permissions(reader, node)),
+        permissions,
         fails_on_denial: fields.get("denials").and_then(|node| reader.one_of(node, &DENIALS)).unwrap_or(false),
         silence_ms: fields.get("silence").and_then(|node| reader.duration(node, 1)),
         when_limited: fields.get("when_limited").and_then(|node| reader.one_of(node, &WHEN_LIMITED)),
@@ -93,7 +104,7 @@ fn permissions(reader: &mut Reader<'_>, node: &Node) -> Option<AskPerson> {
     let asks = fields.get("ask").and_then(|node| super::repeat::boolean(reader, node, "ask")).unwrap_or(true);
     let timeout_ms = fields.get("timeout").and_then(|node| reader.duration(node, 1));
     let default = fields.get("default");
-    if let Some(node) = default.filter(|_| timeout_ms.is_none()) {
+    if let Some(node) = default.filter(|_| fields.get("timeout").is_none()) {
         reader.fault(node, "`default` without `timeout`".to_owned(), "say after how long it counts: timeout: 30m");
     }
     let allows = default.and_then(|node| reader.one_of(node, &[("deny", false), ("allow", true)])).unwrap_or(false);

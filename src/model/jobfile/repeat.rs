@@ -84,11 +84,10 @@ pub(super) fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Budget> {
         microusd: fields.get("usd").and_then(|node| dollars(reader, node)),
         tokens: fields.get("tokens").and_then(|node| reader.whole(node, 1, 1_000_000_000_000)),
     };
-    if budget == Budget::default() {
+    if fields.get("usd").is_none() && fields.get("tokens").is_none() {
         reader.fault(node, "the budget bounds nothing".to_owned(), "write usd: DOLLARS, tokens: NUMBER, or both");
-        return None;
     }
-    Some(budget)
+    (budget != Budget::default()).then_some(budget)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]

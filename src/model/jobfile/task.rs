@@ -62,6 +62,9 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
     if let Some(key) = fields.key("budget").filter(|_| !is_claude) {
         reader.fault(key, "only a claude task uses a budget".to_owned(), "take it out");
     }
+    if let Some(key) = resume_key(&fields).filter(|_| !is_claude) {
+        reader.fault(key, "only a claude task has a session to resume".to_owned(), "take `resume` out");
+    }
     let kinds = [("text", ResultKind::Text), ("lines", ResultKind::Lines), ("json", ResultKind::Json)];
     task.spec.result = fields.get("result").and_then(|node| reader.one_of(node, &kinds));
     if let Some(node) = fields.get("description") {
@@ -204,6 +207,12 @@ fn retry(reader: &mut Reader<'_>, node: &Node, inherited: &Retry) -> Retry {
         jitter: fields.get("jitter").and_then(|node| reader.number(node, 0.0, 1.0)).unwrap_or(inherited.jitter),
         resume: fields.get("resume").and_then(|node| reader.one_of(node, &RESUME)).unwrap_or(inherited.resume),
     }
+}
+
+/// Where `retry.resume` stands.
+fn resume_key<'n>(fields: &Fields<'n>) -> Option<&'n Node> {
+    let Value::Map(entries) = &fields.get("retry")?.value else { return None };
+    entries.iter().map(|(key, _)| key).find(|key| key.text() == Some("resume"))
 }
 
 fn resources(reader: &mut Reader<'_>, node: &Node, inherited: &Resources) -> Resources {

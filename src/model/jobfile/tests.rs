@@ -164,10 +164,26 @@ fn no_fault_hides_another_one() {
         ("name: a\ntasks:\n  - { id: a, claude: { model: [x], permission_mode: y, max_turns: 0 } }\n", 4),
         ("name: a\ntasks:\n  - { id: a, claude: { prompt: [x], prompt_file: y, max_turns: 0 } }\n", 2),
         ("name: a\ntasks:\n  - { id: a, run: '', command: '', args: [[x]] }\n", 4),
+        ("name: a\ntasks:\n  - { id: a, claude: { prompt: x, permissions: { timeout: 0s, default: allow } } }\n", 1),
+        ("name: a\ntasks:\n  - { id: a, claude: x, budget: { usd: -1 } }\n  - { id: b, claude: x, budget: {} }\n", 2),
         (r#"{"job": {}, "tasks": [{"id": "a", "args": [[1]], "dependencies": ["b"]}]}"#, 4),
     ] {
         assert_eq!(faults(text).len(), count, "{}", seen(text));
     }
+}
+
+#[test]
+fn what_would_silently_do_nothing_is_a_fault() {
+    for mode in ["bypassPermissions", "dontAsk"] {
+        let said =
+            seen(&format!("name: a\ntasks: [{{ id: a, claude: {{ prompt: x, permissions: ask, permission_mode: {mode} }} }}]\n"));
+        assert!(said.contains(&format!("nobody would be asked in permission_mode {mode}")), "{said}");
+    }
+    good("name: a\ntasks: [{ id: a, claude: { prompt: x, permissions: ask, permission_mode: acceptEdits } }]\n");
+    good("name: a\ntasks: [{ id: a, claude: { prompt: x, permissions: deny, permission_mode: dontAsk } }]\n");
+    let said = seen("name: a\ntasks: [{ id: a, run: x, retry: { attempts: 2, resume: always } }]\n");
+    assert!(said.contains("2:48: only a claude task has a session to resume"), "{said}");
+    good("name: a\ndefaults: { retry: { resume: never } }\ntasks: [{ id: a, run: x, retry: 2 }]\n");
 }
 
 #[test]
