@@ -39,7 +39,10 @@ impl Reader {
                     ),
                 },
                 "trusted" => claude.trusted = self.trusted(value),
-                _ => claude.silence_ms = self.parsed(value, parse_duration).filter(|ms| *ms > 0).unwrap_or(claude.silence_ms),
+                _ => match self.parsed(value, parse_duration) {
+                    Some(0) => self.fault(value, "no run is never silent".to_owned(), "write how long it may be: 40m"),
+                    silence => claude.silence_ms = silence.unwrap_or(claude.silence_ms),
+                },
             }
         }
     }
@@ -83,11 +86,13 @@ impl Reader {
     pub(super) fn budget(&mut self, node: &Node) -> Option<Budget> {
         let mut budget = Budget::default();
         for (key, value) in self.entries(node, "budget", &["usd_per_day", "tokens_per_day"], &[]) {
-            let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
-            match (key, number.filter(|number| *number > 0.0 && *number <= 1e12)) {
-                (_, None) => self.fault(value, format!("{key} is no number above 0"), "write a number"),
-                ("usd_per_day", Some(usd)) => budget.microusd = Some(rounded(usd * 1e6)),
-                (_, Some(tokens)) => budget.tokens = Some(rounded(tokens)),
+            let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number <= 1e12);
+            // What is less would be rounded to nothing, and hold every run for ever.
+            match (key, number) {
+                ("usd_per_day", Some(usd)) if usd >= 0.000_001 => budget.microusd = Some(rounded(usd * 1e6)),
+                ("usd_per_day", _) => self.fault(value, format!("{key} is no number of dollars"), "write 0.000001 or more"),
+                (_, Some(tokens)) if tokens >= 1.0 && tokens.fract() == 0.0 => budget.tokens = Some(rounded(tokens)),
+                _ => self.fault(value, format!("{key} is no whole number above 0"), "write 1 or more"),
             }
         }
         (budget != Budget::default()).then_some(budget)

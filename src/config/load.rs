@@ -273,6 +273,7 @@ impl Reader {
 mod tests {
     use super::*;
     use crate::model::notice::Notifier;
+    use crate::model::spec::Budget;
 
     fn loaded(text: &str) -> Loaded {
         let directory = tempfile::tempdir().unwrap();
@@ -354,6 +355,18 @@ mod tests {
         insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("config_notify_faults", seen);
         });
+    }
+
+    #[test]
+    fn a_bound_that_would_end_or_hold_every_run_is_a_fault() {
+        let Loaded { settings, faults, .. } =
+            loaded("claude: { silence: 0s }\nbudget:\n  usd_per_day: 0.0000001\n  tokens_per_day: 0.3\n");
+        assert_eq!(faults.iter().map(|fault| (fault.line, fault.column)).collect::<Vec<_>>(), [(1, 20), (3, 16), (4, 19)]);
+        assert_eq!(settings.claude.silence_ms, Settings::default().claude.silence_ms);
+        assert_eq!(settings.day_budget, None);
+        let least = loaded("budget: { usd_per_day: 0.000001, tokens_per_day: 1 }\n");
+        assert!(least.faults.is_empty());
+        assert_eq!(least.settings.day_budget, Some(Budget { microusd: Some(1), tokens: Some(1) }));
     }
 
     #[test]
