@@ -319,10 +319,15 @@ fn round(until: &Until, shell: &mut dyn FnMut(&str) -> Result<Vec<String>, Obsta
         Until::Command(text) => shell(text)?,
         Until::File { matches, .. } => {
             let look = match matches {
-                Some(_) => r#"exec grep -qE -e "$AIRX_UNTIL_MATCHES" -- "$AIRX_UNTIL_FILE""#,
-                None => r#"exec test -e "$AIRX_UNTIL_FILE""#,
+                // grep says 2 of a bad pattern as well as of a file that is not there yet.
+                Some(_) => format!(
+                    r#"grep -qE -e "$AIRX_UNTIL_MATCHES" </dev/null; test $? -le 1 || exit {}
+exec grep -qE -e "$AIRX_UNTIL_MATCHES" -- "$AIRX_UNTIL_FILE""#,
+                    Until::BAD_PATTERN
+                ),
+                None => r#"exec test -e "$AIRX_UNTIL_FILE""#.to_owned(),
             };
-            vec!["/bin/sh".to_owned(), "-c".to_owned(), look.to_owned()]
+            vec!["/bin/sh".to_owned(), "-c".to_owned(), look]
         }
     };
     if let Some(script) = argv.last_mut() {

@@ -3,7 +3,7 @@
 
 use super::attempt::{End, ExitRecord, GateEnd, StopCause};
 use super::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, ResultFinding};
-use super::spec::{Action, ClaudeSpec, TaskSpec};
+use super::spec::{Action, ClaudeSpec, TaskSpec, Until};
 use super::state::{BudgetOf, FailCause, LostCause, Outcome};
 
 /// What a person had asked of the attempt by the time it ended. A runner that was told to end while this says `Nothing` was
@@ -71,7 +71,7 @@ fn own_end(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
         Action::Run(_) | Action::Command { .. } => command_trouble(&record.end),
     };
     trouble
-        .or_else(|| round_trouble(record.round.as_ref(), spec.repeat.is_some()))
+        .or_else(|| round_trouble(record.round.as_ref(), spec.repeat.as_ref().map(|repeat| &repeat.until)))
         .or_else(|| gate_trouble(record.gate.as_ref(), spec.accept.is_some() && !goes_round(record.round.as_ref())))
         .or_else(|| match &end.result {
             Some(ResultFinding::Bad(why)) => Some(failed(FailCause::BadResult(why.clone()))),
@@ -90,11 +90,14 @@ fn command_trouble(end: &End) -> Option<Outcome> {
 }
 
 /// Why the condition of a task that repeats could not be looked at. That it does not hold is no trouble: another round follows.
-fn round_trouble(round: Option<&GateEnd>, asked_for: bool) -> Option<Outcome> {
+fn round_trouble(round: Option<&GateEnd>, asked_for: Option<&Until>) -> Option<Outcome> {
     match round {
-        None if asked_for => Some(crashed("its condition was not looked at")),
+        None if asked_for.is_some() => Some(crashed("its condition was not looked at")),
         Some(GateEnd { end: End::NotStarted { why, .. }, .. }) => {
             Some(failed(FailCause::Repeat(format!("`until` could not start: {why}"))))
+        }
+        Some(GateEnd { end: End::Exited(Until::BAD_PATTERN), .. }) if matches!(asked_for, Some(Until::File { .. })) => {
+            Some(failed(FailCause::Repeat("its `matches` is no regular expression of `grep -E`".to_owned())))
         }
         _ => None,
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::report::ClaudeLimit;
-use crate::model::spec::{ClaudeSpec, Gate};
+use crate::model::spec::{ClaudeSpec, Gate, Repeat};
 use crate::model::time::Utc;
 
 fn task(action: Action) -> TaskSpec {
@@ -237,4 +237,19 @@ fn claudes_words_become_one_harmless_line() {
     let said = sentence(&said(exit(1), long), Asked::Nothing, &claude());
     assert!(said.starts_with("error result: API [2J Error: xxx") && said.ends_with("x…"), "{said}");
     assert_eq!(said.chars().count(), "error result: ".len() + MAX_REASON + 1);
+}
+
+#[test]
+fn a_pattern_that_is_none_ends_the_rounds_at_once_and_a_condition_that_does_not_hold_does_not() {
+    let looks = |until: Until, code: i32| {
+        let repeat = Repeat { until, max: 9, fresh_session: false, stop_after_no_change: 0 };
+        let round = Some(GateEnd { end: End::Exited(code), timed_out: false });
+        let exit = ExitFinding::Record(Box::new(ExitRecord { round, ..record(End::Exited(0)) }));
+        let end = EndReport { exit, result: None, claude: None, notes: Vec::new() };
+        classify(&end, Asked::Nothing, &TaskSpec { repeat: Some(repeat), ..shell() })
+    };
+    let file = Until::File { path: "x".to_owned(), matches: Some("[".to_owned()) };
+    assert!(matches!(looks(file.clone(), Until::BAD_PATTERN), Outcome::Failed { cause: FailCause::Repeat(_) }));
+    assert_eq!(looks(file, 2), Outcome::Succeeded, "the file is not there yet");
+    assert_eq!(looks(Until::Command("exit 125".to_owned()), 125), Outcome::Succeeded, "a command may mean anything by it");
 }

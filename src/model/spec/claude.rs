@@ -175,3 +175,8 @@ pub enum Until {
     /// A shell template that exits 0.
     Command(String),
 }
+
+impl Until {
+    /// The exit code by which the look at a file says that `matches` is no regular expression: it could never hold.
+    pub const BAD_PATTERN: i32 = 125;
+}
