@@ -153,8 +153,8 @@ impl Core {
     pub(super) fn overshoot(&self, attempt: AttemptId, facts: &AttemptFacts, outcome: &Outcome) -> Option<String> {
         let of = match outcome {
             Outcome::BudgetExceeded { of } => of,
-            Outcome::Succeeded | Outcome::Cancelled => return None,
-            // It ended otherwise, and this is why there is no other attempt.
+            Outcome::Cancelled => return None,
+            // It ended otherwise: this is why there is no other attempt, or what its last answer cost beyond the budget.
             _ if self.is_task_spent(attempt, facts) => &BudgetOf::Task,
             _ => return None,
         };
@@ -173,10 +173,7 @@ impl Core {
             _ => return None,
         };
         let used = (used.0.saturating_add(microusd), used.1.saturating_add(tokens));
-        let dollars = budget
-            .microusd
-            .filter(|most| used.0 >= *most)
-            .map(|most| format!("${:.4} of ${:.4}", used.0 as f64 / 1e6, most as f64 / 1e6));
+        let dollars = budget.microusd.filter(|most| used.0 >= *most).map(|most| format!("{} of {}", exact(used.0), exact(most)));
         let words = budget.tokens.filter(|most| used.1 >= *most).map(|most| format!("{} of {most} tokens", used.1));
         let said: Vec<String> = dollars.into_iter().chain(words).collect();
         (!said.is_empty()).then(|| format!("{} budget: {} used", of.word(), said.join(", ")))
@@ -255,6 +252,12 @@ pub(super) fn bound(claude: &mut ClaudeFacts) {
     claude.cost_microusd = claude.cost_microusd.min(MAX_SPENT);
     claude.input_tokens = claude.input_tokens.min(MAX_SPENT);
     claude.output_tokens = claude.output_tokens.min(MAX_SPENT);
+}
+
+/// Millionths of a dollar as dollars, with the digits that a small sum needs.
+fn exact(microusd: u64) -> String {
+    let digits = if microusd.is_multiple_of(100) { 4 } else { 6 };
+    format!("${:.digits$}", microusd as f64 / 1e6)
 }
 
 /// Dollars in millionths.

@@ -134,6 +134,17 @@ fn an_overshoot_is_told_with_what_was_used_and_whose_budget_it_was() {
 }
 
 #[test]
+fn a_success_that_went_beyond_its_budget_says_so() {
+    for (used, notes) in [(DOLLAR, vec!["task budget: $1.0000 of $0.000001 used".to_owned()]), (0, Vec::new())] {
+        let mut bench = Bench::claude(|_| {});
+        let least = Budget { microusd: Some(1), tokens: None };
+        bench.submit(job(1, vec![TaskSpec { budget: Some(least), ..claude("a") }]));
+        bench.start(0);
+        assert_eq!(closing(&mut bench, 0, None, answered(used)), (Outcome::Succeeded, notes));
+    }
+}
+
+#[test]
 fn a_spent_day_holds_all_runs_until_the_next_one_begins() {
     let day = 86_400_000;
     let at = |begins: i64| DayBudget { budget: dollars(1).unwrap(), begins: Utc(begins), ends: Utc(begins + day) };
