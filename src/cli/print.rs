@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::model::diagnostic::is_treacherous;
 use crate::model::message::UsageView;
 use crate::model::money::Dollars;
 use crate::model::sign;
@@ -324,7 +325,7 @@ pub fn harmless(text: &str, width: usize) -> String {
     let mut shown = String::new();
     let mut used = 0;
     for character in text.chars() {
-        let character = if character.is_control() { ' ' } else { character };
+        let character = if is_treacherous(character) { ' ' } else { character };
         let columns = character.width().unwrap_or(0);
         if used + columns > width {
             if width > 0 {
@@ -423,5 +424,6 @@ mod tests {
         assert_eq!(harmless("abcdef", 4), "abc…");
         assert_eq!(harmless("日本語", 5), "日本…");
         assert_eq!(harmless("a\nb", 9), "a b");
+        assert_eq!(harmless("\u{202e}txt.\u{200b}exe", 9), " txt. exe", "nothing reverses or hides what follows");
     }
 }

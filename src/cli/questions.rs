@@ -4,9 +4,10 @@ use std::io::Read;
 
 use crate::api::client::Client;
 use crate::model::attempt::MAX_OUTBOX_BYTES;
+use crate::model::diagnostic::harmless;
 use crate::model::ids::{Address, AddressError, JobRef};
 use crate::model::message::{Answer as Reply, Command, Done, MAX_PAGE, Query};
-use crate::model::question::{Answer, QuestionBody, QuestionView};
+use crate::model::question::{Answer, AnsweredBy, QuestionBody, QuestionView};
 use crate::model::spec::Budget;
 use crate::model::time::Utc;
 
@@ -51,7 +52,7 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
     let title = format!("{sign} {}  {}", question.id, place(question));
     let mut text = format!("{}  asked {}", printer.ink(ink, &title), printer.time(question.asked, now()));
     match (&question.answer, question.answered, question.expires) {
-        (_, Some(_), _) => text.push_str(&format!("  {}", settled(question))),
+        (_, Some(_), _) => text.push_str(&format!("  {}{}", settled(question), whom(question))),
         (_, None, Some(at)) => text.push_str(&format!("  {}", expiry(context, question, at))),
         _ => {}
     }
@@ -65,7 +66,7 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
     };
     let lines: Vec<&str> = body.lines().collect();
     for line in lines.iter().take(SHOWN_LINES) {
-        text.push_str(&format!("    {}\n", print::tame(line)));
+        text.push_str(&format!("    {}\n", visible(line)));
     }
     if lines.len() > SHOWN_LINES {
         text.push_str(&format!("    … {} more lines: airx approvals -o json\n", lines.len() - SHOWN_LINES));
@@ -85,6 +86,12 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
     text
 }
 
+/// A line of a request with everything in it to be seen: who asks chose the text, and could hide a part of it by a colour, or
+/// show it in another order.
+fn visible(line: &str) -> String {
+    harmless(line.replace('\t', "    "))
+}
+
 /// A tool's input: the command as it is, everything else as indented JSON.
 fn request(input: &serde_json::Value) -> String {
     match (input["command"].as_str(), input.as_object().map_or(0, serde_json::Map::len)) {
@@ -99,6 +106,15 @@ fn settled(question: &QuestionView) -> &'static str {
         Some(Answer::Deny { .. }) => "denied",
         Some(Answer::Say { .. }) => "answered",
         None => "void: its attempt is over",
+    }
+}
+
+/// By whom it was settled, where that was not a person.
+fn whom(question: &QuestionView) -> &'static str {
+    match question.by {
+        Some(AnsweredBy::Timeout) => ", since nobody answered in time",
+        Some(AnsweredBy::Rule) => " by a rule of the job",
+        Some(AnsweredBy::Person | AnsweredBy::Over) | None => "",
     }
 }
 
@@ -136,6 +152,7 @@ fn find(client: &mut dyn Client, target: &str) -> Result<QuestionView, Failure> 
 pub(super) fn approve(context: &Context, args: &AnswerArgs) -> Result<(), Failure> {
     let mut client = context.manager()?;
     let question = find(&mut client, &args.target)?;
+    unheard(&question, args)?;
     let answer = match &question.body {
         QuestionBody::Permission { rules, .. } if args.always && rules.is_empty() => {
             return Err(Failure::input(
@@ -157,6 +174,22 @@ pub(super) fn approve(context: &Context, args: &AnswerArgs) -> Result<(), Failur
         }
     };
     send(context, &mut client, &question, answer, "approved")
+}
+
+/// Refuses what would reach nobody: whoever writes it means it to be heard.
+fn unheard(question: &QuestionView, args: &AnswerArgs) -> Result<(), Failure> {
+    let id = question.id;
+    match &question.body {
+        QuestionBody::Permission { .. } if !args.text.is_empty() => Err(Failure::input(
+            "what is allowed takes no message: the model would not be told",
+            format!("airx approve {id}, or to tell it something: airx reject {id} WHY"),
+        )),
+        QuestionBody::Words { .. } if args.always || args.input.is_some() => Err(Failure::input(
+            "--always and --input are for tools, and this is a question in words",
+            format!("airx approve {id} ANSWER"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn reject(context: &Context, target: &str, why: &str) -> Result<(), Failure> {

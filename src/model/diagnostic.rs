@@ -66,9 +66,14 @@ fn excerpt(line: &str, number: u32, column: usize) -> String {
     format!(" {number} | {}\n {margin} | {}^\n", part.trim_end(), " ".repeat(before.width()))
 }
 
-/// Whether a terminal would obey a character instead of showing it: control characters, and those that reverse text.
-fn is_treacherous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal would obey a character instead of showing it: control characters, and those that show nothing and
+/// reverse or hide other text. The joiner and the variation selectors are none, since emoji are made with them.
+pub fn is_treacherous(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200c}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A message that quotes a file, with nothing in it that a terminal would obey.
