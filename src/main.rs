@@ -14,6 +14,6 @@ fn main() {
     let _ = color_eyre::install();
     let env =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let cwd = std::env::current_dir().unwrap_or_else(|_| std::path::PathBuf::from("/"));
+    let cwd = std::env::current_dir().unwrap_or_default();
     std::process::exit(airx::cli::run(std::env::args_os().collect(), env, cwd, std::sync::Arc::new(wiring::Program)));
 }

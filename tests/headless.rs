@@ -432,3 +432,22 @@ fn a_chain_of_tasks_that_each_queue_the_next_ends_at_the_tenth_generation() {
     let last = home.ok(["logs", &format!("{name}/{}", tasks[10].id)]);
     assert!(last.contains("at most 10 generations deep; nothing was queued"), "{last}");
 }
+
+#[test]
+fn from_a_directory_that_was_removed_nothing_is_queued_to_work_elsewhere() {
+    let mut home = TestHome::new();
+    home.start();
+    let script = "mkdir gone && cd gone && rmdir ../gone && \"$0\" \"$@\"";
+    let inside = |args: &[&str]| {
+        let mut all = vec!["-c", script, env!("CARGO_BIN_EXE_airx")];
+        all.extend_from_slice(args);
+        home.command_of(std::path::Path::new("/bin/sh"), all).current_dir(home.work()).output().unwrap()
+    };
+    for args in [&["claude", "Say hello"][..], &["add", "--", "true"]] {
+        let output = inside(args);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains("the working directory is gone"), "{}", text(&output));
+    }
+    let output = inside(&["jobs", "-o", "json"]);
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).trim()), (Some(0), "[]"), "{}", text(&output));
+}

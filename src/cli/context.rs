@@ -73,7 +73,7 @@ pub struct Context {
     pub global: Global,
     /// The process's environment.
     pub env: BTreeMap<String, String>,
-    /// Where relative paths begin.
+    /// Where relative paths begin; empty when the working directory was removed.
     pub cwd: PathBuf,
     /// How to print.
     pub printer: Printer,

@@ -198,7 +198,7 @@ fn probe(context: &Context, program: &str, args: &[&str]) -> Result<(i32, String
         .args(args)
         .env_clear()
         .envs(&context.env)
-        .current_dir(&context.cwd)
+        .current_dir(if context.cwd.is_absolute() { &context.cwd } else { std::path::Path::new("/") })
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

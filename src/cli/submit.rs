@@ -138,6 +138,13 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         _ => context.cwd.clone(),
     };
     let base = base.canonicalize().unwrap_or(base);
+    // Its tasks must not work in some other place instead.
+    if !base.is_absolute() {
+        return Err(Failure::input(
+            "the working directory is gone, and its tasks would work there",
+            "change to one that is there",
+        ));
+    }
     let settings = context.settings();
     context.warn(&settings.faults);
     context.warn(&settings.notes);

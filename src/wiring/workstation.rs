@@ -152,7 +152,8 @@ fn parts(context: &Context, station: &Arc<Station>, told: Told) -> Parts {
         }),
         read_only: station.read_only(),
         env: context.env.clone(),
-        cwd: context.cwd.clone(),
+        // Shown on the screen, so that it surprises nobody who writes a job there.
+        cwd: if context.cwd.is_absolute() { context.cwd.clone() } else { PathBuf::from("/") },
         home: context.home.path.clone(),
         zone: jiff::tz::TimeZone::system(),
         told,
