@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::records::create;
+use super::records::create_output;
 use crate::model::time::{Mono, Now, Utc};
 
 /// What one read takes at most: what a pipe holds by default.
@@ -185,7 +185,7 @@ impl Copier {
 impl Stream {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.file.is_none() {
-            self.file = Some(create(self.name, true).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?);
+            self.file = Some(create_output(self.name).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?);
         }
         let Some(file) = &self.file else { return Err(Errno::IO) };
         let n = rustix::io::write(file, bytes)?;

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::RunnerError;
@@ -41,6 +41,12 @@ pub fn create(name: &str, append: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = if append { options.append(true) } else { options.write(true).truncate(true) };
     os::create_regular(name.as_ref(), options)
+}
+
+/// Opens a file that a stream is copied into, for appending. Wherever a link in its place leads, its task could write too; a fifo there
+/// is an error instead of a wait.
+pub fn create_output(name: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(libc::O_NONBLOCK).open(name)
 }
 
 /// `exit.json`, its place on the disk taken.
