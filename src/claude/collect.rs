@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use super::banner;
-use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo, count, parse};
+use super::json::{Loose, MAX_DENIALS, MAX_TEXT, UpTo, count, dollars, parse};
 use super::kind::Kind;
 use super::text::clip;
 use super::window::{self, RateLimit};
@@ -244,7 +244,7 @@ impl Collector {
     fn result(&mut self, line: ResultLine) {
         let facts = &mut self.report.facts;
         set(&mut facts.session, &line.session_id);
-        facts.cost_microusd = count(&Loose::Number(line.total_cost_usd.number().unwrap_or(0.0) * 1e6));
+        facts.cost_microusd = count(&Loose::Number(dollars(line.total_cost_usd.number()).unwrap_or(0.0) * 1e6));
         let usage = &line.model_usage.0;
         facts.output_tokens = usage.iter().map(|model| count(&model.output_tokens)).fold(0, u64::saturating_add);
         facts.input_tokens = usage

@@ -247,7 +247,7 @@ impl<'a> Ended<'a> {
             // What the CLI says of an interrupted run means nothing to people.
             text: if said.starts_with("[ede_diagnostic]") { "interrupted" } else { said },
             turns: event["num_turns"].as_u64(),
-            cost_usd: event["total_cost_usd"].as_f64(),
+            cost_usd: super::json::dollars(event["total_cost_usd"].as_f64()),
             duration_ms: event["duration_ms"].as_u64(),
             denials: list(&event["permission_denials"]),
         }

@@ -107,10 +107,20 @@ pub(super) fn parse<T: for<'de> Deserialize<'de>>(line: &[u8]) -> Option<T> {
     }
 }
 
-/// A number as a count: rounded, 0 when it is none, negative or not finite.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+/// A count that no run reaches, and dollars that none costs: what says more is no report but a fault, and adding it up would
+/// hold all other runs for a budget that nobody has spent.
+const MOST_COUNTED: f64 = 1e12;
+const MOST_DOLLARS: f64 = 1e6;
+
+/// A number as a count: rounded, 0 when it is none, negative or more than there can be.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]
 pub(super) fn count(value: &Loose) -> u64 {
-    value.number().unwrap_or(0.0).round() as u64
+    value.number().filter(|number| (0.0..=MOST_COUNTED).contains(number)).unwrap_or(0.0).round() as u64
+}
+
+/// Dollars; none where that is no number, negative or more than a run can cost.
+pub(super) fn dollars(number: Option<f64>) -> Option<f64> {
+    number.filter(|usd| (0.0..=MOST_DOLLARS).contains(usd))
 }
 
 /// A list (or the values of an object) of which at most `N` items are kept. Anything else is an empty one.

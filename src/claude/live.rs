@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-use super::json::{Loose, Object, count, parse};
+use super::json::{Loose, Object, count, dollars, parse};
 use super::kind::Kind;
 use super::lines::{Line, Lines};
 use super::spending::Spending;
@@ -152,7 +152,7 @@ impl Scanner {
     }
 
     fn result(&mut self, line: &ResultLine, signs: &mut Vec<Sign>) {
-        if let Some(cost) = line.total_cost_usd.number() {
+        if let Some(cost) = dollars(line.total_cost_usd.number()) {
             let usage = line.model_usage.0.iter().map(|model| &model.0);
             let sum = |count: fn(&ModelUsage) -> u64| usage.clone().map(count).fold(0, u64::saturating_add);
             self.spending.result(Spent {

@@ -144,6 +144,19 @@ fn a_result_with_an_absurd_token_is_not_believed() {
 }
 
 #[test]
+fn a_cost_and_counts_that_no_run_has_are_not_believed() {
+    for cost in ["1e300", "-5", "1000001"] {
+        let line = format!(
+            r#"{{"type":"result","subtype":"success","is_error":false,"num_turns":2,"total_cost_usd":{cost},"modelUsage":{{"m":{{"inputTokens":1e30,"outputTokens":7}}}}}}"#
+        );
+        let report = read_bytes(format!("{line}\n").as_bytes());
+        let facts = &report.facts;
+        assert_eq!((facts.cost_microusd, facts.input_tokens, facts.output_tokens, facts.turns), (0, 0, 7, 2), "{cost}");
+        assert!(report.result.is_some_and(|result| !result.is_error), "the rest of the line holds");
+    }
+}
+
+#[test]
 fn a_gigabyte_with_a_200_mib_line_needs_little_memory() {
     use std::io::Write;
     let mut file = tempfile::tempfile().unwrap();
