@@ -249,7 +249,8 @@ pub(super) fn budget(context: &Context, args: &BudgetArgs) -> Result<(), Failure
     } else if done == (Done::Affected { count: 0 }) {
         print::out(&format!("{job} has that budget already\n"));
     } else {
-        print::out(&format!("{job} goes on with its new budget\n"));
+        // Whether it goes on depends on what it has used already.
+        print::out(&format!("{job} has its new budget\n"));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub fn template() -> &'static str {
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
 # max_parallel bounds runs over all pools. when_limited: wait for the end of a usage limit (and limit_margin longer), ask a
-# person then, or fail. In quiet hours (local time) no run starts. A run without an event for silence is ended and resumed.
+# person then, or fail. In quiet hours (local time) no run starts. A run without an event for silence is ended, and resumed by a retry.
 # trusted: directories (with all below) whose projects' own settings, CLAUDE.md, hooks and MCP servers may act in tasks; elsewhere
 # Claude runs with your own settings alone. A task may ask for less: trust: none.
 #claude: { binary: claude, model: sonnet, auth: login, when_limited: wait, limit_margin: 30s, silence: 40m, trusted: [] }

@@ -28,11 +28,7 @@ pub fn said(change: &Change) -> Option<String> {
         Change::RuleAdded { rule, .. } => format!("allowed for the whole job: {rule}"),
         Change::BudgetSet { budget, .. } => match budget {
             None => "no budget any more".to_owned(),
-            Some(budget) => {
-                let usd = budget.microusd.map(|usd| format!("${:.2}", usd as f64 / 1e6));
-                let tokens = budget.tokens.map(|tokens| format!("{tokens} tokens"));
-                format!("budget {}", usd.into_iter().chain(tokens).collect::<Vec<_>>().join(" and "))
-            }
+            Some(budget) => format!("budget {}", super::money::most(budget)),
         },
         Change::CredentialMoved { credential, state } => match &state.hold {
             None => format!("{credential} works"),
@@ -47,4 +43,20 @@ pub fn said(change: &Change) -> Option<String> {
         },
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::JobId;
+    use crate::model::spec::Budget;
+
+    #[test]
+    fn a_budget_is_told_as_it_was_set_and_never_as_nothing() {
+        let told = |budget| said(&Change::BudgetSet { job: JobId(1), budget });
+        let of = |microusd, tokens| Some(Budget { microusd, tokens });
+        assert_eq!(told(None).as_deref(), Some("no budget any more"));
+        assert_eq!(told(of(Some(100), None)).as_deref(), Some("budget <$0.01"));
+        assert_eq!(told(of(Some(5_000_000), Some(1_200_000))).as_deref(), Some("budget $5 and 1.2M tokens"));
+    }
 }
