@@ -15,7 +15,7 @@ use airx::model::question::{Answer as QuestionAnswer, AnsweredBy, Question, Ques
 use airx::model::spec::Budget;
 use airx::model::state::{FailCause, JobState, Outcome, TaskKind, TaskState};
 use airx::model::time::Utc;
-use airx::store::{SqliteStore, StoreReader, backup, repair, verify};
+use airx::store::{Age, SqliteStore, StoreReader, backup, repair, verify};
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1.db")
@@ -198,6 +198,23 @@ fn a_database_of_a_newer_airx_is_refused_and_left_alone() {
     let Err(error) = SqliteStore::open(&path, [1; 36]) else { panic!("it was opened") };
     assert!(error.cause.contains("newer airx"), "{error}");
     assert!(error.hint.contains("--home"), "{error}");
+}
+
+/// Read without a manager, which would bring it to the newest.
+#[test]
+fn a_database_of_another_schema_is_not_read_as_if_it_were_of_this_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old.db"), directory.path().join("new.db"));
+    std::fs::copy(fixture(), &old).unwrap();
+    drop(SqliteStore::open(&new, [1; 36]).unwrap());
+    assert_eq!((verify::age(&old), verify::age(&new)), (Age::Earlier, Age::Current));
+    rusqlite::Connection::open(&new).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert_eq!(verify::age(&new), Age::Newer);
+    for (path, why, hint) in [(&old, "an earlier airx", "airx --daemon"), (&new, "a newer airx", "--home")] {
+        let refusal = StoreReader::new(directory.path(), path).query(&Query::Status).unwrap_err();
+        assert!(refusal.message.contains(why) && refusal.hint.contains(hint), "{refusal}");
+        assert!(verify::replay(path)[0].contains(why));
+    }
 }
 
 #[test]

@@ -14,4 +14,5 @@ mod writer;
 
 pub use backup::{Repaired, backup, repair};
 pub use reader::{ClaudeBounds, StoreReader};
+pub use schema::Age;
 pub use writer::{Identity, SqliteStore};

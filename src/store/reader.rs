@@ -13,6 +13,7 @@ use crate::model::spec::Budget;
 use crate::model::time::{Utc, day_of};
 
 use super::queries;
+use super::schema;
 
 /// Connections kept open. Further readers at the same time open their own and close it.
 const KEPT: usize = 2;
@@ -104,7 +105,15 @@ impl StoreReader {
                 hint: "submit one: `airx run FILE`".to_owned(),
             });
         }
-        open(&self.database).map_err(|error| unreadable(&error))
+        let connection = open(&self.database).map_err(|error| unreadable(&error))?;
+        match schema::unfit(schema::age(&connection).map_err(|error| unreadable(&error))?) {
+            None => Ok(connection),
+            Some((why, hint)) => Err(Refusal {
+                code: RefusalCode::Unavailable,
+                message: format!("{} cannot be read: {why}", self.database.display()),
+                hint: hint.to_owned(),
+            }),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Numbered, append-only migrations; the number of the last one is the database's `user_version`.
 
+use std::cmp::Ordering;
+
 use rusqlite::Connection;
 
 use crate::manager::ports::{StoreError, StoreErrorKind};
@@ -11,6 +13,36 @@ const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2
 
 /// `airx` in ASCII, in the file's header, so that tools can tell whose database it is.
 const APPLICATION_ID: i32 = 0x6169_7278;
+
+/// How a database's schema stands to the one that this airx reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// It is that one.
+    Current,
+    /// It is of an earlier airx; the next manager brings it to the newest.
+    Earlier,
+    /// It is of a newer airx, and must be left alone.
+    Newer,
+}
+
+/// How the database's schema stands to the newest one.
+pub(super) fn age(connection: &Connection) -> rusqlite::Result<Age> {
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, usize>(0))?;
+    Ok(match version.cmp(&MIGRATIONS.len()) {
+        Ordering::Less => Age::Earlier,
+        Ordering::Equal => Age::Current,
+        Ordering::Greater => Age::Newer,
+    })
+}
+
+/// What a person is told of a database that is not of this schema, and what to do; none when it is.
+pub(super) fn unfit(age: Age) -> Option<(&'static str, &'static str)> {
+    match age {
+        Age::Current => None,
+        Age::Earlier => Some(("it was written by an earlier airx", "the next manager brings it to the newest: `airx --daemon`")),
+        Age::Newer => Some(("it was written by a newer airx", "install the newer airx, or choose another home with --home")),
+    }
+}
 
 /// Brings the database to the newest schema.
 ///

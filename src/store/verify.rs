@@ -12,16 +12,27 @@ use crate::model::state::{Counts, TaskState};
 
 use super::reader::open;
 use super::runs;
+use super::schema::{self, Age};
 
 /// Differences that are told; more are counted.
 const MAX_TOLD: usize = 50;
 
 /// Compares every job's rows with what its events say. Returns the differences, in words; none means that all is well.
 pub fn replay(database: &Path) -> Vec<String> {
-    match open(database).and_then(|connection| compare(&connection)) {
+    let compared = open(database).and_then(|connection| match schema::unfit(schema::age(&connection)?) {
+        // Its tables are not the ones that would be compared.
+        Some((why, remedy)) => Ok(vec![format!("{why}: {remedy}")]),
+        None => compare(&connection),
+    });
+    match compared {
         Ok(differences) => differences,
         Err(error) => vec![format!("the database cannot be read: {error}")],
     }
+}
+
+/// How the database's schema stands to the one that this airx knows. One whose version cannot be read is left to the other checks.
+pub fn age(database: &Path) -> Age {
+    open(database).and_then(|connection| schema::age(&connection)).unwrap_or(Age::Current)
 }
 
 /// SQLite's own check of the file. Returns its complaints.

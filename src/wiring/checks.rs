@@ -2,6 +2,7 @@
 
 use airx::cli::context::{Context, Failure};
 use airx::cli::doctor::Check;
+use airx::store::Age;
 
 use super::lock::HomeLock;
 
@@ -60,6 +61,17 @@ fn database(context: &Context) -> Vec<Check> {
         None => Check::ok("database", path.display().to_string()),
         Some(first) => Check::fail("database", format!("{} complaints; the first: {first}", complaints.len()), REMEDY),
     }];
+    match airx::store::verify::age(&path) {
+        Age::Current => {}
+        Age::Earlier => {
+            checks.push(Check::warn("schema", "of an earlier airx", "the next manager brings it to the newest: airx --daemon"));
+            return checks;
+        }
+        Age::Newer => {
+            checks.push(Check::fail("schema", "of a newer airx", "install the newer airx, or choose another home with --home"));
+            return checks;
+        }
+    }
     if complaints.is_empty() {
         let differences = airx::store::verify::replay(&path);
         checks.push(match differences.first() {
@@ -112,7 +124,14 @@ pub fn repair(context: &Context) -> Result<Vec<String>, Failure> {
     if !path.exists() {
         return Ok(vec!["there is no database, so nothing to repair".to_owned()]);
     }
-    if airx::store::verify::integrity(&path).is_empty() && airx::store::verify::replay(&path).is_empty() {
+    let age = airx::store::verify::age(&path);
+    if age == Age::Newer {
+        // What it says that this one does not understand would be lost.
+        let hint = "nothing was changed: install the newer airx, or choose another home with --home";
+        return Err(Failure::failed("the database was written by a newer airx", hint));
+    }
+    let is_sound = || age == Age::Earlier || airx::store::verify::replay(&path).is_empty();
+    if airx::store::verify::integrity(&path).is_empty() && is_sound() {
         return Ok(vec!["the database is sound; nothing was changed".to_owned()]);
     }
     let entropy = airx::os::random_bytes(36).try_into().unwrap_or([0; 36]);
