@@ -51,8 +51,18 @@ pub fn of(job: &JobSpec, task: &TaskSpec, default: &ClaudeAuth) -> Option<Creden
         }
     };
     // The same key at another provider has limits of its own.
-    let provider = text("ANTHROPIC_BASE_URL").map(|url| format!(" at {url}")).unwrap_or_default();
+    let provider = text("ANTHROPIC_BASE_URL").map(|url| format!(" at {}", without_secrets(url))).unwrap_or_default();
     Some(Credential(format!("{}{provider}", name.trim_end())))
+}
+
+/// An address as it may be shown, and sent to people: without a password or a token in it.
+fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..end].rsplit('@').next().unwrap_or_default();
+    let sign = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{sign}{host}{}", &rest[end..])
 }
 
 fn reference(secret: &SecretRef) -> String {
@@ -176,6 +186,15 @@ mod tests {
         other.claude_env.insert("CLAUDE_CONFIG_DIR".into(), "/srv/bot".into());
         other.claude_env.insert("ANTHROPIC_BASE_URL".into(), "http://127.0.0.1:1".into());
         assert_eq!(name(&other, plain.clone()).as_deref(), Some("login /srv/bot at http://127.0.0.1:1"));
+        for (url, shown) in [
+            ("https://ann:pw@llm.example/v1?key=pw#x", "https://llm.example/v1"),
+            ("ann:p@w@llm.example", "llm.example"),
+            ("https://llm.example/a@b", "https://llm.example/a@b"),
+            ("", ""),
+        ] {
+            other.claude_env.insert("ANTHROPIC_BASE_URL".into(), url.into());
+            assert_eq!(name(&other, plain.clone()).unwrap(), format!("login /srv/bot at {shown}"));
+        }
         let mut secret = job();
         secret.env.insert(API_KEY.into(), EnvValue::From(SecretRef::File("/k".into())));
         assert_eq!(name(&secret, plain).as_deref(), Some("key /k"));

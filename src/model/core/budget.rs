@@ -106,21 +106,32 @@ impl Core {
 
     /// A run that goes on tells what it has used: where that spends a shared budget, all that share it are told to end.
     pub(super) fn watch_budgets(&mut self, attempt: AttemptId, now: Now) {
-        let over = |core: &Core, of: BudgetOf| match of {
-            BudgetOf::Job => core.jobs.get(&attempt.job).and_then(|job| core.job_hold(job)).is_some(),
-            _ => core.day_hold(now).is_some(),
-        };
         for of in [BudgetOf::Job, BudgetOf::Day] {
-            if !over(self, of) {
+            if !self.is_spent(attempt, of, now) {
                 continue;
             }
             for (other, live) in &mut self.live {
                 let shares = of == BudgetOf::Day || other.job == attempt.job;
-                if shares && live.facts.is_some() && !live.told_budget {
-                    live.told_budget = true;
+                if shares && live.facts.is_some() && live.told_budget.is_none() {
+                    live.told_budget = Some(of);
                     self.effects.push(Effect::OverBudget { attempt: *other, of });
                 }
             }
+        }
+    }
+
+    /// A run that still lives may not have heard it: the disk was full.
+    pub(super) fn tell_budget_again(&mut self, attempt: AttemptId, now: Now) {
+        let told = self.live.get(&attempt).and_then(|live| live.told_budget);
+        let still = told.filter(|of| self.is_spent(attempt, *of, now));
+        self.effects.extend(still.map(|of| Effect::OverBudget { attempt, of }));
+    }
+
+    /// Whether a budget that this attempt shares is spent.
+    fn is_spent(&self, attempt: AttemptId, of: BudgetOf, now: Now) -> bool {
+        match of {
+            BudgetOf::Job => self.jobs.get(&attempt.job).and_then(|job| self.job_hold(job)).is_some(),
+            _ => self.day_hold(now).is_some(),
         }
     }
 

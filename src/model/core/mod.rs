@@ -38,6 +38,7 @@ use super::change::{Change, Event};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
+use super::state::BudgetOf;
 use super::stored::{Loaded, StoredJob};
 use super::time::{Mono, Now, Utc};
 
@@ -71,8 +72,8 @@ pub struct Live {
     pub asked: Asked,
     /// How far it is, for a Claude run.
     pub facts: Option<LiveFacts>,
-    /// Whether it was told that a budget is spent.
-    told_budget: bool,
+    /// Whose budget it was told is spent, if it was.
+    told_budget: Option<BudgetOf>,
 }
 
 /// All jobs that are not over, and what was decided but not yet handed out.

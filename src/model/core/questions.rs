@@ -15,8 +15,12 @@ use crate::model::time::{Now, Utc};
 use super::commands::{invalid, not_found};
 use super::{Core, Effect};
 
-/// Rules that a person may add to one job.
+/// Rules that a person may add to one job, and their bytes together.
 const MAX_RULES: usize = 1_000;
+/// See [`MAX_RULES`]. Each is an argument of every later run of the job, and with more none could be started.
+const MAX_RULES_BYTES: usize = 256 << 10;
+/// Longest rule that may hold for a whole job, in bytes: a longer one is a whole script, and comes never again.
+const MAX_RULE: usize = 4 << 10;
 
 /// An open question.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,16 +112,31 @@ impl Core {
             (Answer::Allow { always: true, .. }, QuestionBody::Permission { rules, .. }) => rules.clone(),
             _ => Vec::new(),
         };
+        self.has_room_for(attempt, &rules)?;
         self.settle(id, Some(answer), AnsweredBy::Person, now);
         self.add_rules(attempt, rules, now);
         Ok(Done::Affected { count: 1 })
     }
 
+    /// Whether these rules may hold for the whole job beside those that do.
+    fn has_room_for(&self, attempt: AttemptId, rules: &[String]) -> Result<(), Refusal> {
+        let Some(job) = self.jobs.get(&attempt.job) else { return Ok(()) };
+        let new: BTreeSet<&String> = rules.iter().filter(|rule| !job.rules.contains(*rule)).collect();
+        let bytes: usize = job.rules.iter().chain(new.iter().copied()).map(String::len).sum();
+        let why = if new.iter().any(|rule| rule.len() > MAX_RULE) {
+            format!("this is longer than what may be allowed for a whole job ({MAX_RULE} bytes)")
+        } else if job.rules.len() + new.len() > MAX_RULES || bytes > MAX_RULES_BYTES {
+            format!("the job holds {} rules, and has no room for more", job.rules.len())
+        } else {
+            return Ok(());
+        };
+        Err(Refusal { code: RefusalCode::Limit, message: why, hint: "allow it this once".to_owned() })
+    }
+
     /// "Always" holds for the whole job, and for what waits there already.
     fn add_rules(&mut self, attempt: AttemptId, rules: Vec<String>, now: Now) {
         let Some(job) = self.jobs.get(&attempt.job) else { return };
-        let room = MAX_RULES.saturating_sub(job.rules.len());
-        let new: Vec<String> = rules.into_iter().filter(|rule| !job.rules.contains(rule)).take(room).collect();
+        let new: BTreeSet<String> = rules.into_iter().filter(|rule| !job.rules.contains(rule)).collect();
         if new.is_empty() {
             return;
         }

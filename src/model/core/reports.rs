@@ -30,6 +30,7 @@ impl Core {
                     live.answered();
                 }
                 self.answer_again(attempt);
+                self.tell_budget_again(attempt, now);
                 let is_adopted = self.live.get(&attempt).is_some_and(|live| !live.confirmed);
                 self.confirmed(attempt, now);
                 if is_adopted {

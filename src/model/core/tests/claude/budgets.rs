@@ -74,8 +74,6 @@ fn runs_that_share_a_spent_budget_are_told_once_each() {
     assert_eq!(told(&bench.tells(1, Vec::new(), Some(facts(DOLLAR, true)))), [0, 1], "together they spent it");
     assert_eq!(told(&bench.tells(1, Vec::new(), Some(facts(2 * DOLLAR, true)))), [0; 0], "once is enough");
     assert_eq!(told(&bench.tells(2, Vec::new(), Some(facts(0, true)))), [2]);
-    let attempt = bench.attempt(2);
-    assert_eq!(told(&bench.step(vec![Input::Report(Report::Live { attempt })])), [0; 0]);
 }
 
 #[test]
@@ -298,4 +296,20 @@ fn a_run_that_claims_to_have_used_more_than_there_is_is_not_believed() {
         bench.ends(place, answered(u64::MAX));
     }
     assert_eq!(bench.job().used, (2 * MAX_SPENT, 0));
+}
+
+#[test]
+fn a_run_that_lives_on_is_told_again_that_its_budget_is_spent_since_the_disk_may_have_been_full() {
+    let mut bench = Bench::claude(|_| {});
+    bench.submit(with_budget(2, dollars(1), vec![claude("a"), claude("b")]));
+    bench.start(0);
+    bench.start(1);
+    assert_eq!(told(&bench.tells(0, Vec::new(), Some(facts(DOLLAR, true)))), [0]);
+    let looked = |bench: &mut Bench| {
+        let reports = [0, 1].map(|place| Input::Report(Report::Live { attempt: bench.attempt(place) }));
+        told(&bench.step(reports.to_vec()))
+    };
+    assert_eq!(looked(&mut bench), [0]);
+    set_budget(&mut bench, dollars(9));
+    assert_eq!(looked(&mut bench), [0; 0]);
 }

@@ -317,5 +317,5 @@ fn a_task_whose_job_has_no_money_left_says_so_once_its_limit_is_over() {
     bench.ends(1, answered(10));
     assert!(matches!(bench.hold(0), Hold::Limit { .. }));
     bench.wait_until(RESET + MARGIN);
-    assert_eq!(bench.hold(0), Hold::Budget { of: crate::model::state::BudgetOf::Job, until: None });
+    assert_eq!(bench.hold(0), Hold::Budget { of: BudgetOf::Job, until: None });
 }

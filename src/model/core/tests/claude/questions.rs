@@ -260,3 +260,28 @@ fn a_question_survives_the_manager_and_its_answer_is_delivered_again() {
         assert_eq!(answers(&effects), [(0, "x".to_owned(), allow(false))]);
     }
 }
+
+#[test]
+fn what_would_keep_later_runs_of_the_job_from_starting_cannot_be_allowed_for_all_of_it() {
+    let mut bench = bench_of(asking(None, false));
+    bench.tells(0, vec![asks(1, "x", permission(&"x".repeat(5_000)))], None);
+    let ask = |bench: &mut Bench, question, answer| bench.ask(Command::Answer { question, answer });
+    let refusal = ask(&mut bench, 1, allow(true)).unwrap_err();
+    assert_eq!((refusal.code, refusal.hint.as_str()), (RefusalCode::Limit, "allow it this once"));
+    ask(&mut bench, 1, allow(false)).unwrap();
+    // Each is short enough, and together they are more than a command line takes.
+    let mut kept = 0;
+    for n in 2..200_u32 {
+        bench.tells(0, vec![asks(n, &format!("k{n}"), permission(&format!("{n} {}", "x".repeat(4_000))))], None);
+        match ask(&mut bench, n, allow(true)) {
+            Ok(_) => kept += 1,
+            Err(refusal) => {
+                assert_eq!(refusal.code, RefusalCode::Limit);
+                ask(&mut bench, n, deny()).unwrap();
+            }
+        }
+    }
+    let bytes: usize = bench.job().rules.iter().map(String::len).sum();
+    assert_eq!((bench.job().rules.len(), bytes <= 256 << 10), (kept, true));
+    assert!((60..70).contains(&kept), "{kept}");
+}
