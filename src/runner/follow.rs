@@ -26,6 +26,9 @@ pub const LOOK_MS: u64 = 250;
 const NOTE_MS: u64 = 1_000;
 /// Bytes of the transcript read at once.
 const PIECE: usize = 64 * 1024;
+/// Most bytes of answers that wait for the command to read them: all questions that may be open, answered with the longest inputs.
+/// One that reads none of them is told nothing more.
+const MAX_UNSENT: usize = 32 << 20;
 /// The CLI ends a run at its dollars by itself, exactly; the estimate of a run's cost ends it only this far beyond, in percent.
 const ESTIMATE_PERCENT: u64 = 125;
 
@@ -225,8 +228,19 @@ impl Follower {
             "type": "control_response",
             "response": { "subtype": "success", "request_id": key, "response": response },
         });
-        self.unsent.extend_from_slice(line.to_string().as_bytes());
-        self.unsent.push(b'\n');
+        let line = format!("{line}\n");
+        self.unsent.drain(..std::mem::take(&mut self.sent));
+        if self.unsent.len().saturating_add(line.len()) > MAX_UNSENT {
+            self.hang_up();
+        } else if self.stdin.is_some() {
+            self.unsent.extend_from_slice(line.as_bytes());
+        }
+    }
+
+    /// Nobody reads what is answered: nothing is waited for any more, and the task's time goes on.
+    fn hang_up(&mut self) {
+        (self.unsent, self.sent, self.stdin) = (Vec::new(), 0, None);
+        self.open.clear();
     }
 
     /// Writes what there is to say, as far as the pipe takes it; after the result nothing more is said.
@@ -238,10 +252,7 @@ impl Follower {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => return,
                 // The command reads no more: it is ending.
-                Err(_) => {
-                    self.stdin = None;
-                    return;
-                }
+                Err(_) => return self.hang_up(),
             }
         }
         (self.unsent, self.sent) = (Vec::new(), 0);
@@ -275,4 +286,49 @@ fn poke() {
         "params": { "mark": variable("AIRX_ATTEMPT"), "token": variable("AIRX_TOKEN") },
     });
     os::tell(Path::new(&variable("AIRX_SOCKET")), format!("{request}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Deaf;
+
+    impl Watch for Deaf {
+        fn push(&mut self, _bytes: &[u8]) -> Vec<Sign> {
+            Vec::new()
+        }
+    }
+
+    fn follower(stdin: OwnedFd) -> Follower {
+        rustix::io::ioctl_fionbio(&stdin, true).unwrap();
+        let (transcript, seal) = (tempfile::tempfile().unwrap(), (String::new(), String::new()));
+        Follower::new(transcript, Box::new(Deaf), None, Some(stdin), Vec::new(), seal)
+    }
+
+    #[test]
+    fn nothing_is_waited_for_once_the_command_reads_no_answers_any_more() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let mut follower = follower(write);
+        follower.open.insert("other".to_owned(), Value::Null);
+        drop(read);
+        follower.respond("key", &Value::Null, &Answer::Allow { input: None, always: false });
+        follower.talk();
+        assert!(follower.open.is_empty(), "its timeout would stand still for ever");
+    }
+
+    #[test]
+    fn a_command_that_asks_and_never_reads_an_answer_fills_no_memory() {
+        let (_read, write) = rustix::pipe::pipe().unwrap();
+        let mut follower = follower(write);
+        let message = "x".repeat(1 << 20);
+        let mut most = 0;
+        for _ in 0..64 {
+            follower.respond("key", &Value::Null, &Answer::Deny { message: message.clone() });
+            follower.talk();
+            most = most.max(follower.unsent.len());
+        }
+        assert!((MAX_UNSENT / 2..=MAX_UNSENT).contains(&most), "{most}");
+        assert!(follower.unsent.is_empty() && follower.stdin.is_none());
+    }
 }
