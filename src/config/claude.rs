@@ -109,11 +109,12 @@ fn span(text: &str) -> Option<(u32, u32)> {
     let time = |text: &str| {
         let (hours, minutes) = text.trim().split_once(':')?;
         let (hours, minutes) = (hours.parse::<u32>().ok()?, minutes.parse::<u32>().ok()?);
-        (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+        let is_midnight = hours == 24 && minutes == 0;
+        (is_midnight || (hours < 24 && minutes < 60)).then_some(hours * 60 + minutes)
     };
     let (from, to) = text.split_once('-')?;
     let (from, to) = (time(from)?, time(to)?);
-    (from != to).then_some((from, to))
+    (from != to && from < 24 * 60).then_some((from, to))
 }
 
 #[cfg(test)]
@@ -124,6 +125,7 @@ mod tests {
     fn quiet_hours_are_two_times_of_a_day() {
         assert_eq!(span("09:00-18:30"), Some((540, 1110)));
         assert_eq!(span("22:00 - 6:00"), Some((1320, 360)));
+        assert_eq!(span("18:00-24:00"), Some((1080, 1440)));
         for bad in ["", "9-18", "24:00-25:00", "08:00-08:00", "08:60-09:00", "-", "٠٩:00-18:00"] {
             assert_eq!(span(bad), None, "{bad}");
         }

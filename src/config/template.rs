@@ -17,15 +17,14 @@ pub fn template() -> &'static str {
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
 # max_parallel bounds runs over all pools. when_limited: wait for the end of a usage limit (and limit_margin longer), ask a
-# person then, or fail. In quiet hours (local time) no run starts. A run without an event for silence is ended, and resumed by a retry.
+# person then, or fail. In quiet_hours (09:00-18:00, local time) no run starts. Neither max_parallel nor quiet_hours is set by
+# default. A run without an event for silence is ended, and resumed by a retry.
 # trusted: directories (with all below) whose projects' own settings, CLAUDE.md, hooks and MCP servers may act in tasks; elsewhere
 # Claude runs with your own settings alone. A task may ask for less: trust: none.
 #claude: { binary: claude, model: sonnet, auth: login, when_limited: wait, limit_margin: 30s, silence: 40m, trusted: [] }
-#  # max_parallel: 3
-#  # quiet_hours: 09:00-18:00
 
 # What all Claude runs may use in a local day; none by default.
-#  # budget: { usd_per_day: 20, tokens_per_day: 50000000 }
+# budget: { usd_per_day: 20, tokens_per_day: 50000000 }
 
 # Nothing new starts when the disk has less room than this.
 #min_free_disk: 256m

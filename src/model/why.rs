@@ -41,7 +41,9 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
             Hold::Budget { of, until: Some(until) } => format!("{} budget spent, until {}", of.word(), clock(*until)),
             Hold::Budget { of: BudgetOf::Job, .. } => "job budget spent: `airx budget JOB` raises it".to_owned(),
             Hold::Budget { of, .. } => format!("{} budget spent", of.word()),
-            Hold::Login { again, .. } => format!("login expired: log in again (tried at {})", clock(*again)),
+            Hold::Login { again, .. } => {
+                format!("login or key refused: log in again, or mend the key (tried at {})", clock(*again))
+            }
             Hold::Secret { what } => format!("secret missing: {what}"),
         }),
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),

@@ -90,7 +90,7 @@ fn an_expired_login_says_how_to_log_in_and_what_to_press_then() {
     let held = Hold::Login { again: ago(0).plus(300_000), delay_ms: 300_000 };
     let expired = task("fix").failed(Outcome::Auth).held(held).claude(&super::scenes::transcript("err_401"));
     let mut screen = at(80, 24).over(world().job("ai", vec![expired]));
-    screen.press("l j").shows("login expired: log in again");
+    screen.press("l j").shows("login or key refused: log in again");
     screen.press("enter").shows("the login has expired: /login in `claude`").shows("r tries it at once");
     screen.looks_as_in("state_login_expired");
 }
