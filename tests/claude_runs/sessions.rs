@@ -50,6 +50,8 @@ fn a_runner_killed_in_a_bash_tool_leaves_no_tool_alive_and_its_session_is_resume
     let pid_file = home.work().join("toolpid");
     home.until("the tool runs", || std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')));
     let tool: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let session = sessions(&home.task(&format!("{name}/a"))).remove(0);
+    home.until("the call is part of the session", || session_text(&home, &session).contains("toolpid"));
     // The manager too: the next one finds out by itself.
     home.kill_manager();
     kill(runner(&home, &name, 1));
