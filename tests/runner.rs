@@ -214,14 +214,16 @@ fn a_task_can_start_the_airx_that_runs_it_though_its_file_is_gone() {
 #[test]
 fn a_persons_time_is_not_the_runs_though_it_asks_by_itself_and_its_own_time_goes_on_after_that() {
     let script = "mkdir outbox; echo '{}' > outbox/000001-ask-1.json; flock -s outbox/.asking sleep 4; sleep 1000";
-    let mut spec = shell(&format!("cd \"$AIRX_DIR\"; {script}"));
-    (spec.claude, spec.output, spec.timeout_ms) = (true, OutputMode::File, Some(2_000));
-    let attempt = Attempt::new(&spec);
-    let mut command = attempt.command();
-    assert!(command.env("AIRX_DIR", &attempt.dir).status().unwrap().success());
-    let record = attempt.record();
-    assert_eq!(record.stopped, Some(StopCause::Timeout));
-    assert!(record.elapsed_ms >= 4_000, "{record:?}");
+    for (is_claude, output) in [(true, OutputMode::File), (false, OutputMode::Pipes)] {
+        let mut spec = shell(&format!("cd \"$AIRX_DIR\"; {script}"));
+        (spec.claude, spec.output, spec.timeout_ms) = (is_claude, output, Some(2_000));
+        let attempt = Attempt::new(&spec);
+        let mut command = attempt.command();
+        assert!(command.env("AIRX_DIR", &attempt.dir).status().unwrap().success());
+        let record = attempt.record();
+        assert_eq!(record.stopped, Some(StopCause::Timeout));
+        assert!(record.elapsed_ms >= 4_000, "{record:?}");
+    }
 }
 
 #[test]

@@ -5,11 +5,13 @@ mod start;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, wait};
 
+use super::asking;
 use super::copy::Copier;
 use super::follow::{self, Follower};
 use super::launch::end_of;
@@ -46,6 +48,8 @@ pub struct Supervisor {
     /// How a Claude run is read.
     make_watch: MakeWatch,
     follower: Option<Follower>,
+    /// When to see whether a command with a timeout waits for a person; a Claude run's follower looks by itself.
+    asks_at: Option<Mono>,
     /// The file the task writes itself, and when to look at it.
     own_file: Option<(File, Mono)>,
     kept: (u64, u64),
@@ -88,6 +92,7 @@ impl Supervisor {
             copier: Copier::new(Vec::new(), 0, false),
             make_watch,
             follower: None,
+            asks_at: (!spec.claude && spec.timeout_ms.is_some()).then(|| os::now().mono),
             own_file: None,
             kept: (0, 0),
             main: None,
@@ -164,7 +169,7 @@ impl Supervisor {
     /// Waits for the next thing to happen and takes it in.
     fn wait(&mut self) -> Result<(), RunnerError> {
         let look_at = self.own_file.as_ref().map(|(_, at)| *at);
-        let deadline = [self.machine.deadline(), self.copier.retry_at(), look_at].into_iter().flatten().min();
+        let deadline = [self.machine.deadline(), self.copier.retry_at(), look_at, self.asks_at].into_iter().flatten().min();
         let timeout = deadline.map(|at| {
             let millis = at.0.saturating_sub(os::now().mono.0).min(3_600_000);
             Timespec { tv_sec: (millis / 1000).cast_signed(), tv_nsec: ((millis % 1000) * 1_000_000).cast_signed() }
@@ -204,6 +209,11 @@ impl Supervisor {
         let now = os::now();
         if self.copier.retry_at().is_some_and(|at| now.mono >= at) {
             self.copier.flush(now);
+        }
+        if self.asks_at.is_some_and(|at| now.mono >= at) {
+            self.asks_at = Some(Mono(now.mono.0 + LOOK_MS));
+            let seal = (self.spec.seal.clone(), self.spec.mark.clone());
+            self.feed(Input::Waiting(asking::waits(Path::new("."), &seal)))?;
         }
         if let Some((_, at)) = self.own_file.as_mut().filter(|(_, at)| now.mono >= *at) {
             *at = Mono(now.mono.0 + if self.spec.claude { follow::LOOK_MS } else { LOOK_MS });
