@@ -7,10 +7,10 @@ use crate::model::credential::{self, Credential, CredentialHold, CredentialState
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::live::{LiveFacts, UsageWindow};
 use crate::model::spec::{Action, WhenLimited};
-use crate::model::state::{BudgetOf, Hold, Outcome, TaskEvent, TaskKind, TaskState};
+use crate::model::state::{Hold, Outcome, TaskEvent, TaskState};
 use crate::model::time::{Now, Utc};
 
-use super::{Core, Job, Limits};
+use super::{Core, Job};
 
 /// Before the next look at a usage limit whose end is not known.
 const UNKNOWN_LIMIT_MS: i64 = 30 * 60_000;
@@ -19,6 +19,8 @@ const UNKNOWN_LIMIT_MS: i64 = 30 * 60_000;
 const LONGEST_LIMIT_MS: i64 = 32 * 86_400_000;
 /// Before it is tried whether somebody has logged in again.
 const LOGIN_MS: u64 = 5 * 60_000;
+/// The longest of these waits: each is twice the one before.
+const MAX_LOGIN_MS: u64 = 30 * 60_000;
 
 /// A task, and what it is to be held for.
 type ToHold = (JobId, TaskIdx, Hold);
@@ -66,8 +68,15 @@ impl Core {
                 state.hold(self.limit_hold(known.hold.as_ref(), *resets_at, now));
             }
             Outcome::Auth => {
-                let again = now.utc.plus(i64::try_from(LOGIN_MS).unwrap_or(i64::MAX));
-                state.hold(CredentialHold::Login { again, delay_ms: LOGIN_MS });
+                // Each try moves all tasks of the credential: nobody seems to be there, so it is tried less and less often.
+                let delay_ms = match known.hold {
+                    Some(CredentialHold::Login { delay_ms, .. }) if known.probe == Some(attempt) => {
+                        delay_ms.saturating_mul(2).min(MAX_LOGIN_MS)
+                    }
+                    Some(CredentialHold::Login { delay_ms, .. }) => delay_ms,
+                    _ => LOGIN_MS,
+                };
+                state.hold(CredentialHold::Login { again: later(now, delay_ms), delay_ms });
             }
             // Only an answer of the model shows that it works again, and only one that was asked for after the hold.
             Outcome::Succeeded | Outcome::Failed { .. } if turns > 0 && known.probe == Some(attempt) => state.lift(),
@@ -202,7 +211,7 @@ impl Core {
     }
 
     /// How a credential's hold shows at one of its tasks.
-    fn hold_for(&self, job: JobId, task: TaskIdx, hold: &CredentialHold) -> Hold {
+    pub(super) fn hold_for(&self, job: JobId, task: TaskIdx, hold: &CredentialHold) -> Hold {
         match hold {
             CredentialHold::Limit { until, .. } => {
                 Hold::Limit { until: *until, asks: self.when_limited(job, task) == WhenLimited::Ask }
@@ -342,44 +351,6 @@ impl Core {
     /// What is known of the credentials, by name.
     pub fn credentials(&self) -> &BTreeMap<Credential, CredentialState> {
         &self.credentials
-    }
-
-    /// Another configuration, or another day: tasks that were held by the old one are looked at anew.
-    pub(super) fn relimit(&mut self, limits: Limits, now: Now) {
-        let before = std::mem::replace(&mut self.limits, limits);
-        if before.claude == self.limits.claude {
-            return;
-        }
-        let mut held: Vec<ToHold> = Vec::new();
-        for job in self.jobs.values().filter(|job| job.counts.of(TaskKind::Held) > 0) {
-            for (task, found) in (0u32..).map(TaskIdx).zip(&job.tasks) {
-                if let TaskState::Held { hold } = &found.state {
-                    held.push((job.id, task, hold.clone()));
-                }
-            }
-        }
-        // Who waits for which credential depends on the configured one.
-        self.waiting.clear();
-        for (job, task, hold) in held {
-            match hold {
-                Hold::Limit { .. } | Hold::Login { .. } => {
-                    self.index_waiting(job, task, &TaskState::Pending, &TaskState::Held { hold: hold.clone() });
-                    match self
-                        .credential_of(job, task)
-                        .and_then(|name| self.credentials.get(&name)?.hold.clone())
-                        .map(|hold| self.hold_for(job, task, &hold))
-                    {
-                        None => self.release(job, task, now),
-                        Some(other) if other != hold => {
-                            self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold: other } }, now);
-                        }
-                        Some(_) => {}
-                    }
-                }
-                Hold::Quiet { .. } | Hold::Budget { of: BudgetOf::Day, .. } => self.release(job, task, now),
-                Hold::Budget { .. } | Hold::Retry { .. } | Hold::Secret { .. } => {}
-            }
-        }
     }
 }
 

@@ -1,9 +1,14 @@
-//! What the core has to know of the configuration.
+//! What the core has to know of the configuration, and what another one changes.
 
 use std::collections::BTreeMap;
 
+use crate::model::change::Change;
+use crate::model::ids::{JobId, TaskIdx};
 use crate::model::spec::{Budget, ClaudeAuth, WhenLimited};
-use crate::model::time::Utc;
+use crate::model::state::{BudgetOf, Hold, TaskKind, TaskState};
+use crate::model::time::{Now, Utc};
+
+use super::Core;
 
 /// What the core has to know of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,4 +58,44 @@ pub struct DayBudget {
     pub begins: Utc,
     /// When the next one does.
     pub ends: Utc,
+}
+
+impl Core {
+    /// Another configuration, or another day: tasks that were held by the old one are looked at anew.
+    pub(super) fn relimit(&mut self, limits: Limits, now: Now) {
+        let before = std::mem::replace(&mut self.limits, limits);
+        if before.claude == self.limits.claude {
+            return;
+        }
+        let mut held: Vec<(JobId, TaskIdx, Hold)> = Vec::new();
+        for job in self.jobs.values().filter(|job| job.counts.of(TaskKind::Held) > 0) {
+            for (task, found) in (0u32..).map(TaskIdx).zip(&job.tasks) {
+                if let TaskState::Held { hold } = &found.state {
+                    held.push((job.id, task, hold.clone()));
+                }
+            }
+        }
+        // Who waits for which credential depends on the configured one.
+        self.waiting.clear();
+        for (job, task, hold) in held {
+            match hold {
+                Hold::Limit { .. } | Hold::Login { .. } => {
+                    self.index_waiting(job, task, &TaskState::Pending, &TaskState::Held { hold: hold.clone() });
+                    match self
+                        .credential_of(job, task)
+                        .and_then(|name| self.credentials.get(&name)?.hold.clone())
+                        .map(|hold| self.hold_for(job, task, &hold))
+                    {
+                        None => self.release(job, task, now),
+                        Some(other) if other != hold => {
+                            self.emit(Change::TaskMoved { job, task, state: TaskState::Held { hold: other } }, now);
+                        }
+                        Some(_) => {}
+                    }
+                }
+                Hold::Quiet { .. } | Hold::Budget { of: BudgetOf::Day, .. } => self.release(job, task, now),
+                Hold::Budget { .. } | Hold::Retry { .. } | Hold::Secret { .. } => {}
+            }
+        }
+    }
 }

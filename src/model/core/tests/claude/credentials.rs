@@ -188,6 +188,7 @@ fn a_refused_login_is_one_hold_for_its_credential_and_one_run_tries_it_after_fiv
     bench.start(0);
     bench.ends(0, refused(401));
     assert_eq!(bench.live(), [3, 4]);
+    assert!(matches!(bench.hold(0), Hold::Login { delay_ms, .. } if delay_ms == 10 * 60_000), "then less often");
     bench.requeue("b");
     assert_eq!(bench.live().len(), 3, "whoever logged in says so, and need not wait");
     assert!((0..3).all(|place| bench.job().tasks[place].spent_retry == 0));
