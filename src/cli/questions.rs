@@ -7,6 +7,7 @@ use crate::model::attempt::MAX_OUTBOX_BYTES;
 use crate::model::diagnostic::harmless;
 use crate::model::ids::{Address, AddressError, JobRef};
 use crate::model::message::{Answer as Reply, Command, Done, MAX_PAGE, Query};
+use crate::model::money::micro;
 use crate::model::question::{Answer, AnsweredBy, QuestionBody, QuestionView};
 use crate::model::spec::Budget;
 use crate::model::time::Utc;
@@ -234,10 +235,10 @@ fn input(args: &AnswerArgs) -> Result<Option<serde_json::Value>, Failure> {
 pub(super) fn budget(context: &Context, args: &BudgetArgs) -> Result<(), Failure> {
     let job: JobRef =
         args.job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), "`airx jobs` lists the jobs"))?;
-    if let Some(usd) = args.usd.filter(|usd| !usd.is_finite() || *usd <= 0.0 || *usd > 1e6) {
-        return Err(Failure::input(format!("{usd} dollars are no budget"), "write a number above 0, or --none"));
+    if let Some(usd) = args.usd.filter(|usd| !(0.000_001..=1e6).contains(usd)) {
+        return Err(Failure::input(format!("{usd} dollars are no budget"), "write 0.000001 to 1000000, or --none"));
     }
-    let microusd = args.usd.map(micro);
+    let microusd = args.usd.and_then(micro);
     if microusd.is_none() && args.tokens.is_none() && !args.none {
         return Err(Failure::input("the budget bounds nothing", "write --usd DOLLARS, --tokens NUMBER, or --none"));
     }
@@ -253,9 +254,4 @@ pub(super) fn budget(context: &Context, args: &BudgetArgs) -> Result<(), Failure
         print::out(&format!("{job} has its new budget\n"));
     }
     Ok(())
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]
-fn micro(usd: f64) -> u64 {
-    (usd * 1e6).round().max(1.0) as u64
 }

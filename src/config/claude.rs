@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::model::money::micro;
 use crate::model::settings::ClaudeSettings;
 use crate::model::spec::{Budget, ClaudeAuth, WhenLimited};
 use crate::model::units::parse_duration;
@@ -86,10 +87,10 @@ impl Reader {
     pub(super) fn budget(&mut self, node: &Node) -> Option<Budget> {
         let mut budget = Budget::default();
         for (key, value) in self.entries(node, "budget", &["usd_per_day", "tokens_per_day"], &[]) {
-            let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number <= 1e12);
+            let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number < 1e12);
             // What is less would be rounded to nothing, and hold every run for ever.
             match (key, number) {
-                ("usd_per_day", Some(usd)) if usd >= 0.000_001 => budget.microusd = Some(rounded(usd * 1e6)),
+                ("usd_per_day", Some(usd)) if usd >= 0.000_001 => budget.microusd = micro(usd),
                 ("usd_per_day", _) => self.fault(value, format!("{key} is no number of dollars"), "write 0.000001 or more"),
                 (_, Some(tokens)) if tokens >= 1.0 && tokens.fract() == 0.0 => budget.tokens = Some(rounded(tokens)),
                 _ => self.fault(value, format!("{key} is no whole number above 0"), "write 1 or more"),

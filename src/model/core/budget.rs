@@ -7,6 +7,7 @@ use crate::model::change::{AttemptFacts, Change, ClaudeFacts};
 use crate::model::ids::{AttemptId, JobId, JobRef, TaskIdx};
 use crate::model::live::{LiveFacts, MAX_SPENT, Spent};
 use crate::model::message::{Done, Refusal};
+use crate::model::money::micro;
 use crate::model::spec::{Action, Budget};
 use crate::model::state::{BudgetOf, Hold, Outcome};
 use crate::model::time::{Now, Utc};
@@ -84,7 +85,7 @@ impl Core {
         let job = self.jobs.get(&attempt.job)?;
         let task = job.get(attempt.task)?;
         let Action::Claude(claude) = &task.spec.action else { return None };
-        let own = claude.max_budget_usd.map(|usd| Budget { microusd: Some(micro(usd)), tokens: None });
+        let own = claude.max_budget_usd.and_then(micro).map(|most| Budget { microusd: Some(most), tokens: None });
         let live = self.live_use(Some(attempt.job));
         let job_used = (job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1));
         let all = [
@@ -144,7 +145,7 @@ impl Core {
         let plus = |used: (u64, u64)| (used.0.saturating_add(microusd), used.1.saturating_add(tokens));
         let spent = |budget: Option<Budget>, used: (u64, u64)| budget.is_some_and(|budget| budget.is_spent(used.0, used.1));
         if let Action::Claude(claude) = &task.spec.action
-            && claude.max_budget_usd.is_some_and(|usd| microusd >= micro(usd))
+            && claude.max_budget_usd.and_then(micro).is_some_and(|most| microusd >= most)
         {
             return BudgetOf::Attempt;
         }
@@ -173,7 +174,7 @@ impl Core {
         let (microusd, tokens) = used_of(facts.claude.as_ref());
         let (budget, used) = match (of, &task.spec.action) {
             (BudgetOf::Attempt, Action::Claude(claude)) => {
-                (Budget { microusd: claude.max_budget_usd.map(micro), tokens: None }, (0, 0))
+                (Budget { microusd: claude.max_budget_usd.and_then(micro), tokens: None }, (0, 0))
             }
             (BudgetOf::Task, _) => (task.spec.budget?, task.used()),
             (BudgetOf::Job, _) => (job.budget?, job.used),
@@ -269,10 +270,4 @@ pub(super) fn bound(claude: &mut ClaudeFacts) {
 fn exact(microusd: u64) -> String {
     let digits = if microusd.is_multiple_of(100) { 4 } else { 6 };
     format!("${:.digits$}", microusd as f64 / 1e6)
-}
-
-/// Dollars in millionths.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-fn micro(usd: f64) -> u64 {
-    (usd * 1e6).round() as u64
 }

@@ -1,5 +1,6 @@
 //! `repeat:` of a task, and `budget:` of a task or a job.
 
+use crate::model::money::micro;
 use crate::model::spec::{Budget, Repeat, Until};
 use crate::model::yaml::{Node, Value};
 
@@ -90,7 +91,6 @@ pub(super) fn budget(reader: &mut Reader<'_>, node: &Node) -> Option<Budget> {
     (budget != Budget::default()).then_some(budget)
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the bounds are checked")]
 fn dollars(reader: &mut Reader<'_>, node: &Node) -> Option<u64> {
-    Some((reader.number(node, 0.000_001, 1_000_000.0)? * 1e6).round() as u64)
+    micro(reader.number(node, 0.000_001, 1_000_000.0)?)
 }
