@@ -18,8 +18,6 @@ use crate::model::time::Utc;
 const MAX_NAME: usize = 200;
 /// Longest `assistant` line that is kept as a possible last one.
 const MAX_LAST: usize = 256 * 1024;
-/// Most usage windows kept; three are known.
-const MAX_WINDOWS: usize = 8;
 /// How the CLI begins to say that the session to be resumed is not there.
 const SESSION_GONE: &str = "No conversation found with session ID";
 
@@ -223,12 +221,7 @@ impl Collector {
         } else if line.is_allowed() {
             self.report.limited = None;
         }
-        let windows = &mut self.report.facts.windows;
-        windows.retain(|known| known.kind != window.kind);
-        if windows.len() >= MAX_WINDOWS {
-            windows.remove(0);
-        }
-        windows.push(window);
+        window.put_in(&mut self.report.facts.windows);
     }
 
     /// Takes a text of the CLI's own that may say that a limit is reached.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The variable that `auth: env:NAME` sets, from the manager's variable NAME, resolved at each launch.
-pub const API_KEY: &str = "ANTHROPIC_API_KEY";
+use crate::model::credential::CONFIG_DIR;
 
 /// What a Claude task takes from its submitter beside PATH, HOME, LANG and TZ, so that it finds the login and the network
 /// that an interactive `claude` in the same shell would use. HOME and CLAUDE_CONFIG_DIR lead to the login; the base URL
@@ -13,7 +12,7 @@ pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 /// what is passed is stored with the job and secrets travel by reference only; ANTHROPIC_MODEL, since the model is always
 /// passed as a flag; IS_SANDBOX, since lifting a protection should be written in the job file.
 pub const PASSED: &[&str] = &[
-    "CLAUDE_CONFIG_DIR",
+    CONFIG_DIR,
     "ANTHROPIC_BASE_URL",
     "CLAUDE_CODE_USE_BEDROCK",
     "CLAUDE_CODE_USE_VERTEX",
@@ -57,6 +56,7 @@ pub fn env_defaults() -> Vec<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::credential::API_KEY;
 
     #[test]
     fn login_and_network_are_passed_and_credentials_never() {

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::model::credential::CONFIG_DIR;
+
 /// Most directories of projects that are looked into.
 const MAX_PROJECTS: usize = 20_000;
 
 /// Where a run with this environment keeps its configuration and sessions; none when nothing says so.
 pub fn config_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
     let known = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    known("CLAUDE_CONFIG_DIR").or_else(|| known("HOME").map(|home| home.join(".claude")))
+    known(CONFIG_DIR).or_else(|| known("HOME").map(|home| home.join(".claude")))
 }
 
 /// Whether the session exists; none when its place cannot be read, or holds too much to look through.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use crate::model::change::TaskResult;
 use crate::model::core::Launch;
+use crate::model::credential::API_KEY;
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
@@ -19,9 +20,6 @@ use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder};
 use super::secrets;
 use super::token::Identity;
 use super::trust;
-
-/// The variable that carries an API key to Claude Code.
-const API_KEY: &str = "ANTHROPIC_API_KEY";
 
 /// Makes the way to Claude Code anew when its configuration changes.
 pub type MakeClaude = Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>;

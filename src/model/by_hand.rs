@@ -1,22 +1,21 @@
 //! How a person goes on with a run's session in a shell.
 
+use super::credential::CONFIG_DIR;
 use super::spec::{EnvValue, JobSpec, TaskSpec};
 
 /// The command that continues a session: in the task's workspace (a session belongs to its directory), with the configuration it
 /// was made under.
 pub fn command(job: &JobSpec, task: &TaskSpec, session: &str) -> String {
     let workspace = task.workspace.as_ref().unwrap_or(&job.workspace).display().to_string();
-    let own = task.env.get(CONFIG).or_else(|| job.env.get(CONFIG));
+    let own = task.env.get(CONFIG_DIR).or_else(|| job.env.get(CONFIG_DIR));
     let config = match own {
         Some(EnvValue::Text(text)) => Some(text.as_str()),
         Some(EnvValue::From(_)) => None,
-        None => job.claude_env.get(CONFIG).or_else(|| job.passed_env.get(CONFIG)).map(String::as_str),
+        None => job.claude_env.get(CONFIG_DIR).or_else(|| job.passed_env.get(CONFIG_DIR)).map(String::as_str),
     };
-    let config = config.map(|dir| format!("{CONFIG}={} ", shell_word(dir))).unwrap_or_default();
+    let config = config.map(|dir| format!("{CONFIG_DIR}={} ", shell_word(dir))).unwrap_or_default();
     format!("cd {} && {config}claude --resume {}", shell_word(&workspace), shell_word(session))
 }
-
-const CONFIG: &str = "CLAUDE_CONFIG_DIR";
 
 /// A text as one word of a shell command.
 fn shell_word(text: &str) -> String {

@@ -13,6 +13,9 @@ use super::time::Utc;
 /// The variable that carries an API key to the CLI.
 pub const API_KEY: &str = "ANTHROPIC_API_KEY";
 
+/// The variable that says where the CLI keeps its login and its sessions, in place of `~/.claude`.
+pub const CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
+
 /// Variables that carry a token in place of a login kept on disk.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
@@ -45,7 +48,7 @@ pub fn of(job: &JobSpec, task: &TaskSpec, default: &ClaudeAuth) -> Option<Creden
         (ClaudeAuth::Login, Some(key), _) => format!("key {key}"),
         (ClaudeAuth::Login, None, Some(token)) => format!("token {token}"),
         (ClaudeAuth::Login, None, None) => {
-            let place = text("CLAUDE_CONFIG_DIR").map(str::to_owned);
+            let place = text(CONFIG_DIR).map(str::to_owned);
             let place = place.or_else(|| text("HOME").map(|home| format!("{home}/.claude")));
             format!("login {}", place.unwrap_or_default())
         }
@@ -114,16 +117,13 @@ pub struct CredentialState {
     /// cannot tell it from runs that are older than the hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<AttemptId>,
-    /// Its usage windows as last told, at most [`MAX_WINDOWS`].
+    /// Its usage windows as last told, at most [`super::live::MAX_WINDOWS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<UsageWindow>,
     /// Whether an API key pays, so that dollars are real; none before the first run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pays_by_key: Option<bool>,
 }
-
-/// Most usage windows kept of a credential.
-pub const MAX_WINDOWS: usize = 8;
 
 impl CredentialState {
     /// Holds its runs; whoever tried whether an earlier hold was over says nothing about this one.
@@ -134,15 +134,6 @@ impl CredentialState {
     /// Its runs may start again.
     pub fn lift(&mut self) {
         (self.hold, self.probe) = (None, None);
-    }
-
-    /// Takes a window in, in place of an older word on the same one.
-    pub fn see(&mut self, window: UsageWindow) {
-        match self.windows.iter().position(|known| known.kind == window.kind) {
-            Some(place) => self.windows[place] = window,
-            None if self.windows.len() < MAX_WINDOWS => self.windows.push(window),
-            None => {}
-        }
     }
 }
 

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::attempt::Progress;
-use super::credential::MAX_WINDOWS;
 use super::question::Question;
 use super::time::Utc;
 
@@ -94,6 +93,20 @@ pub struct UsageWindow {
     /// Whether requests are refused until then.
     #[serde(default)]
     pub is_rejected: bool,
+}
+
+/// Most usage windows kept of a run or a credential; three are known.
+pub const MAX_WINDOWS: usize = 8;
+
+impl UsageWindow {
+    /// Puts it among `windows`, in place of an older word on the same one; dropped where [`MAX_WINDOWS`] others are known.
+    pub fn put_in(self, windows: &mut Vec<UsageWindow>) {
+        match windows.iter().position(|known| known.kind == self.kind) {
+            Some(place) => windows[place] = self,
+            None if windows.len() < MAX_WINDOWS => windows.push(self),
+            None => {}
+        }
+    }
 }
 
 /// How far a run is, as its runner writes it down from time to time.

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::records::create;
 use super::{asking, outbox};
 use crate::model::attempt::{Allowance, OutboxBody};
-use crate::model::credential::MAX_WINDOWS;
 use crate::model::live::{LiveFacts, Sign, Spent, Watch};
 use crate::model::question::{Answer, MAX_OPEN_QUESTIONS, MAX_QUESTION, Question, QuestionBody};
 use crate::model::runner::Input;
@@ -146,11 +145,7 @@ impl Follower {
             Sign::Refused => {}
             Sign::Turns(turns) => self.facts.turns = turns,
             Sign::Todo { done, total, active } => self.facts.todo = Some((done, total, active)),
-            Sign::Window(window) => match self.facts.windows.iter().position(|known| known.kind == window.kind) {
-                Some(place) => self.facts.windows[place] = window,
-                None if self.facts.windows.len() < MAX_WINDOWS => self.facts.windows.push(window),
-                None => {}
-            },
+            Sign::Window(window) => window.put_in(&mut self.facts.windows),
             Sign::Spent(spent) => {
                 self.facts.spent = spent;
                 return self.spends();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::change::{AttemptFacts, Change};
 use crate::model::credential::{self, Credential, CredentialHold, CredentialState};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
-use crate::model::live::{LiveFacts, UsageWindow};
+use crate::model::live::LiveFacts;
 use crate::model::spec::{Action, WhenLimited};
 use crate::model::state::{Hold, Outcome, TaskEvent, TaskState};
 use crate::model::time::{Now, Utc};
@@ -58,7 +58,7 @@ impl Core {
         let mut state = known.clone();
         let turns = facts.claude.as_ref().map_or(0, |claude| claude.turns);
         if let Some(claude) = &facts.claude {
-            claude.windows.iter().for_each(|window| state.see(window.clone()));
+            claude.windows.iter().for_each(|window| window.clone().put_in(&mut state.windows));
             if claude.session.is_some() {
                 state.pays_by_key = Some(claude.pays_by_key);
             }
@@ -107,7 +107,7 @@ impl Core {
         let Some(name) = self.credential_of(attempt.job, attempt.task) else { return };
         let known = self.credentials.get(&name).cloned().unwrap_or_default();
         let mut state = known.clone();
-        facts.windows.iter().for_each(|window: &UsageWindow| state.see(window.clone()));
+        facts.windows.iter().for_each(|window| window.clone().put_in(&mut state.windows));
         state.pays_by_key = facts.pays_by_key.or(state.pays_by_key);
         if facts.answered && known.probe == Some(attempt) {
             state.lift();
