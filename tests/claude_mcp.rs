@@ -3,6 +3,8 @@
 
 #[path = "support/claude/mod.rs"]
 mod claude;
+#[path = "support/claude_home.rs"]
+mod claude_home;
 #[path = "support/home.rs"]
 mod home;
 #[path = "support/questions.rs"]
@@ -12,31 +14,16 @@ use std::time::{Duration, Instant};
 
 use airx::model::question::Answer;
 use airx::model::state::{FailCause, Outcome, TaskState};
-use claude::FakeApi;
+use claude_home::{QUIET, plain};
 use home::{TestHome, text};
 use serde_json::{Value, json};
-
-/// A home whose tasks find the real CLI and the fake model; none when the CLI is not installed (and need not be).
-fn home() -> Option<(TestHome, FakeApi)> {
-    let binary = claude::binary()?;
-    let mut home = TestHome::new();
-    let api = FakeApi::start(&home.work());
-    std::fs::create_dir_all(home.path()).unwrap();
-    let config = format!("claude: {{ binary: '{}', auth: 'env:TEST_KEY' }}\n", binary.display());
-    std::fs::write(home.path().join("config.yaml"), config).unwrap();
-    home.env.push(("TEST_KEY".to_owned(), "test-key".to_owned()));
-    home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
-    home.start();
-    Some((home, api))
-}
 
 /// A job whose task `p` is a run that may queue tasks and plays `steps`. `more` are further keys of the run and tasks of the
 /// job, `head` further keys of the job.
 fn job(head: &str, steps: &Value, more: &str) -> String {
-    let env = "env: { DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: 1 }";
     let prompt = format!("go on [[fake:script {}]]", json!({ "steps": steps }));
     format!(
-        "name: c\n{env}\n{head}tasks:\n  - id: p\n    claude:\n      prompt_file: prompt.md\n      subtasks: true\n{more}\n#{prompt}"
+        "name: c\n{QUIET}\n{head}tasks:\n  - id: p\n    claude:\n      prompt_file: prompt.md\n      subtasks: true\n{more}\n#{prompt}"
     )
 }
 
@@ -71,7 +58,7 @@ fn answers(home: &TestHome) -> Vec<(String, bool)> {
 
 #[test]
 fn a_run_queues_three_tasks_which_then_run_and_tells_its_result_and_progress() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let prompt = "say it [[fake:text {\"text\": \"the child's answer\"}]]";
     let steps = json!([
         call("queue_task", json!({ "id": "child", "prompt": prompt, "max_turns": 3 })),
@@ -110,7 +97,7 @@ fn a_run_queues_three_tasks_which_then_run_and_tells_its_result_and_progress() {
 
 #[test]
 fn a_run_that_queues_for_ever_is_refused_once_the_jobs_bound_is_reached_and_ends_by_its_turns() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let steps = json!([call("queue_task", json!({ "run": "true" }))]);
     let name = submit(&home, &job("max_added: 3\n", &steps, "      max_turns: 6\n      allowed_tools: [Bash]\n"));
     home.until_over(&name);
@@ -125,7 +112,7 @@ fn a_run_that_queues_for_ever_is_refused_once_the_jobs_bound_is_reached_and_ends
 
 #[test]
 fn a_run_queues_nothing_that_it_may_not_do_itself() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let steps = json!([
         call("queue_task", json!({ "prompt": "x", "permission_mode": "bypassPermissions" })),
         call("queue_task", json!({ "prompt": "x", "allowed_tools": ["Bash"] })),
@@ -144,7 +131,7 @@ fn a_run_queues_nothing_that_it_may_not_do_itself() {
 
 #[test]
 fn a_person_is_asked_for_longer_than_tools_may_take_and_the_run_goes_on_with_the_answer() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let steps = json!([call("ask_human", json!({ "question": "Which branch?", "options": ["main", "next"] })), done()]);
     // Shorter than the person takes.
     let limits = "    env: { MCP_TOOL_TIMEOUT: 1000 }\n";
@@ -161,7 +148,7 @@ fn a_person_is_asked_for_longer_than_tools_may_take_and_the_run_goes_on_with_the
 
 #[test]
 fn a_run_that_is_cancelled_while_it_waits_for_a_person_leaves_nothing_alive() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let name = submit(&home, &job("", &json!([call("ask_human", json!({ "question": "Which?" })), done()]), ""));
     home.until("the question waits", || questions::waiting(&home.path()).len() == 1);
     home.ok(["cancel", &name]);
@@ -171,7 +158,7 @@ fn a_run_that_is_cancelled_while_it_waits_for_a_person_leaves_nothing_alive() {
 
 #[test]
 fn a_run_without_subtasks_gets_none_of_these_tools() {
-    let Some((home, _api)) = home() else { return };
+    let Some((home, _api)) = plain() else { return };
     let path = home.job_file("job.yaml", "name: c\ntasks:\n  - { id: p, claude: 'say it [[fake:text]]' }\n");
     let output = home.run(["run", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));

@@ -3,6 +3,8 @@
 
 #[path = "support/claude/mod.rs"]
 mod claude;
+#[path = "support/claude_home.rs"]
+mod claude_home;
 #[path = "support/home.rs"]
 mod home;
 #[path = "support/pty.rs"]

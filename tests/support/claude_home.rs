@@ -10,6 +10,13 @@ pub const QUIET: &str = "env: { DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1
 /// A home with a manager, and the model; none when the CLI is not installed (and need not be). `claude` and `more` are added to the
 /// configuration: to its `claude:`, and below it.
 pub fn with(claude: &str, more: &str) -> Option<(TestHome, FakeApi)> {
+    let (mut home, api) = unstarted(claude, more)?;
+    home.start();
+    Some((home, api))
+}
+
+/// As [`with`], without a manager.
+pub fn unstarted(claude: &str, more: &str) -> Option<(TestHome, FakeApi)> {
     let binary = claude::binary()?;
     let mut home = TestHome::new();
     let api = FakeApi::start(&home.work());
@@ -18,7 +25,6 @@ pub fn with(claude: &str, more: &str) -> Option<(TestHome, FakeApi)> {
     std::fs::write(home.path().join("config.yaml"), config).expect("a configuration");
     home.env.push(("TEST_KEY".to_owned(), "test-key".to_owned()));
     home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
-    home.start();
     Some((home, api))
 }
 

@@ -2,24 +2,10 @@
 
 use airx::model::question::{Answer, AnsweredBy, QuestionView};
 
-use crate::claude::{FakeApi, binary};
+use crate::claude_home::unstarted;
 use crate::home::TestHome;
 use crate::pty::Pty;
 use crate::{airx, answer};
-
-/// A home whose Claude tasks ask, with the real CLI and a fake model; none when the CLI is not installed (and need not be).
-fn home() -> Option<(TestHome, FakeApi)> {
-    let binary = binary()?;
-    let mut home = TestHome::new();
-    let api = FakeApi::start(&home.work());
-    std::fs::create_dir_all(home.path()).unwrap();
-    let config = format!("claude: {{ binary: '{}', auth: 'env:TEST_KEY' }}\n", binary.display());
-    std::fs::write(home.path().join("config.yaml"), config).unwrap();
-    home.env.push(("TEST_KEY".to_owned(), "test-key".to_owned()));
-    home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
-    home.env.push(("EDITOR".to_owned(), "sed -i 's/touch first/touch second/'".to_owned()));
-    Some((home, api))
-}
 
 /// Claude writes a file, then runs a command; it may do neither without being allowed.
 const JOB: &str = r#"name: asks
@@ -41,7 +27,8 @@ fn answers(home: &TestHome) -> Vec<(Answer, AnsweredBy)> {
 
 #[test]
 fn what_claude_asks_is_denied_and_allowed_with_another_input_by_keys() {
-    let Some((home, _api)) = home() else { return };
+    let Some((mut home, _api)) = unstarted("", "") else { return };
+    home.env.push(("EDITOR".to_owned(), "sed -i 's/touch first/touch second/'".to_owned()));
     let screen = Pty::open(&airx(&home), 80, 24);
     screen.wait_for("No jobs yet");
     let job = home.submit(JOB);
