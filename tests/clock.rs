@@ -20,7 +20,7 @@ use airx::manager::token::Identity;
 use airx::model::ids::JobRef;
 use airx::model::jobfile::{ParseOptions, parse};
 use airx::model::message::{Answer, Command, Done, Query, TaskView};
-use airx::model::settings::{PoolSettings, Settings};
+use airx::model::settings::{PoolBackend, PoolSettings, Settings};
 use airx::model::spec::Resources;
 use airx::model::state::{Hold, TaskState};
 use airx::model::time::{Now, Utc};
@@ -53,7 +53,10 @@ impl Manager {
         let store = SqliteStore::open(&database, [9; 36]).unwrap();
         let settings = Settings {
             poll_interval_ms: 50,
-            pools: BTreeMap::from([("local".to_owned(), PoolSettings { slots: 4, resources: Resources::default() })]),
+            pools: BTreeMap::from([(
+                "local".to_owned(),
+                PoolSettings { slots: 4, resources: Resources::default(), backend: PoolBackend::Process },
+            )]),
             min_free_bytes: 0,
             ..Settings::default()
         };

@@ -3,13 +3,14 @@
 
 mod runner_support;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use airx::backend::process::{ProcessBackend, Settings};
-use airx::manager::ports::{Backend, ClaudeCli, ClaudeRun, LaunchOrder};
+use airx::manager::ports::{Backend, ClaudeCli, ClaudeRun, LaunchOrder, Place};
 use airx::model::attempt::{End, MAX_INLINE_RESULT, OutboxBody, Progress, RunnerInfo, RunnerSpec, StopCause};
 use airx::model::change::TaskResult;
 use airx::model::ids::{AttemptId, JobId, TaskIdx};
@@ -80,7 +81,7 @@ impl Home {
         let attempt = AttemptId { job: JobId(1), task: TaskIdx(0), number };
         let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("AIRX_ATTEMPT", spec.mark.as_str())];
         let env = env.map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
-        LaunchOrder { attempt, dir: self.attempt_dir(attempt), spec, env, prompt: None }
+        LaunchOrder { attempt, dir: self.attempt_dir(attempt), spec, env, prompt: None, place: Place::Process }
     }
 
     fn launch(&mut self, number: u32, spec: RunnerSpec) -> LaunchOrder {
@@ -180,7 +181,7 @@ fn a_live_attempt_is_adopted_and_its_end_is_told() {
     let order = home.launch(1, shell(&script));
     home.wait_for_output(order.attempt, "before");
     home.restart();
-    home.backend().inspect(vec![(order.attempt, order.dir.clone())]);
+    home.backend().inspect(vec![(order.attempt, order.dir.clone())], &BTreeSet::new());
     assert_eq!(home.next(), Report::Live { attempt: order.attempt });
     std::fs::write(go, "").unwrap();
     assert_eq!(end_of(&home.over(order.attempt)), &End::Exited(4));
@@ -197,7 +198,7 @@ fn what_ended_unwatched_is_over_and_what_never_started_is_known() {
     });
     home.restart();
     let never = home.order(2, command(&["true"]));
-    home.backend().inspect(vec![(never.attempt, never.dir), (order.attempt, order.dir)]);
+    home.backend().inspect(vec![(never.attempt, never.dir), (order.attempt, order.dir)], &BTreeSet::new());
     assert_eq!(home.next(), Report::NeverStarted { attempt: never.attempt });
     assert_eq!(end_of(&home.over(order.attempt)), &End::Exited(0));
 }
@@ -236,7 +237,7 @@ fn the_processes_of_a_vanished_runner_are_swept_before_it_is_told() {
         let runner = home.info(order.attempt).pid;
         if restart {
             home.restart();
-            home.backend().inspect(vec![(order.attempt, order.dir.clone())]);
+            home.backend().inspect(vec![(order.attempt, order.dir.clone())], &BTreeSet::new());
         }
         os::signal_pid(runner, Signal::KILL);
         let end = home.over(order.attempt);
@@ -271,7 +272,7 @@ fn another_boot_id_means_the_machine_was_restarted() {
     std::fs::create_dir_all(&order.dir).unwrap();
     std::fs::write(order.dir.join("spec.json"), serde_json::to_vec(&order.spec).unwrap()).unwrap();
     std::fs::write(order.dir.join("lock"), "another-boot").unwrap();
-    home.backend().inspect(vec![(order.attempt, order.dir)]);
+    home.backend().inspect(vec![(order.attempt, order.dir)], &BTreeSet::new());
     assert_eq!(home.over(order.attempt).exit, ExitFinding::Missing { rebooted: true });
 }
 
@@ -344,7 +345,7 @@ fn a_live_attempt_whose_directory_was_removed_is_not_started_again() {
     let runner = home.info(order.attempt).pid;
     std::fs::remove_dir_all(&order.dir).unwrap();
     home.restart();
-    home.backend().inspect(vec![(order.attempt, order.dir.clone())]);
+    home.backend().inspect(vec![(order.attempt, order.dir.clone())], &BTreeSet::new());
     assert_eq!(home.next(), Report::Live { attempt: order.attempt });
     os::signal_pid(runner, Signal::KILL);
     let end = home.over(order.attempt);
@@ -360,6 +361,6 @@ fn a_runner_that_cannot_start_says_why_and_leaves_no_lock() {
     home.backend().launch(order.clone());
     let Report::LaunchFailed { why, transient, .. } = home.next() else { panic!("it started") };
     assert!(!transient && why.contains("the task's environment is too large"), "{why}");
-    home.backend().inspect(vec![(order.attempt, order.dir)]);
+    home.backend().inspect(vec![(order.attempt, order.dir)], &BTreeSet::new());
     assert_eq!(home.next(), Report::NeverStarted { attempt: order.attempt });
 }

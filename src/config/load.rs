@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::model::diagnostic::{Diagnostic, harmless, nearest, place_of};
 use crate::model::ids::is_name;
-use crate::model::settings::{PoolSettings, Settings};
+use crate::model::settings::{PoolBackend, PoolSettings, Settings};
 use crate::model::spec::Resources;
 use crate::model::units::{parse_duration, parse_size};
 use crate::model::yaml::{self, Node, Value};
@@ -148,7 +148,7 @@ impl Reader {
                 self.fault(key, format!("`{name}` stands twice"), "keep one of them");
                 continue;
             }
-            let mut pool = PoolSettings { slots: 10, resources: Resources::default() };
+            let mut pool = PoolSettings { slots: 10, resources: Resources::default(), backend: PoolBackend::Process };
             let mut usable = true;
             const LATER: &[&str] = &["image", "pull", "network", "namespace", "template", "context"];
             for (key, value) in self.entries(node, "a pool", &["backend", "slots", "memory", "cpus", "pids"], LATER) {

@@ -330,7 +330,8 @@ impl<S: Store> Engine<S> {
                     let (job, task) = self.turn.core().names(attempt)?;
                     Some((attempt, self.composer.directory(&job, &task, attempt)))
                 });
-                self.backend.inspect(places.collect());
+                let set_aside = self.turn.set_aside().iter().map(|(name, _)| name.to_string()).collect();
+                self.backend.inspect(places.collect(), &set_aside);
             }
             Effect::Intake(attempt) => {
                 let after = self.turn.core().live().get(&attempt).map_or(0, Live::taken_to);

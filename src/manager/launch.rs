@@ -16,7 +16,7 @@ use crate::model::spec::{
 };
 use crate::model::template::{Context, render_shell, render_text};
 
-use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder};
+use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder, Place};
 use super::secrets;
 use super::token::Identity;
 use super::trust;
@@ -196,7 +196,7 @@ impl Composer {
             result: launch.task.result,
             claude: is_claude,
         };
-        Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt })
+        Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place: Place::Process })
     }
 
     fn context(&self, launch: &Launch) -> Result<Context, Obstacle> {

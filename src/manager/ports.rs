@@ -1,15 +1,17 @@
 //! The manager's ports: what it needs from the outside, as traits. Only `main` knows who implements them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::attempt::RunnerSpec;
 use crate::model::change::{Event, Seq};
+use crate::model::docker::DockerSettings;
 use crate::model::ids::{AttemptId, JobId, JobName, JobRef};
 use crate::model::message::{Answer, Page, Query, Refusal};
 use crate::model::report::{ClaudeReport, Report};
-use crate::model::spec::ClaudeSpec;
+use crate::model::settings::Settings;
+use crate::model::spec::{ClaudeSpec, Resources};
 pub use crate::model::stored::{Loaded, StoredJob, StoredTask};
 use crate::model::time::{Now, Utc};
 
@@ -23,8 +25,10 @@ pub trait Backend: Send {
     fn stop(&mut self, attempt: AttemptId, kill: bool);
     /// Compares with reality: answers `Live`, `NeverStarted` or `Over` for each of `attempts`. A live one that is not
     /// known (after a restart) is adopted: its end will be reported.
-    /// Each comes with its directory, since a backend that was started anew knows none.
-    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>);
+    /// Each comes with its directory, since a backend that was started anew knows none. While what runs them cannot be reached
+    /// there is no answer. What a backend finds of this home beyond `attempts` and of no job in `set_aside` is closed for good,
+    /// and may be cleared away.
+    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>);
     /// Looks into the attempt's outbox now, for what is numbered above `after` (the last that the manager has taken in);
     /// answers `Outbox`, also when nothing is new.
     fn intake(&mut self, attempt: AttemptId, after: u32);
@@ -32,6 +36,8 @@ pub trait Backend: Send {
     fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>);
     /// The outcome is committed: nothing more will be asked about the attempt.
     fn forget(&mut self, attempt: AttemptId);
+    /// The configuration, at the start and whenever it changes: which engines to be in touch with.
+    fn configure(&mut self, _settings: &Settings) {}
 }
 
 /// Takes a backend's reports; blocks when the manager is behind (its queue is bounded).
@@ -50,7 +56,47 @@ pub struct LaunchOrder {
     pub env: Vec<(String, String)>,
     /// Content of the file `prompt`.
     pub prompt: Option<String>,
+    /// Where it is to live.
+    pub place: Place,
 }
+
+/// Where an attempt is to live.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Place {
+    /// A process of this machine.
+    #[default]
+    Process,
+    /// A container of its own.
+    Docker(Box<DockerPlace>),
+}
+
+/// A container, as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DockerPlace {
+    /// The pool's settings.
+    pub settings: Arc<DockerSettings>,
+    /// The job's full name, for people.
+    pub job: String,
+    /// The task's id, for people.
+    pub task: String,
+    /// The task's workspace on this machine, which the command sees as [`CONTAINER_WORKSPACE`].
+    pub workspace: PathBuf,
+    /// What the container may use.
+    pub resources: Resources,
+    /// The directory on this machine that keeps the job's Claude sessions, for a Claude run; seen as [`CONTAINER_CLAUDE`].
+    pub claude_config: Option<PathBuf>,
+}
+
+/// The attempt's directory in a container.
+pub const CONTAINER_ATTEMPT: &str = "/airx/attempt";
+/// The directory of our own program in a container.
+pub const CONTAINER_BIN: &str = "/airx/bin";
+/// The directory of the task socket in a container.
+pub const CONTAINER_SOCKET: &str = "/airx/socket";
+/// The task's workspace in a container.
+pub const CONTAINER_WORKSPACE: &str = "/workspace";
+/// The configuration directory of the Claude CLI in a container.
+pub const CONTAINER_CLAUDE: &str = "/airx/claude";
 
 /// What is asked of the Claude Code CLI's knowledge, so that manager and backends need none.
 pub trait ClaudeCli: Send + Sync {

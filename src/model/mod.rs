@@ -12,6 +12,7 @@ pub mod conversation;
 pub mod core;
 pub mod credential;
 pub mod diagnostic;
+pub mod docker;
 pub mod exit_file;
 pub mod facts;
 pub mod ids;

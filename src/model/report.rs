@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::attempt::{ExitRecord, OutboxItem};
+use super::attempt::{ExitRecord, OutboxItem, Progress};
 use super::change::{ClaudeFacts, TaskResult};
 use super::ids::AttemptId;
 use super::live::LiveFacts;
@@ -11,6 +11,20 @@ use super::time::Utc;
 /// A backend's message to the manager. May come late, twice or out of order; the core copes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
+    /// Whether what runs a backend's attempts (an engine of containers) can be reached, told when that changes.
+    Engine {
+        /// Which, as the pools' settings lead to it.
+        host: String,
+        /// Why not, and what to do; none when it can.
+        trouble: Option<String>,
+    },
+    /// The attempt is on its way, such as with the pull of its image.
+    Launching {
+        /// Which.
+        attempt: AttemptId,
+        /// How far, in words and numbers.
+        progress: Progress,
+    },
     /// The runner exists.
     Started {
         /// Which.
@@ -56,15 +70,17 @@ pub enum Report {
 }
 
 impl Report {
-    /// The attempt it is about.
-    pub fn attempt(&self) -> AttemptId {
+    /// The attempt it is about; none for what is about all of an engine's.
+    pub fn attempt(&self) -> Option<AttemptId> {
         match self {
-            Report::Started { attempt }
+            Report::Engine { .. } => None,
+            Report::Launching { attempt, .. }
+            | Report::Started { attempt }
             | Report::LaunchFailed { attempt, .. }
             | Report::Live { attempt }
             | Report::NeverStarted { attempt }
             | Report::Outbox { attempt, .. }
-            | Report::Over { attempt, .. } => *attempt,
+            | Report::Over { attempt, .. } => Some(*attempt),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::docker::DockerSettings;
 use super::notice::Notifier;
 use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
 
@@ -27,13 +29,25 @@ pub struct Settings {
     pub notify: Vec<Notifier>,
 }
 
-/// A pool of the process backend.
+/// A pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolSettings {
     /// Attempts at once, at least 1.
     pub slots: u32,
     /// For tasks that do not say otherwise.
     pub resources: Resources,
+    /// Where its runners live.
+    pub backend: PoolBackend,
+}
+
+/// Where a pool's runners live.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum PoolBackend {
+    /// Processes of this machine.
+    #[default]
+    Process,
+    /// Containers.
+    Docker(Arc<DockerSettings>),
 }
 
 /// How Claude Code is run.
@@ -65,7 +79,7 @@ pub const DEFAULT_SILENCE_MS: u64 = 40 * 60_000;
 
 impl Default for Settings {
     fn default() -> Self {
-        let local = PoolSettings { slots: 10, resources: Resources::default() };
+        let local = PoolSettings { slots: 10, resources: Resources::default(), backend: PoolBackend::Process };
         Settings {
             poll_interval_ms: 5_000,
             pools: BTreeMap::from([("local".to_owned(), local)]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 
-use super::directory;
+use crate::backend::attempt::directory;
 use crate::model::attempt::RunnerSpec;
 use crate::model::live::LiveFacts;
 use crate::model::spec::ResultKind;

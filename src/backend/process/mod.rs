@@ -3,14 +3,11 @@
 //! One thread watches them all by pidfd. What it knows lies in the attempt directories and the process table, so a
 //! backend that is started anew goes on where the last one stopped.
 
-mod directory;
-mod ending;
-mod inbox;
 mod live;
-mod outbox;
 mod sweep;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -106,7 +103,7 @@ impl Backend for ProcessBackend {
         self.send(Command::Stop(attempt, kill));
     }
 
-    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>) {
+    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, _set_aside: &BTreeSet<String>) {
         self.send(Command::Inspect(attempts));
     }
 

@@ -14,10 +14,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use super::directory::{self, Lock};
 use super::live::{Facts, Live, Watch};
 use super::sweep::{self, Vanished};
-use super::{Command, Settings, ending, inbox, outbox};
+use super::{Command, Settings};
+use crate::backend::attempt::directory::{self, Lock};
+use crate::backend::attempt::{ending, inbox, outbox};
 use crate::manager::ports::{ClaudeCli, LaunchOrder, ReportSink};
 use crate::model::attempt::RunnerInfo;
 use crate::model::exit_file::ExitFile;

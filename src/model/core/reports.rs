@@ -18,12 +18,13 @@ const MISSES: u32 = 2;
 
 impl Core {
     pub(super) fn report(&mut self, report: Report, now: Now) {
-        let attempt = report.attempt();
+        let Some(attempt) = report.attempt() else { return };
         if !self.live.contains_key(&attempt) {
-            self.late(report, now);
+            self.late(attempt, report, now);
             return;
         }
         match report {
+            Report::Engine { .. } | Report::Launching { .. } => {}
             Report::Started { .. } => self.confirmed(attempt, now),
             Report::Live { .. } => {
                 if let Some(live) = self.live.get_mut(&attempt) {
@@ -63,8 +64,7 @@ impl Core {
     }
 
     /// A report about an attempt that is closed: recorded when it tells of an end, and changes nothing.
-    fn late(&mut self, report: Report, now: Now) {
-        let attempt = report.attempt();
+    fn late(&mut self, attempt: AttemptId, report: Report, now: Now) {
         if !self.jobs.contains_key(&attempt.job) {
             // Its job is set aside: nothing is decided about it, so nothing of it is ended either.
             if let Report::Over { .. } = report {
@@ -88,7 +88,11 @@ impl Core {
             }
             // Alive although closed: only after `abandon`. It must not go on unseen.
             Report::Started { .. } | Report::Live { .. } => self.effects.push(Effect::Stop { attempt, kill: true }),
-            Report::LaunchFailed { .. } | Report::NeverStarted { .. } | Report::Outbox { .. } => {}
+            Report::Engine { .. }
+            | Report::Launching { .. }
+            | Report::LaunchFailed { .. }
+            | Report::NeverStarted { .. }
+            | Report::Outbox { .. } => {}
         }
     }
 
