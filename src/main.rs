@@ -7,6 +7,9 @@ fn main() {
     if let Some(dir) = airx::runner::requested(std::env::args_os()) {
         std::process::exit(airx::runner::main(&dir, || Box::<airx::claude::live::Live>::default()));
     }
+    if let Some(dir) = airx::runner::enter::requested(std::env::args_os()) {
+        std::process::exit(airx::runner::enter::main(&dir));
+    }
     if airx::notify::deliver::requested(std::env::args_os()) {
         std::process::exit(airx::notify::deliver::main());
     }

@@ -1,4 +1,8 @@
 //! Where runners live: the implementations of [`crate::manager::ports::Backend`].
 
 mod attempt;
+pub mod docker;
 pub mod process;
+mod router;
+
+pub use router::Backends;

@@ -195,6 +195,7 @@ impl Composer {
             seal: public(&self.identity.seal(&mark)),
             result: launch.task.result,
             claude: is_claude,
+            contained: false,
         };
         Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place: Place::Process })
     }

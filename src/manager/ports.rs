@@ -95,6 +95,8 @@ pub const CONTAINER_BIN: &str = "/airx/bin";
 pub const CONTAINER_SOCKET: &str = "/airx/socket";
 /// The task's workspace in a container.
 pub const CONTAINER_WORKSPACE: &str = "/workspace";
+/// The directory of a container that can always be written to: a file system in memory.
+pub const CONTAINER_SCRATCH: &str = "/tmp";
 /// The configuration directory of the Claude CLI in a container.
 pub const CONTAINER_CLAUDE: &str = "/airx/claude";
 

@@ -72,6 +72,32 @@ pub struct RunnerSpec {
     /// Whether stdout is a Claude Code transcript that decides the outcome together with the exit code.
     #[serde(default)]
     pub claude: bool,
+    /// Whether the runner has a container to itself and its task: the engine enforces the limits, and the container's own
+    /// cgroup tells what they ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contained: bool,
+}
+
+/// Exit code of a container's first process when it could not become a runner: nothing of the task ran.
+pub const NOT_ENTERED: i32 = 113;
+/// Most bytes of an environment on its way into a container.
+pub const MAX_ENVIRONMENT: u64 = 8 << 20;
+
+/// A task's environment as it is written to the standard input of a container's first process.
+pub fn environment_message(env: &[(String, String)]) -> Vec<u8> {
+    // Strings always have a JSON form.
+    let json = serde_json::to_vec(env).unwrap_or_default();
+    let mut message = format!("{}\n", json.len()).into_bytes();
+    message.extend(json);
+    message
+}
+
+/// Reads back what follows the first line of [`environment_message`].
+///
+/// # Errors
+/// When it is no such list.
+pub fn parse_environment(json: &[u8]) -> Result<Vec<(String, String)>, serde_json::Error> {
+    serde_json::from_slice(json)
 }
 
 /// What is left of the tightest budget that an attempt is under.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use super::spec::EnvValue;
 
+/// What the engine is called that is meant when a pool names none.
+pub const DEFAULT_ENGINE: &str = "default";
 /// Longest pull of an image when nothing else is said, in milliseconds.
 pub const DEFAULT_PULL_DEADLINE_MS: u64 = 10 * 60_000;
 /// Most processes and threads of a container whose pool and task do not say.
@@ -50,6 +52,11 @@ pub struct DockerSettings {
 }
 
 impl DockerSettings {
+    /// The engine, as reports name it.
+    pub fn engine(&self) -> &str {
+        self.host.as_deref().unwrap_or(DEFAULT_ENGINE)
+    }
+
     /// The defaults for containers of `image`.
     pub fn of(image: &str) -> DockerSettings {
         DockerSettings {

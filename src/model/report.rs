@@ -49,6 +49,11 @@ pub enum Report {
         /// Which.
         attempt: AttemptId,
     },
+    /// Answer to `inspect`: it cannot be told now, since it is on its way or over, or what runs it cannot be reached.
+    Unsure {
+        /// Which.
+        attempt: AttemptId,
+    },
     /// New files in the outbox of a live attempt.
     Outbox {
         /// Which.
@@ -79,6 +84,7 @@ impl Report {
             | Report::LaunchFailed { attempt, .. }
             | Report::Live { attempt }
             | Report::NeverStarted { attempt }
+            | Report::Unsure { attempt }
             | Report::Outbox { attempt, .. }
             | Report::Over { attempt, .. } => Some(*attempt),
         }

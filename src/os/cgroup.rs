@@ -126,6 +126,31 @@ impl Drop for Cgroup {
     }
 }
 
+/// What the limits of the container that this process lives in have ended so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Processes killed for their memory.
+    pub killed: u64,
+    /// Forks refused.
+    pub forks_refused: u64,
+}
+
+/// Reads that, by the cgroup that engines show a container as its own (version 2, else 1); zeros where nothing tells.
+pub fn ended_by_limits() -> Ended {
+    ended_in(Path::new("/sys/fs/cgroup"))
+}
+
+fn ended_in(root: &Path) -> Ended {
+    let count = |files: [&str; 2], name: &str| {
+        let text = files.iter().find_map(|file| fs::read_to_string(root.join(file)).ok()).unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+    };
+    Ended {
+        killed: count(["memory.events", "memory/memory.oom_control"], "oom_kill "),
+        forks_refused: count(["pids.events", "pids/pids.events"], "max "),
+    }
+}
+
 /// Kills everything in the cgroup at `path`, and says whether that could be asked for.
 pub fn kill(path: &Path) -> bool {
     fs::write(path.join("cgroup.kill"), "1").is_ok()
@@ -135,4 +160,23 @@ pub fn kill(path: &Path) -> bool {
 pub fn is_populated(path: &Path) -> Option<bool> {
     let text = fs::read_to_string(path.join("cgroup.events")).ok()?;
     text.lines().find_map(|l| l.strip_prefix("populated ")).map(|v| v != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_limits_ended_is_read_from_either_version() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(ended_in(root.path()), Ended::default());
+        for part in ["memory", "pids"] {
+            fs::create_dir(root.path().join(part)).unwrap();
+        }
+        fs::write(root.path().join("memory/memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n").unwrap();
+        fs::write(root.path().join("pids/pids.events"), "max 2\n").unwrap();
+        assert_eq!(ended_in(root.path()), Ended { killed: 3, forks_refused: 2 });
+        fs::write(root.path().join("memory.events"), "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\noom_group_kill 0\n").unwrap();
+        assert_eq!(ended_in(root.path()).killed, 1);
+    }
 }

@@ -192,6 +192,12 @@ pub fn signal_pid(pid: u32, signal: Signal) {
     }
 }
 
+/// Has the kernel end process `pid` before its runner when memory runs out. What it forks from now on inherits that.
+pub fn prefer_for_oom(pid: u32) {
+    // Without it the runner may be the one that is ended: then the engine tells of the container what happened.
+    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
+}
+
 /// Reaps the child `pid` if it has ended; other children are left alone.
 pub fn reap(pid: u32) {
     if let Ok(pid) = to_pid(pid) {
@@ -313,6 +319,16 @@ pub fn terminal_size() -> Option<(u16, u16)> {
 /// The caller's user id.
 pub fn uid() -> u32 {
     rustix::process::getuid().as_raw()
+}
+
+/// The caller's group id.
+pub fn gid() -> u32 {
+    rustix::process::getgid().as_raw()
+}
+
+/// The name of this machine.
+pub fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Gives memory that was freed back to the system, after much of it was, and lets go of the pages of the program itself:

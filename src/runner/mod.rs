@@ -6,6 +6,7 @@
 
 mod asking;
 mod copy;
+pub mod enter;
 mod follow;
 mod launch;
 pub mod outbox;

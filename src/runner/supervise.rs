@@ -22,7 +22,7 @@ use crate::model::live::Watch;
 use crate::model::runner::{Effect, Input, Limits, Machine};
 use crate::model::time::{Mono, Utc};
 use crate::os;
-use crate::os::cgroup::Cgroup;
+use crate::os::cgroup::{Cgroup, Ended};
 use crate::os::proc::{Process, descendants, memory, tree};
 
 /// Bytes kept of the gate's output.
@@ -44,6 +44,8 @@ pub struct Supervisor {
     boot_id: String,
     started: Utc,
     cgroup: Option<Cgroup>,
+    /// What the container's limits had ended before the command began.
+    ended_before: Option<Ended>,
     copier: Copier,
     /// How a Claude run is read.
     make_watch: MakeWatch,
@@ -89,6 +91,7 @@ impl Supervisor {
             boot_id,
             started,
             cgroup,
+            ended_before: spec.contained.then(os::cgroup::ended_by_limits),
             copier: Copier::new(Vec::new(), 0, false),
             make_watch,
             follower: None,
@@ -263,6 +266,14 @@ impl Supervisor {
                 self.feed(Input::Enforced(StopCause::Memory))?;
             } else if self.spec.resources.pids.is_some() && group.forks_refused() {
                 self.notes.push("a fork was refused: the limit `pids` was reached".to_owned());
+            }
+        }
+        if let Some(before) = self.ended_before.filter(|_| ended.as_ref().is_some_and(|e| *e != End::Exited(0))) {
+            let now = os::cgroup::ended_by_limits();
+            if now.killed > before.killed {
+                self.feed(Input::Enforced(StopCause::Memory))?;
+            } else if now.forks_refused > before.forks_refused {
+                self.notes.push("a fork was refused: the container's limit `pids` was reached".to_owned());
             }
         }
         match ended {

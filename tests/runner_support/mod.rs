@@ -59,6 +59,7 @@ pub fn command(argv: &[&str]) -> RunnerSpec {
         seal: String::new(),
         result: None,
         claude: false,
+        contained: false,
     }
 }
 

@@ -39,8 +39,8 @@ pub fn lock(dir: &Path) -> io::Result<Lock> {
     }
 }
 
-/// Creates the directory with all a runner needs, the lock last, and returns the lock, held. An error leaves no lock.
-pub fn prepare(order: &LaunchOrder, boot_id: &str) -> io::Result<File> {
+/// Creates the directory with all a runner needs but the lock.
+pub fn fill(order: &LaunchOrder) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(&order.dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => DirBuilder::new().mode(0o700).recursive(true).create(&order.dir)?,
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
@@ -50,6 +50,12 @@ pub fn prepare(order: &LaunchOrder, boot_id: &str) -> io::Result<File> {
     if let Some(prompt) = &order.prompt {
         write(&order.dir.join("prompt"), prompt.as_bytes())?;
     }
+    Ok(())
+}
+
+/// The same with the lock, last, which is returned held. An error leaves no lock.
+pub fn prepare(order: &LaunchOrder, boot_id: &str) -> io::Result<File> {
+    fill(order)?;
     let path = order.dir.join("lock");
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
     let held = os::try_lock(&file).and_then(|held| {
@@ -89,7 +95,8 @@ pub fn why_not(dir: &Path, error: &io::Error) -> (String, bool) {
     (format!("the runner in {} could not be started: {error}{hint}", dir.display()), transient)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file anew, for its owner alone.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A directory of this name may be there already, with anything in it: nothing in it is followed or waited for.
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(flags).open(path)?;

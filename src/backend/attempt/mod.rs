@@ -1,6 +1,8 @@
 //! The attempt directory, as every backend reads and writes it.
 
+pub mod collect;
 pub mod directory;
 pub mod ending;
 pub mod inbox;
 pub mod outbox;
+pub mod told;

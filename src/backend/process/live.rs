@@ -5,18 +5,13 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 
+use crate::backend::attempt::collect::Kind;
 use crate::backend::attempt::directory;
+use crate::backend::attempt::told::Told;
 use crate::model::attempt::RunnerSpec;
-use crate::model::live::LiveFacts;
 use crate::model::spec::ResultKind;
 use crate::model::time::Mono;
 use crate::os;
-
-/// Remarks kept about one attempt.
-const MAX_NOTES: usize = 50;
-/// Between two news of how far a run is: half of what a runner lets pass. A task can write there and ask for looks as often as it
-/// likes, and each news is kept in the journal; what is passed over is found by the next inspection.
-const NEWS_MS: u64 = 500;
 
 /// An attempt that is not over.
 pub struct Live {
@@ -25,14 +20,11 @@ pub struct Live {
     pub watch: Watch,
     /// The runner, when it is a child of this process.
     pub child: Option<u32>,
-    /// Number of the last outbox item reported.
-    pub reported: u32,
     /// What was asked before the runner could be signalled, and how often it was told to kill.
     pub asked: Option<bool>,
     pub kills: u32,
-    pub notes: Vec<String>,
-    /// How far its Claude run was when it was last told, and when that was.
-    seen: Option<(LiveFacts, Mono)>,
+    /// What was told of it.
+    pub told: Told,
 }
 
 /// What of the specification is needed at the end.
@@ -53,6 +45,13 @@ pub enum Watch {
     Sweeping,
 }
 
+impl Facts {
+    /// What kind of attempt it is.
+    pub fn kind(&self) -> Kind {
+        Kind { result: self.result, claude: self.claude }
+    }
+}
+
 impl From<RunnerSpec> for Facts {
     fn from(spec: RunnerSpec) -> Facts {
         Facts { mark: spec.mark, result: spec.result, claude: spec.claude }
@@ -61,28 +60,12 @@ impl From<RunnerSpec> for Facts {
 
 impl Live {
     pub fn new(dir: PathBuf, facts: Facts, watch: Watch, child: Option<u32>) -> Live {
-        Live { dir, facts, watch, child, reported: 0, asked: None, kills: 0, notes: Vec::new(), seen: None }
+        Live { dir, facts, watch, child, asked: None, kills: 0, told: Told::default() }
     }
 
-    /// What is to be told of how far its Claude run is. Who asks may have lost what was told before, with a commit that failed.
-    pub fn news(&mut self, found: LiveFacts, is_asked: bool, now: Mono) -> Option<LiveFacts> {
-        match &self.seen {
-            Some((seen, _)) if *seen == found => is_asked.then_some(found),
-            Some((_, at)) if now.0 < at.0.saturating_add(NEWS_MS) => None,
-            _ => {
-                self.seen = Some((found.clone(), now));
-                Some(found)
-            }
-        }
-    }
-
-    /// Keeps remarks, each once, at most [`MAX_NOTES`].
+    /// A remark for the end.
     pub fn note(&mut self, notes: impl IntoIterator<Item = String>) {
-        for note in notes {
-            if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
-        }
+        self.told.note(notes);
     }
 
     /// Asks the runner, or tells it to insist. A runner that is stopped, or was told before, is killed itself; what it
@@ -126,24 +109,5 @@ impl Live {
             let same = here && os::proc::process(info.pid).is_some_and(|p| p.start_ticks == info.start_ticks);
             same.then_some(info.pid)
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn how_far_a_run_is_is_told_when_it_changes_or_somebody_asks_and_never_in_a_flood() {
-        let facts = Facts { mark: String::new(), result: None, claude: true };
-        let mut live = Live::new(PathBuf::new(), facts, Watch::Lock, None);
-        let turn = |turns| LiveFacts { turns, ..LiveFacts::default() };
-        assert_eq!(live.news(turn(1), false, Mono(0)), Some(turn(1)));
-        assert_eq!(live.news(turn(1), false, Mono(5_000)), None, "nothing is new");
-        assert_eq!(live.news(turn(1), true, Mono(5_000)), Some(turn(1)), "who asks may have lost it");
-        assert_eq!(live.news(turn(2), false, Mono(5_000)), Some(turn(2)));
-        let told = (5_000..15_000).filter(|ms| live.news(turn(*ms), true, Mono(u64::from(*ms))).is_some()).count();
-        assert_eq!(told, 19, "two a second at most");
-        assert_eq!(live.news(turn(3), false, Mono(60_000)), Some(turn(3)), "what was passed over is found later");
     }
 }

@@ -17,13 +17,14 @@ use rustix::io::Errno;
 use super::live::{Facts, Live, Watch};
 use super::sweep::{self, Vanished};
 use super::{Command, Settings};
+use crate::backend::attempt::collect::{self, Reading};
 use crate::backend::attempt::directory::{self, Lock};
-use crate::backend::attempt::{ending, inbox, outbox};
+use crate::backend::attempt::{ending, inbox};
 use crate::manager::ports::{ClaudeCli, LaunchOrder, ReportSink};
 use crate::model::attempt::RunnerInfo;
 use crate::model::exit_file::ExitFile;
 use crate::model::ids::AttemptId;
-use crate::model::report::{EndReport, ExitFinding, Report};
+use crate::model::report::{ExitFinding, Report};
 use crate::model::time::Mono;
 use crate::os;
 use crate::os::spawn::{Spawn, spawn};
@@ -252,7 +253,7 @@ impl Worker {
                     self.intake(attempt, None);
                 } else {
                     let mut live = Live::new(dir, facts, Watch::Lock, None);
-                    live.notes = notes;
+                    live.note(notes);
                     self.over(attempt, live);
                 }
             }
@@ -278,19 +279,12 @@ impl Worker {
         }
     }
 
-    /// Reports what is new in the outbox: since the last report, or since what the manager says it has (it may have lost
-    /// a report with a commit that failed). Asked so, it is answered also when nothing is new: somebody waits for it.
+    /// Reports what is new in the outbox.
     fn intake(&mut self, attempt: AttemptId, asked: Option<u32>) {
+        let reading = Reading { results: &self.settings.results, claude: &*self.claude };
         let Some(live) = self.live.get_mut(&attempt) else { return };
-        let after = asked.unwrap_or(live.reported);
-        let (items, notes) = outbox::take(&live.dir, after, &self.settings.results);
-        live.note(notes);
-        live.reported = items.last().map_or(after, |last| last.seq);
-        let found = live.facts.claude.then(|| directory::live(&live.dir)).flatten();
-        let news = found.and_then(|found| live.news(found, asked.is_some(), os::now().mono));
-        if asked.is_some() || !items.is_empty() || news.is_some() {
-            (self.sink)(Report::Outbox { attempt, items, live: news.map(Box::new) });
-        }
+        let news = collect::news(attempt, &live.dir, live.facts.kind(), &mut live.told, asked, reading, os::now().mono);
+        news.into_iter().for_each(|news| (self.sink)(news));
     }
 
     fn put(&mut self, attempt: AttemptId, name: &str, content: &[u8]) {
@@ -362,17 +356,8 @@ impl Worker {
                 ExitFinding::Missing { rebooted }
             }
         };
-        let (outbox, notes) = outbox::take(&live.dir, 0, &self.settings.results);
-        live.note(notes);
-        let claude = live.facts.claude.then(|| self.claude.read(&live.dir.join("out")));
-        let result = match (&exit, live.facts.result) {
-            (ExitFinding::Record(record), Some(kind)) => {
-                ending::result(&live.dir, kind, record, claude.as_ref(), &self.settings.results)
-            }
-            _ => None,
-        };
-        let end = Box::new(EndReport { exit, result, claude, notes: live.notes });
-        (self.sink)(Report::Over { attempt, outbox, end });
+        let reading = Reading { results: &self.settings.results, claude: &*self.claude };
+        (self.sink)(collect::over(attempt, &live.dir, live.facts.kind(), exit, live.told, reading));
     }
 
     /// Waits for the runner's body, if it is a child of this process: started by this backend, or by an earlier one here.

@@ -47,6 +47,11 @@ impl Core {
                 self.end(attempt, outcome, AttemptFacts::default(), now);
             }
             Report::NeverStarted { .. } => self.no_trace(attempt, now),
+            Report::Unsure { .. } => {
+                if let Some(live) = self.live.get_mut(&attempt) {
+                    live.answered();
+                }
+            }
             Report::Outbox { items, live, .. } => {
                 self.take_outbox(attempt, items, now);
                 if let Some(facts) = live {
@@ -92,6 +97,7 @@ impl Core {
             | Report::Launching { .. }
             | Report::LaunchFailed { .. }
             | Report::NeverStarted { .. }
+            | Report::Unsure { .. }
             | Report::Outbox { .. } => {}
         }
     }

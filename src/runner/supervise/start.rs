@@ -48,7 +48,12 @@ impl Supervisor {
         pipes.push(("err", err_read));
         self.copier = Copier::new(pipes, self.spec.output_limit, self.spec.output == OutputMode::Pipes);
         let stdio = [stdin.as_fd(), out_write.as_fd(), err_write.as_fd()];
-        self.main = Some(start(&self.spec.argv, &self.spec.cwd, stdio, self.cgroup.as_ref())?);
+        let pid = start(&self.spec.argv, &self.spec.cwd, stdio, self.cgroup.as_ref())?;
+        self.main = Some(pid);
+        if self.spec.contained {
+            // Both share the container's memory: should it run out, the task is to go, and its runner to tell of it.
+            os::prefer_for_oom(pid);
+        }
         Ok(())
     }
 

@@ -1,0 +1,354 @@
+//! The output of a container without our runner: followed by the engine's logs, and kept as the runner would keep it.
+//!
+//! Pieces come with the engine's timestamps. The `index` that is kept for readers (16 bytes a chunk, as the runner writes
+//! it) also tells where to go on after a restart: of each stream, the newest chunk that begins a new millisecond. The
+//! engine is asked for all since then (it takes whole seconds only); what is older is passed over, and then as many
+//! bytes as the file has beyond that chunk's beginning. Nothing is lost, and nothing is kept twice.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptions;
+use futures_util::StreamExt;
+
+use super::fault::Fault;
+
+/// Bytes of a record of the index.
+const RECORD: usize = 16;
+/// Output of one stream within this time is one chunk of the index.
+const COALESCE_MS: i64 = 50;
+/// Between two tries on a full disk.
+const RETRY: Duration = Duration::from_secs(1);
+/// Pieces taken in before they are written.
+const BATCH: usize = 1_024;
+/// What the two streams are called.
+const NAMES: [&str; 2] = ["out", "err"];
+
+/// Where going on begins in a stream: the millisecond, and the place of its first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Mark {
+    ms: i64,
+    offset: u64,
+}
+
+/// What the index says of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    mark: Mark,
+    length: u64,
+    /// The clock went back: by time there is no going on, all is asked for again.
+    stepped: bool,
+}
+
+impl Place {
+    fn chunk(&mut self, length: u64, ms: i64) {
+        if ms > self.mark.ms {
+            self.mark = Mark { ms, offset: self.length };
+        } else if ms < self.mark.ms {
+            self.stepped = true;
+        }
+        self.length += length;
+    }
+
+    /// From where on pieces are new or to be counted off, and how many bytes of them are known.
+    fn resume(&self, length: u64) -> (i64, u64) {
+        if self.stepped { (0, length) } else { (self.mark.ms, length.saturating_sub(self.mark.offset)) }
+    }
+}
+
+fn places(index: &[u8]) -> [Place; 2] {
+    let mut places = [Place::default(); 2];
+    for record in index.chunks_exact(RECORD) {
+        let length = u32::from_le_bytes([record[4], record[5], record[6], record[7]]);
+        let time = u64::from_le_bytes([8, 9, 10, 11, 12, 13, 14, 15].map(|at: usize| record[at]));
+        if let Some(place) = places.get_mut(usize::from(record[0])) {
+            place.chunk(u64::from(length), i64::try_from(time).unwrap_or(0));
+        }
+    }
+    places
+}
+
+/// Keeps what comes.
+pub struct Keeper {
+    files: [File; 2],
+    index: File,
+    places: [Place; 2],
+    resume: [(i64, u64); 2],
+    /// The newest millisecond of each stream.
+    last: [i64; 2],
+    /// Of the chunk that is being gathered: its stream, its time, its bytes.
+    chunk: Option<(usize, i64, Vec<u8>)>,
+    limit: u64,
+}
+
+impl Keeper {
+    /// Goes on where the last one stopped. `limit` bytes are kept of both streams together.
+    ///
+    /// # Errors
+    /// When the files cannot be opened or read.
+    pub fn open(dir: &Path, limit: u64) -> io::Result<Keeper> {
+        let open = |name: &str| {
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(dir.join(name))
+        };
+        let mut index = open("index")?;
+        let mut bytes = Vec::new();
+        index.read_to_end(&mut bytes)?;
+        index.set_len((bytes.len() - bytes.len() % RECORD) as u64)?;
+        let files = [open(NAMES[0])?, open(NAMES[1])?];
+        let mut keeper = Keeper {
+            files,
+            index,
+            places: places(&bytes),
+            resume: [(0, 0); 2],
+            last: [0; 2],
+            chunk: None,
+            limit,
+        };
+        for number in 0..2 {
+            let length = keeper.files[number].metadata()?.len();
+            // Written, but not yet in the index.
+            if length > keeper.places[number].length {
+                keeper.record(number, keeper.places[number].mark.ms, length - keeper.places[number].length)?;
+            }
+        }
+        keeper.again();
+        Ok(keeper)
+    }
+
+    /// From now on pieces come again, from [`Keeper::since`] on.
+    pub fn again(&mut self) {
+        for number in 0..2 {
+            self.resume[number] = self.places[number].resume(self.places[number].length);
+            self.last[number] = self.places[number].mark.ms;
+        }
+    }
+
+    /// Since when the engine is to be asked, in whole seconds.
+    pub fn since(&self) -> i32 {
+        let from = self.resume.iter().map(|(from, _)| *from).min().unwrap_or(0);
+        i32::try_from(from.div_euclid(1_000)).unwrap_or(0)
+    }
+
+    /// Bytes kept of both streams.
+    pub fn kept(&self) -> (u64, u64) {
+        (self.places[0].length, self.places[1].length)
+    }
+
+    /// Whether as much as may be is kept, so that more is lost.
+    pub fn is_full(&self) -> bool {
+        let (out, err) = self.kept();
+        out + err >= self.limit
+    }
+
+    /// Takes in one piece of a stream: its timestamp, a space, and its bytes.
+    ///
+    /// # Errors
+    /// What the system says when an earlier chunk cannot be written; the piece is taken in all the same.
+    fn take(&mut self, number: usize, piece: &[u8]) -> io::Result<()> {
+        let Some((ms, mut bytes)) = stamped(piece) else { return Ok(()) };
+        let (from, known) = &mut self.resume[number];
+        if ms < *from {
+            return Ok(());
+        }
+        let passed = bytes.len().min(usize::try_from(*known).unwrap_or(usize::MAX));
+        *known -= passed as u64;
+        bytes = &bytes[passed..];
+        let first = ms > self.last[number];
+        let back = ms < self.last[number];
+        self.last[number] = ms;
+        let (out, err) = self.kept();
+        let gathered = self.chunk.as_ref().map_or(0, |(_, _, bytes)| bytes.len() as u64);
+        let room = self.limit.saturating_sub(out + err + gathered);
+        bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let goes_on = self.chunk.as_ref().is_some_and(|(stream, began, _)| {
+            *stream == number && !back && (!first || ms < began + COALESCE_MS)
+        });
+        if goes_on {
+            if let Some((_, _, gathered)) = &mut self.chunk {
+                gathered.extend_from_slice(bytes);
+            }
+            return Ok(());
+        }
+        let written = self.flush();
+        // A chunk that does not begin its millisecond is no place to go on from: it bears the time of the one that is.
+        let time = if first || back { ms } else { self.places[number].mark.ms };
+        match &mut self.chunk {
+            None => self.chunk = Some((number, time, bytes.to_vec())),
+            // The disk is full: what is gathered stays one chunk, whatever its times.
+            Some((stream, _, gathered)) if *stream == number => gathered.extend_from_slice(bytes),
+            Some(_) => return Err(io::ErrorKind::StorageFull.into()),
+        }
+        written
+    }
+
+    /// Writes what was gathered: the bytes, then their chunk.
+    ///
+    /// # Errors
+    /// What the system says; nothing gathered is lost by it.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let Some((number, time, bytes)) = self.chunk.take() else { return Ok(()) };
+        let mut written = 0;
+        let result = loop {
+            match (&self.files[number]).write(&bytes[written..]) {
+                _ if written == bytes.len() => break Ok(()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        if written < bytes.len() {
+            self.chunk = Some((number, time, bytes[written..].to_vec()));
+        }
+        if written > 0 {
+            self.record(number, time, written as u64)?;
+        }
+        result
+    }
+
+    fn record(&mut self, number: usize, ms: i64, mut length: u64) -> io::Result<()> {
+        while length > 0 {
+            let part = u32::try_from(length).unwrap_or(u32::MAX);
+            let mut record = [0; RECORD];
+            record[0] = u8::try_from(number).unwrap_or(0);
+            record[4..8].copy_from_slice(&part.to_le_bytes());
+            record[8..].copy_from_slice(&u64::try_from(ms).unwrap_or(0).to_le_bytes());
+            self.places[number].chunk(u64::from(part), ms);
+            length -= u64::from(part);
+            (&self.index).write_all(&record)?;
+        }
+        Ok(())
+    }
+}
+
+/// A piece's time in milliseconds, and its bytes.
+fn stamped(piece: &[u8]) -> Option<(i64, &[u8])> {
+    let end = piece.iter().take(64).position(|byte| *byte == b' ')?;
+    let text = std::str::from_utf8(&piece[..end]).ok()?;
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some((at.as_millisecond(), &piece[end + 1..]))
+}
+
+/// Reads what the engine has since the last time, to the end: that of the container when it is followed.
+///
+/// # Errors
+/// When the engine drops the stream: what came is kept, and [`Keeper::again`] goes on there.
+pub async fn read(docker: &Docker, name: &str, keeper: &mut Keeper, follow: bool) -> Result<(), Fault> {
+    keeper.again();
+    let options = LogsOptions {
+        follow,
+        stdout: true,
+        stderr: true,
+        since: keeper.since(),
+        timestamps: true,
+        ..LogsOptions::default()
+    };
+    let mut stream = Box::pin(docker.logs(name, Some(options)).ready_chunks(BATCH));
+    while let Some(pieces) = stream.next().await {
+        for piece in pieces {
+            let (number, bytes) = match piece? {
+                LogOutput::StdOut { message } | LogOutput::Console { message } => (0, message),
+                LogOutput::StdErr { message } => (1, message),
+                LogOutput::StdIn { .. } => continue,
+            };
+            while keeper.take(number, &bytes).is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+        while let Err(error) = keeper.flush() {
+            tracing::warn!(name, "output cannot be kept now: {error}");
+            tokio::time::sleep(RETRY).await;
+        }
+        if keeper.is_full() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pieces as the engine has them: stream, milliseconds, bytes.
+    type Pieces = Vec<(usize, i64, Vec<u8>)>;
+
+    fn piece(ms: i64, bytes: &[u8]) -> Vec<u8> {
+        let at = jiff::Timestamp::from_millisecond(ms).unwrap();
+        [at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ ").to_string().as_bytes(), bytes].concat()
+    }
+
+    fn told(pieces: &Pieces, keeper: &mut Keeper, until: usize) {
+        keeper.again();
+        let since = i64::from(keeper.since()) * 1000;
+        for (number, ms, bytes) in pieces.iter().take(until).filter(|(_, ms, _)| *ms >= since) {
+            keeper.take(*number, &piece(*ms, bytes)).unwrap();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_kept_twice_wherever_it_is_interrupted(
+            steps in prop::collection::vec((0usize..2, 0i64..120, prop::collection::vec(any::<u8>(), 0..40)), 0..60),
+            stops in prop::collection::vec((0usize..60, any::<bool>()), 0..6),
+            back in prop::option::of(0usize..60),
+        ) {
+            let mut at = 1_700_000_000_000;
+            let pieces: Pieces = steps.into_iter().enumerate().map(|(number, (stream, step, bytes))| {
+                // Many fall into the same millisecond; once the clock may go back.
+                at += if step < 60 { 0 } else { step };
+                if back == Some(number) { at -= 5_000; }
+                (stream, at, bytes)
+            }).collect();
+            let dir = tempfile::tempdir().unwrap();
+            let mut keeper = Keeper::open(dir.path(), 1 << 30).unwrap();
+            for (until, flushes) in stops {
+                told(&pieces, &mut keeper, until);
+                if flushes { keeper.flush().unwrap(); }
+                // What was gathered and not written is gone with the process.
+                keeper = Keeper::open(dir.path(), 1 << 30).unwrap();
+            }
+            told(&pieces, &mut keeper, pieces.len());
+            keeper.flush().unwrap();
+            for (number, name) in NAMES.iter().enumerate() {
+                let all: Vec<u8> = pieces.iter().filter(|p| p.0 == number).flat_map(|p| p.2.clone()).collect();
+                prop_assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), all);
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_the_limit_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(dir.path(), 5).unwrap();
+        keeper.take(0, &piece(1_000, b"abc")).unwrap();
+        keeper.take(1, &piece(1_001, b"defg")).unwrap();
+        keeper.flush().unwrap();
+        assert_eq!((keeper.kept(), keeper.is_full()), ((3, 2), true));
+    }
+
+    #[test]
+    fn a_torn_index_is_mended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(dir.path(), 100).unwrap();
+        keeper.take(0, &piece(1_000, b"abc")).unwrap();
+        keeper.flush().unwrap();
+        std::fs::OpenOptions::new().append(true).open(dir.path().join("index")).unwrap().write_all(&[0; 7]).unwrap();
+        std::fs::OpenOptions::new().append(true).open(dir.path().join("out")).unwrap().write_all(b"de").unwrap();
+        let mut keeper = Keeper::open(dir.path(), 100).unwrap();
+        keeper.take(0, &piece(1_000, b"abc")).unwrap();
+        keeper.take(0, &piece(1_000, b"defg")).unwrap();
+        keeper.flush().unwrap();
+        assert_eq!(std::fs::read(dir.path().join("out")).unwrap(), b"abcdefg");
+        assert_eq!(std::fs::metadata(dir.path().join("index")).unwrap().len() % 16, 0);
+    }
+}

@@ -1,0 +1,201 @@
+//! Runners as containers, one for each attempt, on a Docker Engine (or what speaks its language).
+//!
+//! One thread for each engine. What it knows lies in the attempt directories, in a record beside each, and in what the
+//! engine shows, so a backend that is started anew goes on where the last one stopped.
+
+mod custody;
+mod ending;
+mod engine;
+mod fault;
+mod launch;
+mod logs;
+mod mounts;
+mod names;
+mod plan;
+mod pull;
+mod record;
+mod registry;
+mod remote;
+mod watch;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+pub use record::Record;
+
+use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, ReportSink};
+use crate::model::ids::AttemptId;
+use crate::os;
+
+/// Commands waiting for the thread. More are dropped: whatever a command would have done, the next inspection finds
+/// undone, and the manager asks again.
+const QUEUE: usize = 16_384;
+
+/// What the backend needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The home.
+    pub home: PathBuf,
+    /// The home's identity.
+    pub instance: String,
+    /// Where results too large for the database go, by hash.
+    pub results: PathBuf,
+    /// Where copies of our own program are kept for containers.
+    pub programs: PathBuf,
+    /// The directory of the task socket.
+    pub task_socket: PathBuf,
+    /// The control socket.
+    pub control_socket: PathBuf,
+    /// The manager's environment, for `DOCKER_HOST` and logins to registries.
+    pub environment: BTreeMap<String, String>,
+}
+
+enum Command {
+    Launch(Box<LaunchOrder>),
+    Stop(AttemptId, bool),
+    Inspect(Vec<(AttemptId, PathBuf)>, BTreeSet<String>),
+    Intake(AttemptId, u32),
+    Put(AttemptId, String, Vec<u8>),
+    Forget(AttemptId),
+}
+
+/// The handle to one engine. Dropping it ends the thread and harms no container.
+pub struct DockerBackend {
+    commands: Option<mpsc::Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl DockerBackend {
+    /// The thread, for whoever must know that it has done all it was told before it ends.
+    pub fn thread(&mut self) -> Option<JoinHandle<()>> {
+        self.thread.take()
+    }
+
+    /// Starts the thread of the engine that pools call `name`.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn start(name: &str, settings: &Settings, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> io::Result<DockerBackend> {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let (name, settings) = (name.to_owned(), settings.clone());
+        let work = move || {
+            // Fails only when the system has no descriptors left: then nothing can be reached anyway, and the next manager tries.
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() else {
+                tracing::error!("no runtime can be made for the engine {name}");
+                return;
+            };
+            let engine = Rc::new(engine::Engine::new(parts(name, &settings, sink, claude)));
+            tokio::task::LocalSet::new().block_on(&runtime, worker::run(engine, queue));
+            // What still packs or unpacks for a container is of no use to anybody any more.
+            runtime.shutdown_background();
+        };
+        let thread = std::thread::Builder::new().name("containers".into()).spawn(work)?;
+        Ok(DockerBackend { commands: Some(commands), thread: Some(thread) })
+    }
+
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // Full or ended: see QUEUE.
+            let _ = commands.try_send(command);
+        }
+    }
+}
+
+fn parts(name: String, settings: &Settings, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> engine::Parts {
+    let url = url(&name, &settings.environment);
+    let mut sockets = vec![settings.control_socket.clone(), "/var/run/docker.sock".into(), "/run/docker.sock".into()];
+    sockets.extend(url.strip_prefix("unix://").map(PathBuf::from));
+    let program = program(&settings.programs).unwrap_or_else(|error| {
+        tracing::error!("our own program cannot be copied for containers: {error}");
+        settings.programs.join("airx")
+    });
+    let side = plan::Side {
+        uid: os::uid(),
+        gid: os::gid(),
+        program,
+        task_socket: settings.task_socket.clone(),
+        instance: settings.instance.clone(),
+        home: settings.home.clone(),
+        machine: os::machine(),
+        guarded: mounts::Guarded { sockets, private: vec![settings.home.clone()] },
+    };
+    let registries = registry::Registries::find(&settings.environment);
+    engine::Parts { name, url, side, results: settings.results.clone(), sink, claude, registries }
+}
+
+/// Where an engine is: as the pool says, else as the environment does, else where it usually is.
+pub fn url(name: &str, env: &BTreeMap<String, String>) -> String {
+    if name != crate::model::docker::DEFAULT_ENGINE {
+        return name.to_owned();
+    }
+    if let Some(host) = env.get("DOCKER_HOST").filter(|host| !host.is_empty()) {
+        return host.clone();
+    }
+    let usual = PathBuf::from("/var/run/docker.sock");
+    let podman = env.get("XDG_RUNTIME_DIR").map(|runtime| Path::new(runtime).join("podman/podman.sock"));
+    let found = podman.filter(|podman| !usual.exists() && podman.exists()).unwrap_or(usual);
+    format!("unix://{}", found.display())
+}
+
+/// A copy of this very program that stays where it is when ours is replaced. One for each build; those of others go, since
+/// what runs keeps its own.
+fn program(directory: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let exe = std::fs::File::open("/proc/self/exe")?;
+    let data = exe.metadata()?;
+    let name = format!("airx-{}-{:x}-{:x}-{:x}", env!("CARGO_PKG_VERSION"), data.len(), data.mtime(), data.mtime_nsec());
+    let place = directory.join(&name);
+    std::fs::create_dir_all(directory)?;
+    // Containers of other users have to come through.
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755))?;
+    for entry in std::fs::read_dir(directory)?.flatten().filter(|entry| entry.file_name() != name.as_str()) {
+        let _ = std::fs::remove_file(entry.path());
+    }
+    if place.metadata().is_ok_and(|found| found.len() == data.len()) {
+        return Ok(place);
+    }
+    let new = directory.join(format!(".{}.new", os::random_hex(4)));
+    std::fs::copy("/proc/self/exe", &new)?;
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
+    std::fs::rename(&new, &place)?;
+    Ok(place)
+}
+
+impl Drop for DockerBackend {
+    fn drop(&mut self) {
+        self.commands = None;
+    }
+}
+
+impl Backend for DockerBackend {
+    fn launch(&mut self, order: LaunchOrder) {
+        self.send(Command::Launch(Box::new(order)));
+    }
+
+    fn stop(&mut self, attempt: AttemptId, kill: bool) {
+        self.send(Command::Stop(attempt, kill));
+    }
+
+    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
+        self.send(Command::Inspect(attempts, set_aside.clone()));
+    }
+
+    fn intake(&mut self, attempt: AttemptId, after: u32) {
+        self.send(Command::Intake(attempt, after));
+    }
+
+    fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>) {
+        self.send(Command::Put(attempt, name, content));
+    }
+
+    fn forget(&mut self, attempt: AttemptId) {
+        self.send(Command::Forget(attempt));
+    }
+}

@@ -1,0 +1,54 @@
+//! How the containers of a home are known: by name, and by labels.
+
+use std::collections::HashMap;
+
+use crate::model::ids::{AttemptId, JobId, TaskIdx};
+
+/// The home's identity.
+pub const INSTANCE: &str = "airx.instance";
+/// The job's full name.
+pub const JOB: &str = "airx.job";
+/// The task's id.
+pub const TASK: &str = "airx.task";
+/// The attempt's mark, `HOMEID-JOB-TASK-NUMBER`.
+pub const ATTEMPT: &str = "airx.attempt";
+/// The directory of the home, on its own machine.
+pub const HOME: &str = "airx.home";
+/// Which machine that is.
+pub const MACHINE: &str = "airx.machine";
+
+/// The name of an attempt's container: the same for the same attempt, so that two requests make one.
+pub fn container(mark: &str) -> String {
+    format!("airx-{mark}")
+}
+
+/// The name of the volume that keeps a job's Claude sessions on a remote engine.
+pub fn claude_volume(instance: &str, job: &str) -> String {
+    format!("airx-{instance}-{job}-claude")
+}
+
+/// The attempt with this mark, when it is one of the home `instance`.
+pub fn attempt(instance: &str, mark: &str) -> Option<AttemptId> {
+    let mut parts = mark.strip_prefix(instance)?.strip_prefix('-')?.splitn(3, '-').map(str::parse::<u32>);
+    let mut number = || parts.next()?.ok();
+    Some(AttemptId { job: JobId(number()?), task: TaskIdx(number()?), number: number()? })
+}
+
+/// A filter for what is this home's.
+pub fn of_home(instance: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), vec![format!("{INSTANCE}={instance}")])])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_leads_to_its_attempt_and_another_homes_to_none() {
+        let attempt = AttemptId { job: JobId(3), task: TaskIdx(7), number: 2 };
+        assert_eq!(super::attempt("0a1b2c3d", &format!("0a1b2c3d-{attempt}")), Some(attempt));
+        for bad in ["0a1b2c3e-3-7-2", "0a1b2c3d-3-7", "0a1b2c3d-3-7-x", "0a1b2c3d"] {
+            assert_eq!(super::attempt("0a1b2c3d", bad), None, "{bad}");
+        }
+    }
+}

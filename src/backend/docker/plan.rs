@@ -1,0 +1,362 @@
+//! From an order and what is known of engine and image to the container that is made: decided purely.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use bollard::models::{
+    ContainerCreateBody, DeviceMapping, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+
+use super::mounts::{Guarded, guard};
+use super::names;
+use super::record::Record;
+use crate::manager::ports::{
+    CONTAINER_ATTEMPT, CONTAINER_BIN, CONTAINER_CLAUDE, CONTAINER_SCRATCH, CONTAINER_SOCKET, CONTAINER_WORKSPACE, DockerPlace,
+    LaunchOrder,
+};
+use crate::model::docker::{DEFAULT_PIDS, RunnerMode, WorkspaceMode};
+
+/// Where everything of ours is, when nothing can be mounted.
+pub const ROOM: &str = "/airx";
+
+/// What is known of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineFacts {
+    /// Whether it is of this machine, so that directories can be mounted.
+    pub is_local: bool,
+    /// Whether it runs as an ordinary user, who is root in its containers.
+    pub is_rootless: bool,
+    /// Whether users of containers are other users outside.
+    pub remaps_users: bool,
+    /// Whether it is Podman.
+    pub is_podman: bool,
+}
+
+/// What is known of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageFacts {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`.
+    pub architecture: String,
+}
+
+/// What is known of this side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// Whoever runs the manager.
+    pub uid: u32,
+    /// Their group.
+    pub gid: u32,
+    /// Our own program, where the engine can mount it from.
+    pub program: PathBuf,
+    /// The directory of the task socket.
+    pub task_socket: PathBuf,
+    /// The home's identity.
+    pub instance: String,
+    /// The home.
+    pub home: PathBuf,
+    /// Which machine this is.
+    pub machine: String,
+    /// What must not be seen from a container.
+    pub guarded: Guarded,
+}
+
+/// A container to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// How it is found again.
+    pub record: Record,
+    /// Its user as numbers; none when the engine has to look the name up in the image.
+    pub owner: Option<(u32, u32)>,
+    /// What of the workspace must not be copied, when it is copied; none when it is mounted.
+    pub copies: Option<Vec<PathBuf>>,
+    /// What the engine is asked for.
+    pub body: ContainerCreateBody,
+}
+
+/// Why there is none.
+pub type Refusal = String;
+
+/// The container for an order.
+///
+/// # Errors
+/// Why there is none, with the remedy; nothing but a person helps.
+pub fn plan(
+    order: &LaunchOrder,
+    place: &DockerPlace,
+    engine: &EngineFacts,
+    image: &ImageFacts,
+    side: &Side,
+    mut record: Record,
+) -> Result<Plan, Refusal> {
+    let settings = &place.settings;
+    record.is_reduced = reduced(order, place, image, &mut record.notes)?;
+    record.is_remote = !engine.is_local;
+    let (user, owner) = user(place, engine, side);
+    if place.claude_config.is_some() && settings.user.is_none() && owner == Some((0, 0)) && !engine.is_rootless {
+        return Err("a Claude run in a container is never root by default, and the manager runs as root: name another user in \
+                    the pool (user: \"1000:1000\") and give it the workspace, or say user: root"
+            .to_owned());
+    }
+    let copies = match settings.workspace {
+        WorkspaceMode::Auto => record.is_remote,
+        WorkspaceMode::Bind => false,
+        WorkspaceMode::Copy | WorkspaceMode::None => true,
+    };
+    if !copies && record.is_remote {
+        return Err("workspace: bind mounts a directory of this machine, and the engine is another's: leave `workspace` out, or \
+                    write copy"
+            .to_owned());
+    }
+    record.workspace = (copies && settings.workspace != WorkspaceMode::None).then(|| place.workspace.clone());
+    let mounts = mounts(order, place, side, &record, copies)?;
+    let body = ContainerCreateBody {
+        image: Some(settings.image.clone()),
+        user: Some(user),
+        labels: Some(labels(place, side, &record)),
+        working_dir: Some(if record.is_reduced { CONTAINER_WORKSPACE.to_owned() } else { "/".to_owned() }),
+        tty: Some(false),
+        attach_stdin: Some(!record.is_reduced),
+        open_stdin: Some(!record.is_reduced),
+        stdin_once: Some(!record.is_reduced),
+        stop_timeout: Some(i64::try_from(record.grace_ms.div_ceil(1000).saturating_add(5)).unwrap_or(i64::MAX)),
+        host_config: Some(host_config(place, engine, side, &record, mounts)),
+        ..command(order, &record)
+    };
+    let copies = copies.then(|| side.guarded.hidden_in(&place.workspace));
+    Ok(Plan { record, owner, copies, body })
+}
+
+/// What runs: our runner, or the command itself.
+fn command(order: &LaunchOrder, record: &Record) -> ContainerCreateBody {
+    if !record.is_reduced {
+        let entry = [format!("{CONTAINER_BIN}/airx"), "enter".to_owned(), CONTAINER_ATTEMPT.to_owned()];
+        return ContainerCreateBody { entrypoint: Some(entry.to_vec()), cmd: Some(Vec::new()), ..ContainerCreateBody::default() };
+    }
+    let (program, args) = order.spec.argv.split_first().map_or((String::new(), &[][..]), |(p, args)| (p.clone(), args));
+    let env = order.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    ContainerCreateBody {
+        entrypoint: Some(vec![program]),
+        cmd: Some(args.to_vec()),
+        env: Some(env),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Whether there is no runner in it, and why that is impossible for this task.
+fn reduced(order: &LaunchOrder, place: &DockerPlace, image: &ImageFacts, notes: &mut Vec<String>) -> Result<bool, Refusal> {
+    let own = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let fits = image.os == "linux" && (image.architecture.is_empty() || image.architecture == own);
+    if fits && place.settings.runner == RunnerMode::Auto {
+        return Ok(false);
+    }
+    let why = match place.settings.runner {
+        RunnerMode::None => "the pool says runner: none".to_owned(),
+        RunnerMode::Auto => format!("the image is of {}/{}, and this airx of linux/{own}", image.os, image.architecture),
+    };
+    let spec = &order.spec;
+    let needs = [
+        (spec.claude, "a Claude run"),
+        (spec.gate.is_some(), "accept"),
+        (spec.round.is_some(), "repeat"),
+        (spec.silence_ms.is_some(), "silence"),
+    ];
+    if let Some((_, what)) = needs.iter().find(|(needed, _)| *needed) {
+        return Err(format!("{what} needs the runner in the container, and there is none ({why}): use an image of this system"));
+    }
+    notes.push(format!(
+        "reduced mode, since {why}: the engine alone tells what became of the command, there are no sub-tasks, results by `airx \
+         result` or progress, and the environment is in the container's configuration"
+    ));
+    Ok(true)
+}
+
+/// The user as the engine takes it, and as numbers where they are known.
+fn user(place: &DockerPlace, engine: &EngineFacts, side: &Side) -> (String, Option<(u32, u32)>) {
+    match place.settings.user.as_deref() {
+        // Root in a container of a rootless engine is whoever runs the engine.
+        None if engine.is_rootless => ("0:0".to_owned(), Some((0, 0))),
+        None => (format!("{}:{}", side.uid, side.gid), Some((side.uid, side.gid))),
+        Some("root") => ("0:0".to_owned(), Some((0, 0))),
+        Some(user) => {
+            let (name, group) = user.split_once(':').unwrap_or((user, ""));
+            let owner = match (name.parse(), group.parse()) {
+                (Ok(uid), Ok(gid)) => Some((uid, gid)),
+                // The group is the image's to say; files need only the user.
+                (Ok(uid), Err(_)) if group.is_empty() => Some((uid, u32::MAX)),
+                _ => None,
+            };
+            (user.to_owned(), owner)
+        }
+    }
+}
+
+fn labels(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+    let own = [
+        (names::INSTANCE, side.instance.clone()),
+        (names::JOB, place.job.clone()),
+        (names::TASK, place.task.clone()),
+        (names::ATTEMPT, record.mark.clone()),
+        (names::HOME, side.home.display().to_string()),
+        (names::MACHINE, side.machine.clone()),
+    ];
+    let theirs = place.settings.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+    theirs.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+}
+
+fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(source.display().to_string()),
+        target: Some(target.to_owned()),
+        read_only: Some(read_only),
+        ..Mount::default()
+    }
+}
+
+fn volume(name: Option<String>, target: &str) -> Mount {
+    Mount { typ: Some(MountType::VOLUME), source: name, target: Some(target.to_owned()), ..Mount::default() }
+}
+
+fn mounts(
+    order: &LaunchOrder,
+    place: &DockerPlace,
+    side: &Side,
+    record: &Record,
+    copies: bool,
+) -> Result<Vec<Mount>, Refusal> {
+    let mut mounts = Vec::new();
+    match (record.is_reduced, record.is_remote) {
+        (true, _) => {}
+        // A volume of its own, since an image's own file system may be read-only even for what is copied in.
+        (false, true) => mounts.push(volume(None, ROOM)),
+        (false, false) => {
+            mounts.push(bind(&side.program, &format!("{CONTAINER_BIN}/airx"), true));
+            mounts.push(bind(&order.dir, CONTAINER_ATTEMPT, false));
+            mounts.push(bind(&side.task_socket, CONTAINER_SOCKET, true));
+        }
+    }
+    if copies {
+        mounts.push(volume(None, CONTAINER_WORKSPACE));
+    } else {
+        guard(&place.workspace, "the workspace", &side.guarded)?;
+        mounts.push(bind(&place.workspace, CONTAINER_WORKSPACE, false));
+    }
+    if let Some(config) = &place.claude_config {
+        mounts.push(if record.is_remote {
+            volume(Some(names::claude_volume(&side.instance, &place.job)), CONTAINER_CLAUDE)
+        } else {
+            bind(config, CONTAINER_CLAUDE, false)
+        });
+    }
+    for mount in &place.settings.mounts {
+        let target = mount.target.display().to_string();
+        let source = Path::new(&mount.source);
+        if source.is_absolute() {
+            guard(source, &format!("the mount at {target}"), &side.guarded)?;
+            mounts.push(bind(source, &target, mount.read_only));
+        } else {
+            mounts.push(Mount { read_only: Some(mount.read_only), ..volume(Some(mount.source.clone()), &target) });
+        }
+    }
+    Ok(mounts)
+}
+
+fn host_config(place: &DockerPlace, engine: &EngineFacts, side: &Side, record: &Record, mounts: Vec<Mount>) -> HostConfig {
+    let settings = &place.settings;
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let memory = place.resources.memory.map(bytes);
+    HostConfig {
+        mounts: Some(mounts),
+        tmpfs: Some(tmpfs(place, side, record)),
+        readonly_rootfs: Some(settings.read_only),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        cap_add: some(settings.overrides.cap_add.clone()),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        init: Some(settings.init),
+        memory,
+        // Swapping would only make the limit slow.
+        memory_swap: memory,
+        nano_cpus: place.resources.cpus.map(nano),
+        pids_limit: Some(i64::from(place.resources.pids.unwrap_or(DEFAULT_PIDS))),
+        network_mode: settings.network.clone(),
+        extra_hosts: some(settings.extra_hosts.clone()),
+        dns: some(settings.overrides.dns.clone()),
+        devices: some(settings.overrides.devices.iter().map(|device| mapping(device)).collect()),
+        runtime: settings.overrides.runtime.clone(),
+        shm_size: settings.overrides.shm_size.map(bytes),
+        ulimits: some(settings.overrides.ulimits.iter().map(|(name, (soft, hard))| limit(name, *soft, *hard)).collect()),
+        // Files are handed over by number: the same numbers must mean the same users outside.
+        userns_mode: engine.remaps_users.then(|| "host".to_owned()),
+        log_config: Some(log_config(place, engine, record)),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+        auto_remove: Some(false),
+        ..HostConfig::default()
+    }
+}
+
+/// The scratch directory, what the pool says, and empty places over what must not be seen.
+fn tmpfs(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+    let options = |size: Option<u64>| {
+        let size = size.map_or_else(String::new, |size| format!(",size={size}"));
+        format!("rw,exec,nosuid,nodev,mode=1777{size}")
+    };
+    let mut all: HashMap<String, String> =
+        place.settings.tmpfs.iter().map(|(target, size)| (target.clone(), options(*size))).collect();
+    all.entry(CONTAINER_SCRATCH.to_owned()).or_insert_with(|| options(None));
+    if record.workspace.is_none() && !record.is_remote {
+        for hidden in side.guarded.hidden_in(&place.workspace) {
+            let target = Path::new(CONTAINER_WORKSPACE).join(hidden);
+            all.insert(target.display().to_string(), "ro,nosuid,nodev,noexec,size=4k,mode=0555".to_owned());
+        }
+    }
+    all
+}
+
+/// Where the output of a container goes by the engine's own means. With the runner nothing is written there.
+fn log_config(place: &DockerPlace, engine: &EngineFacts, record: &Record) -> HostConfigLogConfig {
+    if !record.is_reduced {
+        return HostConfigLogConfig { typ: Some("none".to_owned()), config: None };
+    }
+    let driver = place.settings.log_driver.clone();
+    match driver {
+        Some(driver) => HostConfigLogConfig { typ: Some(driver), config: None },
+        None if engine.is_podman => HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None },
+        // Keeps every byte as it was written, which json-file does not; and all of it, until it was read.
+        None => {
+            let options = [("max-size", "1000g"), ("max-file", "1"), ("compress", "false")];
+            let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            HostConfigLogConfig { typ: Some("local".to_owned()), config: Some(HashMap::from(options)) }
+        }
+    }
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and the configuration bounds the number")]
+fn nano(cpus: f64) -> i64 {
+    (cpus * 1e9) as i64
+}
+
+fn mapping(device: &str) -> DeviceMapping {
+    let mut parts = device.splitn(3, ':');
+    let source = parts.next().map(str::to_owned);
+    DeviceMapping {
+        path_in_container: parts.next().map(str::to_owned).or_else(|| source.clone()),
+        cgroup_permissions: Some(parts.next().unwrap_or("rwm").to_owned()),
+        path_on_host: source,
+    }
+}
+
+fn limit(name: &str, soft: i64, hard: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(soft), hard: Some(hard) }
+}
+

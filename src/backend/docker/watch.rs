@@ -1,0 +1,307 @@
+//! An attempt in its container: to its end, and what is left then.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bollard::models::ContainerState;
+use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
+use futures_util::TryFutureExt;
+use tokio::time::Instant;
+
+use super::custody::{Custody, Stage};
+use super::ending::{EngineEnd, Finding, Known, find};
+use super::engine::Engine;
+use super::fault::Fault;
+use super::launch::{Launched, Obstacle, launch};
+use super::logs::{self, Keeper};
+use super::remote;
+use crate::backend::attempt::collect::{self, Kind, Reading};
+use crate::backend::attempt::{directory, ending};
+use crate::manager::ports::{DockerPlace, LaunchOrder};
+use crate::model::attempt::StopCause;
+use crate::model::exit_file::ExitFile;
+use crate::model::report::Report;
+use crate::model::time::Utc;
+use crate::os;
+
+/// Between two tries to do what the engine refused for the moment.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Tries to read what a container that has ended left, when the engine refuses it.
+const TRIES: u32 = 10;
+/// Tries to remove a container; the next comparison with reality finds one that is left.
+const REMOVALS: u32 = 20;
+
+/// Launches an attempt and sees it to its end.
+pub async fn run(engine: Rc<Engine>, custody: Rc<Custody>, order: LaunchOrder, place: DockerPlace) {
+    let attempt = custody.attempt;
+    match launch(&engine, &custody, &order, &place).await {
+        Ok(found) => {
+            if found == Launched::HasEnded {
+                custody.end();
+            }
+            custody.stage.set(Stage::Running);
+            engine.tell(Report::Started { attempt });
+            if let Some(kill) = custody.stop.get() {
+                stop(&engine, &custody, kill).await;
+            }
+            see_out(engine, custody).await;
+        }
+        Err(Obstacle::Gone(fault)) => {
+            // Nothing is known: the manager asks again once the engine is back.
+            engine.remove(attempt);
+            engine.doubt(&fault);
+        }
+        Err(Obstacle::Refused { why, transient }) => {
+            custody.stage.set(Stage::Refused);
+            engine.tell(Report::LaunchFailed { attempt, why, transient });
+        }
+    }
+}
+
+/// Waits for the end of a container that runs, and tells it.
+pub async fn see_out(engine: Rc<Engine>, custody: Rc<Custody>) {
+    let is_reduced = custody.record.borrow().is_reduced;
+    let (kept, stopped) = if is_reduced {
+        follow(&engine, &custody).await
+    } else {
+        custody.until_ended().await;
+        ((0, 0), None)
+    };
+    tell_end(&engine, &custody, kept, stopped).await;
+}
+
+/// The reduced mode: keeps the output, and enforces the limits that the runner would.
+async fn follow(engine: &Engine, custody: &Custody) -> ((u64, u64), Option<StopCause>) {
+    let (limit, timeout, grace) = {
+        let record = custody.record.borrow();
+        (record.output_limit, record.timeout_ms, Duration::from_millis(record.grace_ms))
+    };
+    let mut keeper = loop {
+        match Keeper::open(&custody.dir, limit) {
+            Ok(keeper) => break keeper,
+            Err(error) => {
+                custody.note(format!("its output could not be kept for a while: {error}"));
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    };
+    let started = started_at(engine, custody).await;
+    let elapsed = started.map_or(0, |at| u64::try_from(os::now().utc.0 - at.0).unwrap_or(0));
+    let mut deadline = timeout.map(|ms| Instant::now() + Duration::from_millis(ms.saturating_sub(elapsed)));
+    let mut stopped = None;
+    let reading = async {
+        while !custody.is_ended.get() && !keeper.is_full() {
+            engine.until_back().await;
+            let Ok(docker) = engine.client() else { continue };
+            if let Err(fault) = logs::read(&docker, &custody.name(), &mut keeper, true).await {
+                engine.doubt(&fault);
+            }
+            // The stream ends with the container, or with the engine.
+            tokio::select! { () = tokio::time::sleep(PAUSE) => {}, () = custody.ended.notified() => custody.end() }
+        }
+        keeper.is_full()
+    };
+    tokio::pin!(reading);
+    let mut insist = false;
+    let mut reads = true;
+    while !custody.is_ended.get() {
+        tokio::select! {
+            full = &mut reading, if reads => {
+                reads = false;
+                if full {
+                    (stopped, insist) = (stopped.or(Some(StopCause::OutputLimit)), true);
+                    stop(engine, custody, false).await;
+                    deadline = Some(Instant::now() + grace);
+                }
+            }
+            () = custody.until_ended() => {}
+            () = custody.asked.notified() => {
+                let kill = custody.stop.get() == Some(true);
+                stopped = stopped.or(Some(StopCause::Asked { kill }));
+                insist = true;
+                stop(engine, custody, kill).await;
+                deadline = Some(Instant::now() + if kill { PAUSE } else { grace });
+            }
+            () = at(deadline) => {
+                stopped = stopped.or(Some(StopCause::Timeout));
+                stop(engine, custody, insist).await;
+                (insist, deadline) = (true, Some(Instant::now() + grace));
+            }
+        }
+    }
+    (finish_reading(engine, custody, limit).await, stopped)
+}
+
+/// The tail: what a followed stream left out when the container ended.
+async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> (u64, u64) {
+    for _ in 0..TRIES {
+        engine.until_back().await;
+        let (Ok(docker), Ok(mut keeper)) = (engine.client(), Keeper::open(&custody.dir, limit)) else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        match logs::read(&docker, &custody.name(), &mut keeper, false).await {
+            Ok(()) => return keeper.kept(),
+            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(fault) if fault.is_missing() => {
+                custody.note("its container was removed, and the last of its output with it");
+                return keeper.kept();
+            }
+            Err(fault) => custody.note(format!("its output could not be read to the end: {fault}")),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Keeper::open(&custody.dir, limit).map_or((0, 0), |keeper| keeper.kept())
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn started_at(engine: &Engine, custody: &Custody) -> Option<Utc> {
+    let found = engine.client().ok()?.inspect_container(&custody.name(), None).await.ok()?;
+    found.state.and_then(|state| instant(state.started_at.as_deref()))
+}
+
+/// A time of the engine's; years before 1970 are how it says never.
+fn instant(text: Option<&str>) -> Option<Utc> {
+    let at: jiff::Timestamp = text?.parse().ok()?;
+    Some(Utc(at.as_millisecond())).filter(|at| at.0 > 0)
+}
+
+/// What became of it, told once all of it is on this side.
+pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), stopped: Option<StopCause>) {
+    custody.stage.set(Stage::Over);
+    let record = custody.record.borrow().clone();
+    if record.is_remote && !record.is_reduced {
+        fetch(engine, custody, "").await;
+    }
+    if let Some(workspace) = record.workspace.clone() {
+        fetch_workspace(engine, custody, &workspace).await;
+    }
+    let exit = ending::exit(&custody.dir);
+    let needs_engine = record.is_reduced || !matches!(exit, ExitFile::Complete(_));
+    let end = if needs_engine { engine_end(engine, custody).await } else { None };
+    let (finding, notes) = find(Known {
+        mark: &record.mark,
+        is_reduced: record.is_reduced,
+        engine: end,
+        exit,
+        had_runner: directory::info(&custody.dir).is_some(),
+        rebooted: !record.is_remote && directory::rebooted(&custody.dir, &os::boot_id()),
+        stopped,
+        kept,
+    });
+    let mut told = std::mem::take(&mut *custody.told.borrow_mut());
+    told.note(notes);
+    match finding {
+        Finding::Exit(exit) => {
+            if needs_engine {
+                told.note(ending::runner_log(&custody.dir));
+            }
+            let kind = Kind { result: record.result, claude: record.claude };
+            let reading = Reading { results: &engine.results, claude: &*engine.claude };
+            engine.tell(collect::over(custody.attempt, &custody.dir, kind, exit, told, reading));
+        }
+        // Whoever launched it ended before the environment was handed over. Nothing of the task ran: it is launched again.
+        Finding::NotEntered if custody.is_adopted => {
+            remove(engine.clone(), custody.name()).await;
+            engine.remove(custody.attempt);
+            engine.tell(Report::NeverStarted { attempt: custody.attempt });
+        }
+        Finding::NotEntered => {
+            custody.stage.set(Stage::Refused);
+            let why = ending::runner_log(&custody.dir).unwrap_or_else(|| "the task's environment did not arrive".to_owned());
+            engine.tell(Report::LaunchFailed { attempt: custody.attempt, why, transient: true });
+        }
+    }
+}
+
+/// The engine's word; none when the container is gone.
+async fn engine_end(engine: &Engine, custody: &Custody) -> Option<EngineEnd> {
+    loop {
+        engine.until_back().await;
+        let Ok(docker) = engine.client() else { continue };
+        match docker.inspect_container(&custody.name(), None).map_err(Fault::from).await {
+            Ok(found) => return Some(end_of(found.state.unwrap_or_default(), custody.oom.get())),
+            Err(fault) if fault.is_missing() => return None,
+            Err(fault) => {
+                engine.doubt(&fault);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn end_of(state: ContainerState, oom: bool) -> EngineEnd {
+    EngineEnd {
+        code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+        oom: oom || state.oom_killed == Some(true),
+        started: instant(state.started_at.as_deref()),
+        ended: instant(state.finished_at.as_deref()),
+        error: state.error.unwrap_or_default(),
+    }
+}
+
+/// Takes files of the attempt's directory from a remote container.
+pub async fn fetch(engine: &Engine, custody: &Custody, part: &str) {
+    for _ in 0..TRIES {
+        engine.until_back().await;
+        let Ok(docker) = engine.client() else { continue };
+        match remote::fetch(&docker, &custody.name(), &custody.dir, part).await {
+            Ok(()) => return,
+            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(fault) => custody.note(format!("what it left could not be read: {fault}")),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &std::path::Path) {
+    for _ in 0..TRIES {
+        engine.until_back().await;
+        let Ok(docker) = engine.client() else { continue };
+        match remote::fetch_workspace(&docker, &custody.name(), &custody.dir, workspace).await {
+            Ok(()) => return,
+            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(fault) => custody.note(fault.to_string()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Asks, or insists. Our runner is told by the signals that it knows; a command by those that any knows.
+pub async fn stop(engine: &Engine, custody: &Custody, kill: bool) {
+    let is_reduced = custody.record.borrow().is_reduced;
+    let signal = match kill {
+        true if is_reduced || custody.kills.get() > 1 => "SIGKILL",
+        true => "SIGUSR1",
+        false => "SIGTERM",
+    };
+    let Ok(docker) = engine.client() else { return };
+    let options = KillContainerOptions { signal: signal.to_owned() };
+    match docker.kill_container(&custody.name(), Some(options)).map_err(Fault::from).await {
+        // It has ended, or is gone: seen by other means.
+        Ok(()) | Err(Fault::Refused { .. }) => {}
+        Err(fault) => engine.doubt(&fault),
+    }
+}
+
+/// Removes a container whose outcome is stored.
+pub async fn remove(engine: Rc<Engine>, name: String) {
+    for _ in 0..REMOVALS {
+        engine.until_back().await;
+        let Ok(docker) = engine.client() else { continue };
+        let options = RemoveContainerOptions { v: true, force: true, link: false };
+        match docker.remove_container(&name, Some(options)).map_err(Fault::from).await {
+            Ok(()) => return,
+            Err(fault) if fault.is_missing() => return,
+            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(fault) => tracing::debug!(name, "not removed yet: {fault}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,302 @@
+//! The thread of an engine: takes commands, listens to its events, compares with what it shows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, EventMessage};
+use bollard::query_parameters::{EventsOptions, ListContainersOptions};
+use futures_util::{StreamExt, TryFutureExt};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::spawn_local;
+
+use super::custody::{Custody, Stage};
+use super::engine::Engine;
+use super::fault::Fault;
+use super::record::Record;
+use super::{Command, names, remote, watch};
+use crate::backend::attempt::collect::{self, Kind, Reading};
+use crate::backend::attempt::{directory, ending, inbox};
+use crate::manager::ports::{LaunchOrder, Place};
+use crate::model::exit_file::ExitFile;
+use crate::model::ids::AttemptId;
+use crate::model::report::Report;
+use crate::os;
+
+/// Longest wait, when the manager leaves, for launches that are between two steps.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Events of this much time before the stream began are asked for too.
+const OVERLAP_MS: i64 = 2_000;
+/// After a stream of events ended for no reason that can be seen.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs until the handle is dropped. Containers go on.
+pub async fn run(engine: Rc<Engine>, mut queue: Receiver<Command>) {
+    let listening = spawn_local(listen(engine.clone()));
+    let mut rounds: Option<tokio::task::JoinHandle<()>> = None;
+    while let Some(command) = queue.recv().await {
+        match command {
+            Command::Launch(order) => begin(&engine, *order),
+            Command::Stop(attempt, kill) => ask(&engine, attempt, kill),
+            Command::Inspect(attempts, set_aside) => {
+                // One comparison at a time: two would adopt the same container twice.
+                let before = rounds.take();
+                let engine = engine.clone();
+                rounds = Some(spawn_local(async move {
+                    if let Some(before) = before {
+                        let _ = before.await;
+                    }
+                    inspect(&engine, attempts, &set_aside).await;
+                }));
+            }
+            Command::Intake(attempt, after) => intake(&engine, attempt, Some(after)),
+            Command::Put(attempt, name, content) => put(&engine, attempt, name, content),
+            Command::Forget(attempt) => forget(&engine, attempt),
+        }
+    }
+    listening.abort();
+    let quiet = async {
+        while engine.delicate.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, quiet).await;
+}
+
+fn begin(engine: &Rc<Engine>, order: LaunchOrder) {
+    let Place::Docker(place) = &order.place else { return };
+    let place = (**place).clone();
+    let attempt = order.attempt;
+    match engine.get(attempt).map(|custody| custody.stage.get()) {
+        Some(Stage::Running) => return engine.tell(Report::Started { attempt }),
+        Some(Stage::Launching | Stage::Over) => return,
+        Some(Stage::Refused) | None => {}
+    }
+    let record = Record::of(&order, &engine.name, &engine.url);
+    let custody = Rc::new(Custody::new(attempt, order.dir.clone(), record, Stage::Launching, false));
+    engine.insert(custody.clone());
+    spawn_local(watch::run(engine.clone(), custody, order, place));
+}
+
+fn ask(engine: &Rc<Engine>, attempt: AttemptId, kill: bool) {
+    let Some(custody) = engine.get(attempt) else { return };
+    custody.kills.set(custody.kills.get() + u32::from(kill));
+    custody.stop.set(Some(kill || custody.stop.get() == Some(true)));
+    custody.asked.notify_one();
+    // While it is launched the start is awaited first.
+    if custody.stage.get() == Stage::Running && !custody.record.borrow().is_reduced {
+        let engine = engine.clone();
+        spawn_local(async move { watch::stop(&engine, &custody, kill).await });
+    }
+}
+
+fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
+    if let Some(custody) = engine.remove(attempt) {
+        spawn_local(watch::remove(engine.clone(), custody.name()));
+    }
+}
+
+fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
+    let Some(custody) = engine.get(attempt) else { return };
+    let engine = engine.clone();
+    spawn_local(async move {
+        let (is_remote, is_reduced) = (custody.record.borrow().is_remote, custody.record.borrow().is_reduced);
+        if is_remote && !is_reduced && custody.stage.get() == Stage::Running {
+            for part in ["outbox", "live.json", "runner.json"] {
+                watch::fetch(&engine, &custody, part).await;
+            }
+        }
+        let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
+        let reading = Reading { results: &engine.results, claude: &*engine.claude };
+        let news =
+            collect::news(attempt, &custody.dir, kind, &mut custody.told.borrow_mut(), asked, reading, os::now().mono);
+        news.into_iter().for_each(|news| engine.tell(news));
+    });
+}
+
+fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) {
+    let Some(custody) = engine.get(attempt) else { return };
+    let (is_remote, owner) = (custody.record.borrow().is_remote, custody.record.borrow().owner);
+    // Asked for again by the next manager, should this one not see it through.
+    if !is_remote {
+        if let Err(error) = inbox::put(&custody.dir, &name, &content) {
+            custody.note(format!("inbox/{name} could not be written: {error}"));
+        }
+        return;
+    }
+    let engine = engine.clone();
+    spawn_local(async move {
+        let Ok(docker) = engine.client() else { return };
+        if remote::put(&docker, &custody.name(), name.clone(), content, owner.unwrap_or((0, 0))).await.is_err() {
+            custody.note(format!("inbox/{name} could not be put into the container"));
+        }
+    });
+}
+
+/// Keeps listening to the engine; each time it begins, all is looked at once, so that nothing between two streams is missed.
+async fn listen(engine: Rc<Engine>) {
+    let mut since = os::now().utc.0 - OVERLAP_MS;
+    loop {
+        engine.reach().await;
+        let Ok(docker) = engine.client() else { continue };
+        let mut filters = names::of_home(&engine.side.instance);
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        let from = format!("{}.{:03}000000", since.div_euclid(1000), since.rem_euclid(1000));
+        let options = EventsOptions { since: Some(from), until: None, filters: Some(filters) };
+        let mut events = Box::pin(docker.events(Some(options)));
+        let look = spawn_local(look(engine.clone()));
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        since = event.time_nano.map_or(since, |nanos| nanos / 1_000_000);
+                        happened(&engine, &event);
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!(engine = engine.name, "events: {error}");
+                        break;
+                    }
+                    None => break,
+                },
+                () = engine.doubt.notified() => {
+                    if !engine.answers().await {
+                        break;
+                    }
+                }
+            }
+        }
+        look.abort();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn happened(engine: &Rc<Engine>, event: &EventMessage) {
+    let labels = event.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
+    let mark = labels.and_then(|labels| labels.get(names::ATTEMPT));
+    let attempt = mark.and_then(|mark| names::attempt(&engine.side.instance, mark));
+    let Some(custody) = attempt.and_then(|attempt| engine.get(attempt)) else { return };
+    let id = event.actor.as_ref().and_then(|actor| actor.id.as_deref()).unwrap_or_default();
+    if *custody.container.borrow() != id {
+        return;
+    }
+    match event.action.as_deref() {
+        Some("oom") => custody.oom.set(true),
+        Some("die" | "destroy") => custody.end(),
+        _ => {}
+    }
+}
+
+/// What the engine has of this home.
+async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, Fault> {
+    let options =
+        ListContainersOptions { all: true, filters: Some(names::of_home(&engine.side.instance)), ..Default::default() };
+    let found = engine.client()?.list_containers(Some(options)).map_err(Fault::from).await?;
+    let known = |summary: ContainerSummary| {
+        let mark = summary.labels.as_ref()?.get(names::ATTEMPT)?;
+        Some((names::attempt(&engine.side.instance, mark)?, summary))
+    };
+    Ok(found.into_iter().filter_map(known).collect())
+}
+
+/// Ends what has ended meanwhile.
+async fn look(engine: Rc<Engine>) {
+    let running: Vec<Rc<Custody>> = engine.all().into_iter().filter(|custody| custody.stage.get() == Stage::Running).collect();
+    match list(&engine).await {
+        Ok(found) => compare(&running, &found),
+        Err(fault) => engine.doubt(&fault),
+    }
+}
+
+fn compare(running: &[Rc<Custody>], found: &BTreeMap<AttemptId, ContainerSummary>) {
+    for custody in running {
+        match found.get(&custody.attempt).and_then(|summary| summary.state) {
+            Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::CREATED) => {}
+            _ => custody.end(),
+        }
+    }
+}
+
+/// Answers for each attempt, adopts what is not known, and clears away what nobody asks for any more.
+async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
+    // Launched while the list was made, they are not in it.
+    let before: HashMap<AttemptId, Rc<Custody>> =
+        engine.all().into_iter().map(|custody| (custody.attempt, custody)).collect();
+    let running: Vec<Rc<Custody>> = before.values().filter(|c| c.stage.get() == Stage::Running).cloned().collect();
+    let found = match list(engine).await {
+        Ok(found) => found,
+        Err(fault) => {
+            engine.doubt(&fault);
+            attempts.into_iter().for_each(|(attempt, _)| engine.tell(Report::Unsure { attempt }));
+            return;
+        }
+    };
+    compare(&running, &found);
+    let asked: BTreeSet<AttemptId> = attempts.iter().map(|(attempt, _)| *attempt).collect();
+    for (attempt, dir) in attempts {
+        match engine.get(attempt).map(|custody| custody.stage.get()) {
+            Some(Stage::Running) => {
+                engine.tell(Report::Live { attempt });
+                intake(engine, attempt, None);
+            }
+            Some(Stage::Over | Stage::Launching) => engine.tell(Report::Unsure { attempt }),
+            Some(Stage::Refused) => {
+                // It was told, and that was lost with a commit that failed: told anew by another launch.
+                engine.remove(attempt);
+                engine.tell(Report::NeverStarted { attempt });
+            }
+            None => adopt(engine, attempt, dir, found.get(&attempt)),
+        }
+    }
+    for (attempt, summary) in found {
+        let job = summary.labels.as_ref().and_then(|labels| labels.get(names::JOB));
+        let is_left = !asked.contains(&attempt) && engine.get(attempt).is_none() && !before.contains_key(&attempt);
+        if is_left && !job.is_some_and(|job| set_aside.contains(job)) {
+            clear(engine, attempt, summary);
+        }
+    }
+}
+
+/// A container of an attempt that is closed: what has ended is removed, what runs is asked to end first.
+fn clear(engine: &Rc<Engine>, attempt: AttemptId, summary: ContainerSummary) {
+    let Some(mark) = summary.labels.and_then(|mut labels| labels.remove(names::ATTEMPT)) else { return };
+    tracing::info!(%attempt, "a container is left of an attempt that is closed; it is cleared away");
+    spawn_local(watch::remove(engine.clone(), names::container(&mark)));
+}
+
+/// An attempt that is not in our hands: what there is of it decides.
+fn adopt(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, summary: Option<&ContainerSummary>) {
+    let record = Record::find(&dir);
+    let state = summary.and_then(|summary| summary.state);
+    let (Some(record), Some(state)) = (record, state) else {
+        // Gone: was it there, and did it run?
+        let ran = directory::info(&dir).is_some() || matches!(ending::exit(&dir), ExitFile::Complete(_));
+        return match Record::find(&dir).filter(|record| ran || record.is_started) {
+            Some(record) => take(engine, attempt, dir, record, String::new(), true),
+            None => engine.tell(Report::NeverStarted { attempt }),
+        };
+    };
+    let id = summary.and_then(|summary| summary.id.clone()).unwrap_or_default();
+    match state {
+        // Made, and never started: launched again it is made anew.
+        State::CREATED | State::REMOVING => engine.tell(Report::NeverStarted { attempt }),
+        State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING | State::EMPTY => {
+            take(engine, attempt, dir, record, id, false);
+            engine.tell(Report::Live { attempt });
+            intake(engine, attempt, None);
+        }
+        State::EXITED | State::DEAD => take(engine, attempt, dir, record, id, true),
+    }
+}
+
+fn take(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, record: Record, id: String, is_over: bool) {
+    let custody = Rc::new(Custody::new(attempt, dir, record, Stage::Running, true));
+    *custody.container.borrow_mut() = id;
+    let notes = custody.record.borrow().notes.clone();
+    notes.into_iter().for_each(|note| custody.note(note));
+    engine.insert(custody.clone());
+    if is_over {
+        custody.end();
+    }
+    spawn_local(watch::see_out(engine.clone(), custody));
+}

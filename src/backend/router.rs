@@ -1,0 +1,123 @@
+//! All backends of a manager: each attempt is handed to the one where it lives.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::docker::{DockerBackend, Record, Settings as DockerParts};
+use super::process::ProcessBackend;
+use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, Place, ReportSink};
+use crate::model::ids::AttemptId;
+use crate::model::report::Report;
+use crate::model::settings::{PoolBackend, Settings};
+
+/// The backends. Those of engines are started when a pool, or an attempt that was found, needs them.
+pub struct Backends {
+    process: ProcessBackend,
+    engines: BTreeMap<String, DockerBackend>,
+    docker: DockerParts,
+    sink: ReportSink,
+    claude: Arc<dyn ClaudeCli>,
+    /// Where attempts live: on which engine, or none for processes.
+    places: HashMap<AttemptId, Option<String>>,
+}
+
+impl Backends {
+    /// The process backend, and what is needed to start others.
+    pub fn new(process: ProcessBackend, docker: DockerParts, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> Backends {
+        Backends { process, engines: BTreeMap::new(), docker, sink, claude, places: HashMap::new() }
+    }
+
+    /// The threads, for whoever must know that they have done all they were told before this process ends.
+    pub fn threads(&mut self) -> Vec<JoinHandle<()>> {
+        self.process.thread().into_iter().chain(self.engines.values_mut().filter_map(DockerBackend::thread)).collect()
+    }
+
+    fn engine(&mut self, name: &str) -> Option<&mut DockerBackend> {
+        if !self.engines.contains_key(name) {
+            match DockerBackend::start(name, &self.docker, self.sink.clone(), self.claude.clone()) {
+                Ok(engine) => drop(self.engines.insert(name.to_owned(), engine)),
+                Err(error) => {
+                    let trouble = format!("no thread can be started for it: {error}");
+                    (self.sink)(Report::Engine { host: name.to_owned(), trouble: Some(trouble) });
+                }
+            }
+        }
+        self.engines.get_mut(name)
+    }
+
+    fn of(&mut self, attempt: AttemptId) -> Option<&mut dyn Backend> {
+        match self.places.get(&attempt).cloned().flatten() {
+            Some(name) => self.engine(&name).map(|engine| engine as &mut dyn Backend),
+            None => Some(&mut self.process),
+        }
+    }
+}
+
+impl Backend for Backends {
+    fn launch(&mut self, order: LaunchOrder) {
+        let place = match &order.place {
+            Place::Process => None,
+            Place::Docker(place) => Some(place.settings.engine().to_owned()),
+        };
+        self.places.insert(order.attempt, place);
+        let attempt = order.attempt;
+        if let Some(backend) = self.of(attempt) {
+            backend.launch(order);
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptId, kill: bool) {
+        if let Some(backend) = self.of(attempt) {
+            backend.stop(attempt, kill);
+        }
+    }
+
+    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
+        let mut processes = Vec::new();
+        // Each engine is asked, also for none: what it has beyond that is to be cleared away.
+        let mut on_engines: BTreeMap<String, Vec<(AttemptId, PathBuf)>> =
+            self.engines.keys().map(|name| (name.clone(), Vec::new())).collect();
+        for (attempt, dir) in attempts {
+            let place = self.places.entry(attempt).or_insert_with(|| Record::find(&dir).map(|record| record.engine));
+            match place {
+                Some(name) => on_engines.entry(name.clone()).or_default().push((attempt, dir)),
+                None => processes.push((attempt, dir)),
+            }
+        }
+        self.process.inspect(processes, set_aside);
+        for (name, attempts) in on_engines {
+            if let Some(engine) = self.engine(&name) {
+                engine.inspect(attempts, set_aside);
+            }
+        }
+    }
+
+    fn intake(&mut self, attempt: AttemptId, after: u32) {
+        if let Some(backend) = self.of(attempt) {
+            backend.intake(attempt, after);
+        }
+    }
+
+    fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>) {
+        if let Some(backend) = self.of(attempt) {
+            backend.put(attempt, name, content);
+        }
+    }
+
+    fn forget(&mut self, attempt: AttemptId) {
+        if let Some(backend) = self.of(attempt) {
+            backend.forget(attempt);
+        }
+        self.places.remove(&attempt);
+    }
+
+    fn configure(&mut self, settings: &Settings) {
+        for pool in settings.pools.values() {
+            if let PoolBackend::Docker(docker) = &pool.backend {
+                self.engine(docker.engine());
+            }
+        }
+    }
+}
