@@ -1,12 +1,10 @@
 //! Reading the configuration: what is wrong is told with its place, and the rest holds.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::model::diagnostic::{Diagnostic, harmless, nearest, place_of};
 use crate::model::ids::is_name;
-use crate::model::settings::{PoolBackend, PoolSettings, Settings};
-use crate::model::spec::Resources;
+use crate::model::settings::Settings;
 use crate::model::units::{parse_duration, parse_size};
 use crate::model::yaml::{self, Node, Value};
 
@@ -111,10 +109,7 @@ impl Reader {
                     Some("ascii") => screen.glyphs = Glyphs::Ascii,
                     _ => self.fault(node, "there are no such glyphs".to_owned(), "write auto, unicode or ascii"),
                 },
-                "mouse" => match node.boolean() {
-                    Some(mouse) => screen.mouse = mouse,
-                    None => self.fault(node, format!("mouse is {}, not a boolean", node.kind()), "write true or false"),
-                },
+                "mouse" => screen.mouse = self.flag(node, "mouse").unwrap_or(screen.mouse),
                 "min_free_disk" => {
                     if let Some(bytes) = self.parsed(node, parse_size) {
                         settings.min_free_bytes = bytes;
@@ -133,63 +128,6 @@ impl Reader {
         }
     }
 
-    fn pools(&mut self, node: &Node, settings: &mut Settings) {
-        let Value::Map(pools) = &node.value else {
-            self.fault(node, format!("pools is {}, not a mapping", node.kind()), "write NAME: { backend: process, slots: 4 }");
-            return;
-        };
-        let mut seen = BTreeSet::new();
-        for (key, node) in pools {
-            let Some(name) = key.text().filter(|name| is_name(name)) else {
-                self.fault(key, "this cannot name a pool".to_owned(), "use 1 to 100 letters, digits, `_` and `-`");
-                continue;
-            };
-            if !seen.insert(name) {
-                self.fault(key, format!("`{name}` stands twice"), "keep one of them");
-                continue;
-            }
-            let mut pool = PoolSettings { slots: 10, resources: Resources::default(), backend: PoolBackend::Process };
-            let mut usable = true;
-            const LATER: &[&str] = &["image", "pull", "network", "namespace", "template", "context"];
-            for (key, value) in self.entries(node, "a pool", &["backend", "slots", "memory", "cpus", "pids"], LATER) {
-                match key {
-                    "backend" => usable &= self.backend(value),
-                    "slots" => pool.slots = self.whole(value, 10_000).unwrap_or(pool.slots),
-                    "memory" => pool.resources.memory = self.parsed(value, parse_size),
-                    "cpus" => {
-                        pool.resources.cpus =
-                            value.plain().and_then(|text| text.parse().ok()).filter(|cpus: &f64| cpus.is_finite() && *cpus > 0.0);
-                        if pool.resources.cpus.is_none() {
-                            self.fault(value, "cpus is no number above 0".to_owned(), "write a number of cores, such as 0.5");
-                        }
-                    }
-                    _ => pool.resources.pids = self.whole(value, 4_194_304),
-                }
-            }
-            if usable {
-                settings.pools.insert(name.to_owned(), pool);
-            }
-        }
-    }
-
-    fn backend(&mut self, node: &Node) -> bool {
-        match node.text() {
-            Some("process") => true,
-            Some(word @ ("docker" | "kubernetes")) => {
-                self.fault(
-                    node,
-                    format!("the backend `{word}` is known, but not in this version"),
-                    "use process; the pool is left out",
-                );
-                false
-            }
-            _ => {
-                self.fault(node, "there is no such backend".to_owned(), "write process");
-                false
-            }
-        }
-    }
-
     fn retention(&mut self, node: &Node, settings: &mut Settings) {
         for (key, value) in self.entries(node, "retention", &["days", "bytes"], &[]) {
             match key {
@@ -205,6 +143,18 @@ impl Reader {
         what: &str,
         known: &'static [&'static str],
         later: &[&'static str],
+    ) -> Vec<(&'static str, &'n Node)> {
+        self.entries_or(node, what, known, later, |key| format!("{what} has no key `{key}`"))
+    }
+
+    /// The entries of a mapping; `unknown` says what is wrong with a key that is not among them.
+    pub(super) fn entries_or<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        known: &'static [&'static str],
+        later: &[&'static str],
+        unknown: impl Fn(&str) -> String,
     ) -> Vec<(&'static str, &'n Node)> {
         let Value::Map(entries) = &node.value else {
             self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
@@ -228,7 +178,7 @@ impl Reader {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("{what} has {}", known.join(", ")),
                 };
-                self.fault(key, format!("{what} has no key `{}`", text.chars().take(80).collect::<String>()), &hint);
+                self.fault(key, unknown(&text.chars().take(80).collect::<String>()), &hint);
             }
         }
         found
@@ -270,12 +220,12 @@ impl Reader {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::notice::Notifier;
     use crate::model::spec::Budget;
 
-    fn loaded(text: &str) -> Loaded {
+    pub(in crate::config) fn loaded(text: &str) -> Loaded {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yaml");
         std::fs::write(&path, text).unwrap();
@@ -372,12 +322,12 @@ mod tests {
     #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
         let Loaded { settings, screen, faults, notes } = loaded(
-            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots, image: x }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
+            "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots, context: x }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
         assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
-        assert_eq!(notes[0].line, 4, "images belong to a later version");
+        assert_eq!(notes[0].line, 4, "clusters belong to a later version");
         assert_eq!(screen.theme, ("dark".to_owned(), 8, 8));
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);

@@ -1,14 +1,17 @@
 //! The configuration file, keymaps and themes, and where a home is.
 
 mod claude;
+mod docker;
 pub mod home;
 pub mod keymap;
 mod layers;
 mod load;
 mod notify;
+mod pool;
 pub mod screen;
 mod template;
 pub mod theme;
+mod value;
 
 pub use load::{Loaded, load};
 pub use template::template;

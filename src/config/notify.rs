@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use crate::model::diagnostic::nearest;
 use crate::model::jobfile::looks_secret;
 use crate::model::notice::{Kind, MAX_NOTIFIERS, Means, Notifier, Ring, Webhook, words};
-use crate::model::spec::{EnvValue, SecretRef};
+use crate::model::spec::EnvValue;
 use crate::model::yaml::{Node, Value};
 
 use super::load::Reader;
 
 /// Most words of a command, and most headers.
 const MAX_WORDS: usize = 100;
-/// Longest template or address, in bytes.
-const MAX_TEXT: usize = 16 * 1024;
 /// What every notifier may have.
 const KEYS: &[&str] = &["on", "command", "run", "webhook", "terminal", "title", "text", "body", "headers"];
 
@@ -58,12 +56,12 @@ fn notifier(reader: &mut Reader, node: &Node) -> Option<Notifier> {
     }
     let means = match name {
         "command" => command(reader, value),
-        "run" => text(reader, value, "run").map(Means::Run),
+        "run" => reader.text(value, "run").map(Means::Run),
         "webhook" => webhook(reader, value, get("body"), get("headers")),
         _ => terminal(reader, value),
     };
-    let title = get("title").and_then(|value| text(reader, value, "title"));
-    let line = get("text").and_then(|value| text(reader, value, "text"));
+    let title = get("title").and_then(|value| reader.text(value, "title"));
+    let line = get("text").and_then(|value| reader.text(value, "text"));
     let notifier = Notifier { on: on?, means: means?, title, text: line };
     for (key, why) in words::faults(&notifier) {
         let hint = match key {
@@ -120,7 +118,7 @@ fn command(reader: &mut Reader, node: &Node) -> Option<Means> {
         reader.fault(node, format!("command is {}, not a list of words", node.kind()), hint);
         return None;
     };
-    let argv: Option<Vec<String>> = items.iter().map(|item| text(reader, item, "a word of command")).collect();
+    let argv: Option<Vec<String>> = items.iter().map(|item| reader.text(item, "a word of command")).collect();
     let argv = argv?;
     if argv.is_empty() || argv.len() > MAX_WORDS {
         reader.fault(node, format!("command has {} words", argv.len()), &format!("it has 1 to {MAX_WORDS}: {hint}"));
@@ -139,7 +137,7 @@ fn terminal(reader: &mut Reader, node: &Node) -> Option<Means> {
 }
 
 fn webhook(reader: &mut Reader, node: &Node, body: Option<&Node>, headers: Option<&Node>) -> Option<Means> {
-    let url = value(reader, node, "webhook")?;
+    let url = reader.value(node, "webhook")?;
     if let EnvValue::Text(url) = &url
         && let Some((why, hint)) = wrong_url(url)
     {
@@ -149,7 +147,7 @@ fn webhook(reader: &mut Reader, node: &Node, body: Option<&Node>, headers: Optio
     let body = match body {
         // What is no text is meant as JSON and becomes a template like any other.
         Some(node) if matches!(node.value, Value::Map(_) | Value::List(_)) => Some(node.to_json().to_string()),
-        Some(node) => Some(text(reader, node, "body")?),
+        Some(node) => Some(reader.text(node, "body")?),
         None => None,
     };
     let headers = headers.map_or_else(Vec::new, |node| self::headers(reader, node));
@@ -189,7 +187,7 @@ fn headers(reader: &mut Reader, node: &Node) -> Vec<(String, EnvValue)> {
             reader.fault(key, format!("`{name}` stands twice"), "keep one of them");
             continue;
         }
-        let Some(value) = value(reader, node, name) else { continue };
+        let Some(value) = reader.value(node, name) else { continue };
         if let EnvValue::Text(text) = &value {
             let variable = name.to_ascii_uppercase().replace('-', "_");
             let carries = ["AUTHORIZATION", "PROXY_AUTHORIZATION", "COOKIE"].contains(&variable.as_str());
@@ -210,44 +208,4 @@ fn headers(reader: &mut Reader, node: &Node) -> Vec<(String, EnvValue)> {
         headers.push((name.to_owned(), value));
     }
     headers
-}
-
-/// A text, or a secret by reference.
-fn value(reader: &mut Reader, node: &Node, what: &str) -> Option<EnvValue> {
-    if !matches!(node.value, Value::Map(_)) {
-        return text(reader, node, what).map(EnvValue::Text);
-    }
-    let hint = "write { from: \"env:NAME\" }, file:PATH or command:LINE";
-    let entries = reader.entries(node, "a reference", &["from"], &[]);
-    let secret = entries.first().and_then(|(_, from)| SecretRef::parse(from.text()?));
-    let is_rooted = |path: &std::path::Path| path.is_absolute() || path.starts_with("~");
-    match secret {
-        Some(SecretRef::File(path)) if !is_rooted(&path) => {
-            reader.fault(node, "a relative path has no place to begin at here".to_owned(), "write file:/… or file:~/…");
-            None
-        }
-        Some(secret) => Some(EnvValue::From(secret)),
-        None => {
-            reader.fault(node, format!("{what} is no reference"), hint);
-            None
-        }
-    }
-}
-
-fn text(reader: &mut Reader, node: &Node, what: &str) -> Option<String> {
-    match node.text() {
-        Some(text) if text.len() > MAX_TEXT || text.contains('\0') || text.trim().is_empty() => {
-            reader.fault(
-                node,
-                format!("{what} is empty, holds a NUL or is longer than {MAX_TEXT} bytes"),
-                "write a shorter text",
-            );
-            None
-        }
-        Some(text) => Some(text.to_owned()),
-        None => {
-            reader.fault(node, format!("{what} is {}, not text", node.kind()), "write text");
-            None
-        }
-    }
 }

@@ -13,6 +13,53 @@ pub fn template() -> &'static str {
 #  local: { backend: process, slots: 10 }
 #  # Limits for tasks of a pool that do not set their own:
 #  small: { backend: process, slots: 2, memory: 2g, pids: 256 }
+#  # Each attempt in a container of its own. Only the image is needed; keys whose default is none show an example.
+#  sandbox:
+#    backend: docker
+#    image: localhost/airx-runner
+#    slots: 4
+#    memory: 2g
+#    cpus: 1.5
+#    # 4096 when neither pool nor task says more or less.
+#    pids: 256
+#    # Else the manager's DOCKER_HOST, else the engine's usual socket. tcp:// has neither a password nor encryption.
+#    host: unix:///var/run/docker.sock
+#    # missing, always or never; and how long a pull may take.
+#    pull: missing
+#    pull_deadline: 10m
+#    # UID[:GID], or names of the image; else whoever runs the manager.
+#    user: "1000:1000"
+#    # bind mounts it, copy copies it in and out again, none is an empty directory; auto is bind where the engine is of this
+#    # machine, else copy.
+#    workspace: auto
+#    # SOURCE:TARGET[:ro|rw], or the long form. A source is an absolute path of the engine's machine, or a volume. The engine's
+#    # socket is never mounted.
+#    mounts: ["cargo:/cargo", { source: /srv/data, target: /data, read_only: true }]
+#    # As in a job file, but without templates; what the task says goes before. Secrets by reference only.
+#    env: { LANG: C.UTF-8, GITHUB_TOKEN: { from: "env:GITHUB_TOKEN" } }
+#    # none, bridge, or the name of a network; else the engine's default. Never the machine's own.
+#    network: none
+#    # File systems in memory. /tmp is always one.
+#    tmpfs: [/cache, { target: /scratch, size: 512m }]
+#    # Whether the image's own file system is read-only.
+#    read_only: true
+#    # Whether a small init of the engine's is the first process.
+#    init: false
+#    labels: { team: a }
+#    # host-gateway is the engine's machine.
+#    extra_hosts: ["db:10.0.0.2"]
+#    # json-file, local or journald, for containers without our runner; else the engine's default.
+#    log_driver: json-file
+#    # auto: airx is the first process where the image's system fits. none: the engine alone says what became of the command.
+#    runner: auto
+#    # What is lifted or added beyond the hardened defaults; there is nothing else that can be.
+#    override:
+#      cap_add: [NET_BIND_SERVICE]
+#      devices: [/dev/kvm]
+#      runtime: runsc
+#      shm_size: 64m
+#      ulimits: { nofile: 1024, core: { soft: 0, hard: -1 } }
+#      dns: [10.0.0.53]
 
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
@@ -59,14 +106,19 @@ pub fn template() -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::settings::Settings;
+    use crate::config::docker::overrides;
+    use crate::config::pool;
+    use crate::model::docker::DockerSettings;
+    use crate::model::settings::{PoolBackend, Settings};
 
     #[test]
     fn every_key_of_the_template_is_valid_and_shows_the_default() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.yaml");
         let is_key = |line: &&str| {
-            line.starts_with('#') && (!line.starts_with("# ") || line.starts_with("#  ")) && !line.starts_with("#  #")
+            line.starts_with('#')
+                && (!line.starts_with("# ") || line.starts_with("#  "))
+                && !line[1..].trim_start().starts_with('#')
         };
         let text: String = template().lines().filter(is_key).map(|line| format!("{}\n", &line[1..])).collect();
         std::fs::write(&path, text).unwrap();
@@ -74,6 +126,18 @@ mod tests {
         assert_eq!(loaded.faults, []);
         let mut settings = loaded.settings;
         assert!(settings.pools.remove("small").is_some());
+        let PoolBackend::Docker(sandbox) = settings.pools.remove("sandbox").unwrap().backend else { panic!("not docker") };
+        let shown = DockerSettings::of("localhost/airx-runner");
+        assert_eq!(
+            (sandbox.pull, sandbox.pull_deadline_ms, sandbox.workspace, sandbox.read_only, sandbox.init, sandbox.runner),
+            (shown.pull, shown.pull_deadline_ms, shown.workspace, shown.read_only, shown.init, shown.runner)
+        );
+        for key in pool::KEYS {
+            assert!(template().contains(&format!("\n#    {key}:")), "{key} is not explained");
+        }
+        for key in overrides::KEYS {
+            assert!(template().contains(&format!("\n#      {key}: ")), "{key} is not explained");
+        }
         assert_eq!(std::mem::take(&mut settings.notify).len(), 3);
         assert_eq!(settings, Settings::default());
     }

@@ -13,7 +13,7 @@ use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
 pub struct Settings {
     /// Between two comparisons with reality, 1,000 to 60,000.
     pub poll_interval_ms: u64,
-    /// Pools by name; `local` is always there.
+    /// Pools by name; `local` is there unless the configuration describes it as one that cannot be used.
     pub pools: BTreeMap<String, PoolSettings>,
     /// Claude Code.
     pub claude: ClaudeSettings,

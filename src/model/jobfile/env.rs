@@ -23,16 +23,8 @@ pub(super) fn env(reader: &mut Reader<'_>, node: &Node) -> Env {
     let mut env = Env::default();
     for (key, value) in reader.entries(node, "env") {
         let Some(name) = key.text() else { continue };
-        if !is_variable(name) {
-            reader.fault(
-                key,
-                format!("`{name}` cannot name a variable"),
-                "use letters, digits and `_`, not beginning with a digit",
-            );
-            continue;
-        }
-        if name.starts_with("AIRX_") {
-            reader.fault(key, format!("`{name}` is airx's own"), "choose a name that does not begin with AIRX_");
+        if let Some((why, hint)) = wrong_variable(name) {
+            reader.fault(key, why, hint);
             continue;
         }
         match &value.value {
@@ -106,6 +98,14 @@ pub(super) fn passed(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<S
 
 fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.as_bytes()[0].is_ascii_digit()
+}
+
+/// Why nobody can choose this name for a variable of a task, and what to do.
+pub fn wrong_variable(name: &str) -> Option<(String, &'static str)> {
+    if !is_variable(name) {
+        return Some((format!("`{name}` cannot name a variable"), "use letters, digits and `_`, not beginning with a digit"));
+    }
+    name.starts_with("AIRX_").then(|| (format!("`{name}` is airx's own"), "choose a name that does not begin with AIRX_"))
 }
 
 /// Why a value looks like a secret; templates, empty values and plain switches do not.

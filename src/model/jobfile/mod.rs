@@ -21,7 +21,7 @@ use super::ids::is_name;
 use super::spec::{JobSpec, MAX_SOURCE, MAX_TASKS, OnFailure, Source, Submission, TaskDefaults};
 use super::yaml::{self, Node};
 
-pub use env::looks_secret;
+pub use env::{looks_secret, wrong_variable};
 pub use read::MAX_FAULTS;
 use read::{Fields, Reader};
 pub use schema::schema;
