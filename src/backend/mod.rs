@@ -5,4 +5,4 @@ pub mod docker;
 pub mod process;
 mod router;
 
-pub use router::Backends;
+pub use router::{Backends, Threads};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::docker::{DockerBackend, Record, Settings as DockerParts};
@@ -12,6 +12,26 @@ use crate::model::ids::AttemptId;
 use crate::model::report::Report;
 use crate::model::settings::{PoolBackend, Settings};
 
+/// The threads of all backends, those that are started later among them: for whoever must know that they have done all they
+/// were told before this process ends. They end once the backends and the receiver of their reports are gone.
+#[derive(Clone, Default)]
+pub struct Threads(Arc<Mutex<Vec<JoinHandle<()>>>>);
+
+impl Threads {
+    /// Waits for all of them.
+    pub fn join(&self) {
+        let threads = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // One that panicked has said so in the log.
+            let _ = thread.join();
+        }
+    }
+
+    fn add(&self, thread: Option<JoinHandle<()>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(thread);
+    }
+}
+
 /// The backends. Those of engines are started when a pool, or an attempt that was found, needs them.
 pub struct Backends {
     process: ProcessBackend,
@@ -19,25 +39,31 @@ pub struct Backends {
     docker: DockerParts,
     sink: ReportSink,
     claude: Arc<dyn ClaudeCli>,
+    threads: Threads,
     /// Where attempts live: on which engine, or none for processes.
     places: HashMap<AttemptId, Option<String>>,
 }
 
 impl Backends {
     /// The process backend, and what is needed to start others.
-    pub fn new(process: ProcessBackend, docker: DockerParts, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> Backends {
-        Backends { process, engines: BTreeMap::new(), docker, sink, claude, places: HashMap::new() }
+    pub fn new(mut process: ProcessBackend, docker: DockerParts, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> Backends {
+        let threads = Threads::default();
+        threads.add(process.thread());
+        Backends { process, engines: BTreeMap::new(), docker, sink, claude, threads, places: HashMap::new() }
     }
 
-    /// The threads, for whoever must know that they have done all they were told before this process ends.
-    pub fn threads(&mut self) -> Vec<JoinHandle<()>> {
-        self.process.thread().into_iter().chain(self.engines.values_mut().filter_map(DockerBackend::thread)).collect()
+    /// Their threads.
+    pub fn threads(&self) -> Threads {
+        self.threads.clone()
     }
 
     fn engine(&mut self, name: &str) -> Option<&mut DockerBackend> {
         if !self.engines.contains_key(name) {
             match DockerBackend::start(name, &self.docker, self.sink.clone(), self.claude.clone()) {
-                Ok(engine) => drop(self.engines.insert(name.to_owned(), engine)),
+                Ok(mut engine) => {
+                    self.threads.add(engine.thread());
+                    self.engines.insert(name.to_owned(), engine);
+                }
                 Err(error) => {
                     let trouble = format!("no thread can be started for it: {error}");
                     (self.sink)(Report::Engine { host: name.to_owned(), trouble: Some(trouble) });

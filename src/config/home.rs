@@ -72,6 +72,11 @@ impl Home {
         self.path.join("results")
     }
 
+    /// Where copies of airx itself are kept for containers.
+    pub fn programs(&self) -> PathBuf {
+        self.path.join("programs")
+    }
+
     /// Logs of the manager.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")

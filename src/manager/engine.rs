@@ -72,7 +72,7 @@ impl Mailbox {
 pub struct Parts<S> {
     /// Its store.
     pub store: S,
-    /// Its one backend, for now: processes.
+    /// What starts runners.
     pub backend: Box<dyn Backend>,
     /// Makes launch orders.
     pub composer: Composer,
@@ -140,7 +140,8 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub fn begin(parts: Parts<S>, mailbox: Mailbox) -> Result<Engine<S>, StoreError> {
-        let Parts { store, backend, composer, clock, settings, free_bytes, on_trouble, on_poll, on_freed } = parts;
+        let Parts { store, mut backend, composer, clock, settings, free_bytes, on_trouble, on_poll, on_freed } = parts;
+        backend.configure(&settings);
         let bounds = limits(&settings, clock.as_ref());
         let turn = Turn::begin(store, bounds.clone(), composer.identity().seed(), clock.now())?;
         Ok(Engine {
@@ -299,6 +300,7 @@ impl<S: Store> Engine<S> {
                 self.limits = bounds.clone();
                 inputs.push(Input::Limits(bounds));
                 self.composer = Arc::new(self.composer.with_settings(&settings));
+                self.backend.configure(&settings);
                 self.settings = *settings;
             }
             Message::Poll => self.next_poll = Mono(0),

@@ -1,5 +1,7 @@
 //! From a decided launch to a backend's order: templates rendered, environment composed, secrets resolved.
 
+mod container;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use crate::model::change::TaskResult;
 use crate::model::core::Launch;
-use crate::model::credential::API_KEY;
+use crate::model::credential::{API_KEY, CONFIG_DIR};
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
@@ -16,10 +18,15 @@ use crate::model::spec::{
 };
 use crate::model::template::{Context, render_shell, render_text};
 
-use super::ports::{ClaudeCli, ClaudeRun, LaunchOrder, Place};
+use super::ports::{
+    CONTAINER_ATTEMPT, CONTAINER_SOCKET, CONTAINER_WORKSPACE, ClaudeCli, ClaudeRun, DockerPlace, LaunchOrder, Place,
+};
 use super::secrets;
 use super::token::Identity;
 use super::trust;
+
+/// The name of the socket that runners see, in its directory.
+const TASK_SOCKET: &str = "task.sock";
 
 /// Makes the way to Claude Code anew when its configuration changes.
 pub type MakeClaude = Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>;
@@ -119,7 +126,8 @@ impl Composer {
 
     fn order(&self, launch: &Launch) -> Result<LaunchOrder, Obstacle> {
         let context = self.context(launch)?;
-        let mut env = self.environment(launch, &context)?;
+        let container = self.container(launch);
+        let mut env = self.environment(launch, &context, container.as_ref())?;
         let mut variables = Vec::new();
         let mut shell = |text: &str| -> Result<Vec<String>, Obstacle> {
             let rendered = render_shell(text, &context, variables.len()).map_err(Obstacle::never)?;
@@ -141,13 +149,16 @@ impl Composer {
                     render_text(&claude.prompt, &context).map_err(Obstacle::never)?
                 };
                 self.claude_environment(claude, &mut env)?;
+                if let Some(container) = &container {
+                    self.claude_in_container(claude, container, &mut env)?;
+                }
                 let pairs: Vec<(String, String)> = env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-                if let Some(why) = self.claude.refuse(claude, &text, self.is_root, &pairs) {
+                if let Some(why) = self.claude.refuse(claude, &text, self.is_root(container.as_ref()), &pairs) {
                     return Err(Obstacle::Never(why));
                 }
                 let session = launch.session.as_deref().unwrap_or_default();
                 // Recorded as resumed, but gone since (or never begun): the id is free for a session that begins afresh.
-                let resumes = launch.resumes && self.claude.has_session(session, &env) != Some(false);
+                let resumes = launch.resumes && self.has_session(session, &env, container.as_ref()) != Some(false);
                 let text = if resumes && launch.continues { self.claude.go_on().to_owned() } else { text };
                 prompt = Some(self.claude.stdin(&text, claude.permissions.is_some()));
                 silence_ms = Some(claude.silence_ms.unwrap_or(self.settings.claude.silence_ms));
@@ -169,14 +180,14 @@ impl Composer {
             env.insert("AIRX_UNTIL_MATCHES".to_owned(), matches.clone().unwrap_or_default());
         }
         let dir = self.directory(&launch.name.to_string(), &launch.task.id, launch.attempt);
-        self.identify(launch, &dir, &mut env);
+        self.identify(launch, &dir, container.is_some(), &mut env);
         let is_claude = prompt.is_some();
         let limits = &launch.task.limits;
         let mark = self.identity.mark(launch.attempt);
         let spec = RunnerSpec {
             mark: mark.clone(),
             argv,
-            cwd: launch.task.workspace.clone().unwrap_or_else(|| launch.job.workspace.clone()),
+            cwd: if container.is_some() { CONTAINER_WORKSPACE.into() } else { workspace(launch).to_owned() },
             stdin: match &launch.task.action {
                 Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
                 Action::Claude(_) => Stdin::Prompt,
@@ -188,16 +199,18 @@ impl Composer {
             grace_ms: limits.grace_ms,
             stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
             output_limit: limits.output_limit,
-            resources: self.resources(launch),
+            // The engine enforces them in a container.
+            resources: if container.is_some() { Resources::default() } else { self.resources(launch) },
             round,
             gate,
             allowance: launch.allowance,
             seal: public(&self.identity.seal(&mark)),
             result: launch.task.result,
             claude: is_claude,
-            contained: false,
+            contained: container.is_some(),
         };
-        Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place: Place::Process })
+        let place = container.map_or(Place::Process, |container| Place::Docker(Box::new(container)));
+        Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place })
     }
 
     fn context(&self, launch: &Launch) -> Result<Context, Obstacle> {
@@ -225,10 +238,28 @@ impl Composer {
     }
 
     /// Passed variables, then the job's, then the task's.
-    fn environment(&self, launch: &Launch, context: &Context) -> Result<BTreeMap<String, String>, Obstacle> {
+    fn environment(
+        &self,
+        launch: &Launch,
+        context: &Context,
+        container: Option<&DockerPlace>,
+    ) -> Result<BTreeMap<String, String>, Obstacle> {
         let mut env = launch.job.passed_env.clone();
         if matches!(launch.task.action, Action::Claude(_)) {
             env.extend(launch.job.claude_env.clone());
+        }
+        if let Some(container) = container {
+            // They name places of the submitter's machine.
+            for name in ["PATH", "HOME", CONFIG_DIR, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+                env.remove(name);
+            }
+            for (name, value) in &container.settings.env {
+                let value = match value {
+                    EnvValue::Text(text) => text.clone(),
+                    EnvValue::From(secret) => self.secret(name, secret)?,
+                };
+                env.insert(name.clone(), value);
+            }
         }
         for (name, value) in launch.job.env.iter().chain(&launch.task.env) {
             let value = match value {
@@ -252,7 +283,7 @@ impl Composer {
     }
 
     fn trust(&self, launch: &Launch, spec: &ClaudeSpec) -> Result<Trust, Obstacle> {
-        let workspace = launch.task.workspace.as_ref().unwrap_or(&launch.job.workspace);
+        let workspace = workspace(launch);
         let home = self.environment.get("HOME").map(String::as_str);
         trust::decide(spec.trust, workspace, &self.settings.claude.trusted, home).map_err(Obstacle::Never)
     }
@@ -262,17 +293,25 @@ impl Composer {
     }
 
     /// Tells the task who it is and how to reach the manager.
-    fn identify(&self, launch: &Launch, dir: &Path, env: &mut BTreeMap<String, String>) {
+    fn identify(&self, launch: &Launch, dir: &Path, is_contained: bool, env: &mut BTreeMap<String, String>) {
         let mark = self.identity.mark(launch.attempt);
+        let (dir, socket) = match is_contained {
+            true => (CONTAINER_ATTEMPT.to_owned(), format!("{CONTAINER_SOCKET}/{TASK_SOCKET}")),
+            false => (dir.display().to_string(), self.task_socket.clone()),
+        };
         let own = [
             ("AIRX_JOB", launch.name.to_string()),
             ("AIRX_TASK", launch.task.id.clone()),
             ("AIRX_TOKEN", self.identity.token(&mark)),
             ("AIRX_ATTEMPT", mark),
-            ("AIRX_DIR", dir.display().to_string()),
-            ("AIRX_SOCKET", self.task_socket.clone()),
+            ("AIRX_DIR", dir),
+            ("AIRX_SOCKET", socket),
         ];
         env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        // A container has its image's PATH, and its runner adds our program to it.
+        if is_contained {
+            return;
+        }
         let path = env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
         if let Some(own) = self.own_directory.as_ref().and_then(|dir| dir.to_str())
             && !path.split(':').any(|part| part == own)
@@ -289,6 +328,11 @@ impl Composer {
         let Some(pool) = self.settings.pools.get(pool).map(|pool| &pool.resources) else { return own.clone() };
         Resources { memory: own.memory.or(pool.memory), cpus: own.cpus.or(pool.cpus), pids: own.pids.or(pool.pids) }
     }
+}
+
+/// Where the task works.
+fn workspace(launch: &Launch) -> &Path {
+    launch.task.workspace.as_ref().unwrap_or(&launch.job.workspace)
 }
 
 /// Where an attempt's files lie in a home: `jobs/NAME.N/TASK.NUMBER`.

@@ -5,12 +5,13 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use airx::api::paths::SocketPaths;
 use airx::api::server::{self, Server, ServerParts};
+use airx::backend::docker::Settings as DockerSettings;
 use airx::backend::process::{ProcessBackend, Settings as BackendSettings};
+use airx::backend::{Backends, Threads};
 use airx::claude::cli::Cli as ClaudeBinary;
 use airx::cli::context::{Context, Failure};
 use airx::manager::Message;
@@ -41,8 +42,8 @@ pub struct Managed {
     pub server: Server,
     /// What decides.
     pub engine: Engine<SqliteStore>,
-    /// The backend's thread, which ends after the engine.
-    pub backend: Option<JoinHandle<()>>,
+    /// The backends' threads, which end after the engine.
+    pub backends: Threads,
     /// Tells people; ends after the engine.
     pub courier: Arc<Courier>,
     /// The way in for signals.
@@ -104,6 +105,7 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     listen_for_signals(managed.sender)?;
     airx::cli::daemon::say_ready(&context.env);
     let end = managed.engine.run();
+    managed.backends.join();
     managed.courier.finish();
     managed.server.stop();
     managed.sockets.remove(&context.home.path);
@@ -175,10 +177,10 @@ pub fn begin(context: &Context, lock: HomeLock, listeners: Option<[OwnedFd; 2]>)
         news: mailbox.handle().news(),
     }));
     courier.configure(&loaded.settings.notify);
-    let (engine, backend) = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone(), courier.clone())?;
+    let (engine, backends) = engine(context, store, mailbox, loaded.settings, &sockets, reader.clone(), courier.clone())?;
     let server = serve(context, &listeners, engine.handle(), reader.clone())?;
     tracing::info!(pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "the manager is ready");
-    Ok(Managed { lock, sockets, listeners, server, engine, backend, courier, sender, reader, log, faults: loaded.faults })
+    Ok(Managed { lock, sockets, listeners, server, engine, backends, courier, sender, reader, log, faults: loaded.faults })
 }
 
 /// A line for whoever started the manager in the foreground.
@@ -228,7 +230,7 @@ fn engine(
     sockets: &SocketPaths,
     reader: Arc<StoreReader>,
     courier: Arc<Courier>,
-) -> Result<(Engine<SqliteStore>, Option<JoinHandle<()>>), BeginError> {
+) -> Result<(Engine<SqliteStore>, Threads), BeginError> {
     let home = &context.home;
     let identity = Identity { home: store.identity().home.clone(), secret: store.identity().secret.clone() };
     let make_claude: MakeClaude =
@@ -236,8 +238,19 @@ fn engine(
     // Orphans of runners that die come to the manager, where a sweep finds them.
     airx::os::become_subreaper().map_err(|error| Failure::failed(format!("cannot become a subreaper: {error}"), ""))?;
     let backend_settings = BackendSettings { exe: None, results: home.results() };
-    let mut backend = ProcessBackend::start(backend_settings, mailbox.sink(), make_claude(&settings))
+    let claude = make_claude(&settings);
+    let process = ProcessBackend::start(backend_settings, mailbox.sink(), claude.clone())
         .map_err(|error| Failure::failed(format!("cannot start the process backend: {error}"), ""))?;
+    let docker = DockerSettings {
+        home: home.path.clone(),
+        instance: identity.home.clone(),
+        results: home.results(),
+        programs: home.programs(),
+        task_socket: sockets.task_directory(),
+        control_socket: sockets.control(),
+        environment: context.env.clone(),
+    };
+    let backends = Backends::new(process, docker, mailbox.sink(), claude);
     let own = std::env::current_exe().ok();
     let surroundings = Surroundings {
         home: home.path.clone(),
@@ -251,10 +264,10 @@ fn engine(
     let (disk, told) = (home.path.clone(), reader.clone());
     let upkeep =
         Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender(), courier);
-    let thread = backend.thread();
+    let threads = backends.threads();
     let parts = Parts {
         store,
-        backend: Box::new(backend),
+        backend: Box::new(backends),
         composer,
         clock: Box::new(SystemClock),
         settings,
@@ -263,7 +276,7 @@ fn engine(
         on_poll: Box::new(upkeep.into_poll()),
         on_freed: Box::new(airx::os::trim_memory),
     };
-    Ok((Engine::begin(parts, mailbox)?, thread))
+    Ok((Engine::begin(parts, mailbox)?, threads))
 }
 
 /// What a person should look at, in lines.

@@ -13,6 +13,7 @@ use airx::api::local::{Embedded, Watching};
 use airx::api::paths::SocketPaths;
 use airx::api::server::Server;
 use airx::api::socket::SocketClient;
+use airx::backend::Threads;
 use airx::cli::context::{Context, Failure};
 use airx::cli::daemon::{Started, Starter};
 use airx::manager::Message;
@@ -49,7 +50,7 @@ struct Inside {
     listeners: [OwnedFd; 2],
     server: Server,
     engine: JoinHandle<Result<(), StoreError>>,
-    backend: Option<JoinHandle<()>>,
+    backends: Threads,
     courier: Arc<Courier>,
     sender: SyncSender<Message>,
     handle: Handle,
@@ -231,13 +232,13 @@ impl Inside {
 
     /// Lets it decide, on a thread of its own.
     fn run(managed: Managed) -> Result<Inside, Failure> {
-        let Managed { lock, sockets, listeners, server, engine, backend, courier, sender, reader, log, faults: _ } = managed;
+        let Managed { lock, sockets, listeners, server, engine, backends, courier, sender, reader, log, faults: _ } = managed;
         let handle = engine.handle();
         let engine = std::thread::Builder::new()
             .name("manager".to_owned())
             .spawn(move || engine.run())
             .map_err(|error| Failure::failed(format!("cannot start a thread: {error}"), ""))?;
-        Ok(Inside { lock, sockets, listeners, server, engine, backend, courier, sender, handle, reader, _log: log })
+        Ok(Inside { lock, sockets, listeners, server, engine, backends, courier, sender, handle, reader, _log: log })
     }
 
     /// Stops deciding: the turn under way is committed, the store is closed, answers on their way go out, and what the
@@ -251,10 +252,7 @@ impl Inside {
         }
         self.server.stop();
         drop(self.handle);
-        if let Some(backend) = self.backend {
-            // One that panicked has nothing left to do.
-            let _ = backend.join();
-        }
+        self.backends.join();
         self.courier.finish();
         tracing::info!("the manager has left");
         Kept { lock: self.lock, sockets: self.sockets, listeners: self.listeners }

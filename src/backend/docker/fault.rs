@@ -82,10 +82,11 @@ pub fn why_not(stage: Stage, image: &str, status: u16, message: &str) -> (String
     let is_short = has(&["no space left", "cannot allocate memory", "resource temporarily unavailable", "too many open files"]);
     match stage {
         _ if is_short => (format!("the engine is short of something: {said}"), true),
-        Stage::Pull if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) || matches!(status, 401 | 403) => (
-            format!("pull of {image} denied: {said}; log in to its registry with `docker login`, or correct the name"),
-            false,
-        ),
+        Stage::Pull
+            if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) || matches!(status, 401 | 403) =>
+        {
+            (format!("pull of {image} denied: {said}; log in to its registry with `docker login`, or correct the name"), false)
+        }
         Stage::Pull if status == 404 || has(&["not found", "manifest unknown"]) => {
             (format!("no registry has the image {image}: {said}; correct the name, or build it"), false)
         }
@@ -96,7 +97,13 @@ pub fn why_not(stage: Stage, image: &str, status: u16, message: &str) -> (String
         _ if has(&["network"]) && has(&["not found"]) => {
             (format!("{said}; create it with `docker network create`, or correct the pool's `network`"), false)
         }
-        _ if has(&["bind source path does not exist", "mounts denied", "invalid mount config", "is not shared from the host"]) => {
+        _ if has(&[
+            "bind source path does not exist",
+            "mounts denied",
+            "invalid mount config",
+            "is not shared from the host",
+        ]) =>
+        {
             (format!("mount refused: {said}; the engine must see the directory under the same path"), false)
         }
         _ if has(&["error mounting", "failed to mount", "not a directory: unknown: Are you trying to mount"]) => {
@@ -119,10 +126,28 @@ mod tests {
     #[test]
     fn what_the_engine_refuses_is_told_with_the_remedy_and_whether_it_may_work_later() {
         let cases = [
-            (Stage::Pull, 404, "pull access denied for x, repository does not exist or may require 'docker login'", "denied", false),
-            (Stage::Pull, 500, "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", "failed", true),
+            (
+                Stage::Pull,
+                404,
+                "pull access denied for x, repository does not exist or may require 'docker login'",
+                "denied",
+                false,
+            ),
+            (
+                Stage::Pull,
+                500,
+                "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
+                "failed",
+                true,
+            ),
             (Stage::Pull, 404, "manifest for x:1 not found: manifest unknown", "no registry has", false),
-            (Stage::Create, 400, "invalid mount config for type \"bind\": bind source path does not exist: /x", "mount refused", false),
+            (
+                Stage::Create,
+                400,
+                "invalid mount config for type \"bind\": bind source path does not exist: /x",
+                "mount refused",
+                false,
+            ),
             (Stage::Create, 404, "No such image: x:latest", "gone from the engine", true),
             (Stage::Start, 404, "network nowhere not found", "docker network create", false),
             (Stage::Start, 500, "write /var/lib/docker/x: no space left on device", "short of", true),

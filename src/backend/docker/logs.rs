@@ -101,15 +101,7 @@ impl Keeper {
         index.read_to_end(&mut bytes)?;
         index.set_len((bytes.len() - bytes.len() % RECORD) as u64)?;
         let files = [open(NAMES[0])?, open(NAMES[1])?];
-        let mut keeper = Keeper {
-            files,
-            index,
-            places: places(&bytes),
-            resume: [(0, 0); 2],
-            last: [0; 2],
-            chunk: None,
-            limit,
-        };
+        let mut keeper = Keeper { files, index, places: places(&bytes), resume: [(0, 0); 2], last: [0; 2], chunk: None, limit };
         for number in 0..2 {
             let length = keeper.files[number].metadata()?.len();
             // Written, but not yet in the index.
@@ -169,9 +161,10 @@ impl Keeper {
         if bytes.is_empty() {
             return Ok(());
         }
-        let goes_on = self.chunk.as_ref().is_some_and(|(stream, began, _)| {
-            *stream == number && !back && (!first || ms < began + COALESCE_MS)
-        });
+        let goes_on = self
+            .chunk
+            .as_ref()
+            .is_some_and(|(stream, began, _)| *stream == number && !back && (!first || ms < began + COALESCE_MS));
         if goes_on {
             if let Some((_, _, gathered)) = &mut self.chunk {
                 gathered.extend_from_slice(bytes);
@@ -243,14 +236,8 @@ fn stamped(piece: &[u8]) -> Option<(i64, &[u8])> {
 /// When the engine drops the stream: what came is kept, and [`Keeper::again`] goes on there.
 pub async fn read(docker: &Docker, name: &str, keeper: &mut Keeper, follow: bool) -> Result<(), Fault> {
     keeper.again();
-    let options = LogsOptions {
-        follow,
-        stdout: true,
-        stderr: true,
-        since: keeper.since(),
-        timestamps: true,
-        ..LogsOptions::default()
-    };
+    let options =
+        LogsOptions { follow, stdout: true, stderr: true, since: keeper.since(), timestamps: true, ..LogsOptions::default() };
     let mut stream = Box::pin(docker.logs(name, Some(options)).ready_chunks(BATCH));
     while let Some(pieces) = stream.next().await {
         for piece in pieces {

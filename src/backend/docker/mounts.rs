@@ -38,7 +38,10 @@ pub fn guard(source: &Path, what: &str, guarded: &Guarded) -> Result<(), String>
         }
     }
     if guarded.private.iter().any(|private| place.starts_with(real(private))) {
-        return Err(format!("{what}, {}, lies in airx's own home, which is never mounted: use another directory", source.display()));
+        return Err(format!(
+            "{what}, {}, lies in airx's own home, which is never mounted: use another directory",
+            source.display()
+        ));
     }
     Ok(())
 }

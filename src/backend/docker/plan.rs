@@ -106,9 +106,11 @@ pub fn plan(
         WorkspaceMode::Copy | WorkspaceMode::None => true,
     };
     if !copies && record.is_remote {
-        return Err("workspace: bind mounts a directory of this machine, and the engine is another's: leave `workspace` out, or \
+        return Err(
+            "workspace: bind mounts a directory of this machine, and the engine is another's: leave `workspace` out, or \
                     write copy"
-            .to_owned());
+                .to_owned(),
+        );
     }
     record.workspace = (copies && settings.workspace != WorkspaceMode::None).then(|| place.workspace.clone());
     let mounts = mounts(order, place, side, &record, copies)?;
@@ -224,13 +226,7 @@ fn volume(name: Option<String>, target: &str) -> Mount {
     Mount { typ: Some(MountType::VOLUME), source: name, target: Some(target.to_owned()), ..Mount::default() }
 }
 
-fn mounts(
-    order: &LaunchOrder,
-    place: &DockerPlace,
-    side: &Side,
-    record: &Record,
-    copies: bool,
-) -> Result<Vec<Mount>, Refusal> {
+fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record, copies: bool) -> Result<Vec<Mount>, Refusal> {
     let mut mounts = Vec::new();
     match (record.is_reduced, record.is_remote) {
         (true, _) => {}
@@ -279,7 +275,8 @@ fn host_config(place: &DockerPlace, engine: &EngineFacts, side: &Side, record: &
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: some(settings.overrides.cap_add.clone()),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
-        init: Some(settings.init),
+        // Without a runner somebody has to hand signals on, which a first process ignores, and to reap.
+        init: Some(settings.init || record.is_reduced),
         memory,
         // Swapping would only make the limit slow.
         memory_swap: memory,
@@ -359,4 +356,3 @@ fn mapping(device: &str) -> DeviceMapping {
 fn limit(name: &str, soft: i64, hard: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(soft), hard: Some(hard) }
 }
-

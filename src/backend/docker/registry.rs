@@ -69,7 +69,8 @@ mod tests {
     fn a_login_is_found_by_the_images_registry() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".docker")).unwrap();
-        let text = r#"{"auths":{"reg.example:5000":{"auth":"YW5uOnM6M2NyZXQ="},"https://index.docker.io/v1/":{"auth":"Ym9iOng="}}}"#;
+        let text =
+            r#"{"auths":{"reg.example:5000":{"auth":"YW5uOnM6M2NyZXQ="},"https://index.docker.io/v1/":{"auth":"Ym9iOng="}}}"#;
         std::fs::write(home.path().join(".docker/config.json"), text).unwrap();
         let registries = Registries::find(&BTreeMap::from([("HOME".to_owned(), home.path().display().to_string())]));
         let login = |image: &str| registries.login(image).map(|login| (login.username.unwrap(), login.password.unwrap()));

@@ -115,7 +115,13 @@ pub async fn upload(
 ///
 /// # Errors
 /// What the engine or the system says.
-pub async fn fill_workspace(docker: &Docker, name: &str, plan: &Plan, hidden: Vec<PathBuf>, owner: (u32, u32)) -> Result<(), Obstacle> {
+pub async fn fill_workspace(
+    docker: &Docker,
+    name: &str,
+    plan: &Plan,
+    hidden: Vec<PathBuf>,
+    owner: (u32, u32),
+) -> Result<(), Obstacle> {
     let source = plan.record.workspace.clone();
     let pack = move |tar: &mut Builder<Pieces>| match source {
         Some(source) => tree(tar, &source, Path::new("."), owner, &hidden, 0),
@@ -215,7 +221,14 @@ fn file(tar: &mut Builder<Pieces>, path: &Path, source: &Path, owner: (u32, u32)
 }
 
 /// A directory with all below it; what is neither file, directory nor link is left out.
-fn tree(tar: &mut Builder<Pieces>, source: &Path, path: &Path, owner: (u32, u32), hidden: &[PathBuf], depth: usize) -> io::Result<()> {
+fn tree(
+    tar: &mut Builder<Pieces>,
+    source: &Path,
+    path: &Path,
+    owner: (u32, u32),
+    hidden: &[PathBuf],
+    depth: usize,
+) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     if depth > MAX_DEPTH {
         return Err(io::Error::other(format!("{} is too deep", source.display())));
@@ -253,7 +266,9 @@ pub async fn fetch(docker: &Docker, name: &str, dir: &Path, part: &str) -> Resul
     let unpacked = tokio::task::spawn_blocking(move || take_attempt(&spool.0, &dir));
     match unpacked.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Fault::Refused { status: 0, message: format!("what came from the container cannot be kept: {error}") }),
+        Ok(Err(error)) => {
+            Err(Fault::Refused { status: 0, message: format!("what came from the container cannot be kept: {error}") })
+        }
         Err(_) => Err(Fault::Refused { status: 0, message: "what came from the container cannot be unpacked".to_owned() }),
     }
 }

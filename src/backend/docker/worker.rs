@@ -109,8 +109,7 @@ fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
         }
         let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
         let reading = Reading { results: &engine.results, claude: &*engine.claude };
-        let news =
-            collect::news(attempt, &custody.dir, kind, &mut custody.told.borrow_mut(), asked, reading, os::now().mono);
+        let news = collect::news(attempt, &custody.dir, kind, &mut custody.told.borrow_mut(), asked, reading, os::now().mono);
         news.into_iter().for_each(|news| engine.tell(news));
     });
 }
@@ -189,8 +188,7 @@ fn happened(engine: &Rc<Engine>, event: &EventMessage) {
 
 /// What the engine has of this home.
 async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, Fault> {
-    let options =
-        ListContainersOptions { all: true, filters: Some(names::of_home(&engine.side.instance)), ..Default::default() };
+    let options = ListContainersOptions { all: true, filters: Some(names::of_home(&engine.side.instance)), ..Default::default() };
     let found = engine.client()?.list_containers(Some(options)).map_err(Fault::from).await?;
     let known = |summary: ContainerSummary| {
         let mark = summary.labels.as_ref()?.get(names::ATTEMPT)?;
@@ -220,8 +218,7 @@ fn compare(running: &[Rc<Custody>], found: &BTreeMap<AttemptId, ContainerSummary
 /// Answers for each attempt, adopts what is not known, and clears away what nobody asks for any more.
 async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
     // Launched while the list was made, they are not in it.
-    let before: HashMap<AttemptId, Rc<Custody>> =
-        engine.all().into_iter().map(|custody| (custody.attempt, custody)).collect();
+    let before: HashMap<AttemptId, Rc<Custody>> = engine.all().into_iter().map(|custody| (custody.attempt, custody)).collect();
     let running: Vec<Rc<Custody>> = before.values().filter(|c| c.stage.get() == Stage::Running).cloned().collect();
     let found = match list(engine).await {
         Ok(found) => found,
