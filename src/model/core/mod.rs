@@ -10,6 +10,7 @@ mod commands;
 mod credentials;
 mod io;
 mod job;
+mod launching;
 mod limits;
 mod memory;
 mod outbox;
@@ -74,6 +75,8 @@ pub struct Live {
     pub facts: Option<LiveFacts>,
     /// Whose budget it was told is spent, if it was.
     told_budget: Option<BudgetOf>,
+    /// What was taken in of how far its launch is.
+    launch: launching::Told,
 }
 
 /// All jobs that are not over, and what was decided but not yet handed out.
@@ -175,6 +178,7 @@ impl Core {
                 live.inspected = before.inspected;
                 live.stale = before.inspected;
                 live.waiting.clone_from(&before.waiting);
+                live.launch.clone_from(&before.launch);
                 self.effects.push(Effect::Intake(*attempt));
             }
         }
