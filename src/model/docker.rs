@@ -10,6 +10,9 @@ pub const DEFAULT_PULL_DEADLINE_MS: u64 = 10 * 60_000;
 /// Most processes and threads of a container whose pool and task do not say.
 pub const DEFAULT_PIDS: u32 = 4096;
 
+/// The name of the engine of pools that do not say which.
+pub const DEFAULT_ENGINE: &str = "default";
+
 /// The settings of a pool of containers, one for each attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DockerSettings {
@@ -71,6 +74,11 @@ impl DockerSettings {
             runner: RunnerMode::Auto,
             overrides: Overrides::default(),
         }
+    }
+
+    /// What its engine is called: pools of one name live and vanish together.
+    pub fn engine(&self) -> &str {
+        self.host.as_deref().unwrap_or(DEFAULT_ENGINE)
     }
 }
 

@@ -15,6 +15,7 @@ mod limits;
 mod memory;
 mod outbox;
 mod questions;
+mod reach;
 mod reports;
 mod requeue;
 mod retry;
@@ -93,6 +94,8 @@ pub struct Core {
     last_job: u32,
     paused: bool,
     disk_low: bool,
+    /// Pools whose engine cannot be reached, and why.
+    unreachable: BTreeMap<String, String>,
     leaving: bool,
     live: BTreeMap<AttemptId, Live>,
     /// Attempts that a person gave up waiting for, until their end is told after all: their jobs stay in memory.
@@ -131,6 +134,7 @@ impl Core {
             last_job: 0,
             paused: false,
             disk_low: false,
+            unreachable: BTreeMap::new(),
             leaving: false,
             live: BTreeMap::new(),
             unproven: BTreeSet::new(),
@@ -216,6 +220,7 @@ impl Core {
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 if !live.is_empty() {
                     self.live.values_mut().for_each(|live| live.inspected += 1);
+                    self.expect_few_answers();
                     self.effects.push(Effect::Inspect(live));
                 }
                 self.check_held_secrets(now);
@@ -223,6 +228,7 @@ impl Core {
             }
             Input::Evict => self.evict(),
             Input::DiskLow(low) => self.disk_low = low,
+            Input::Unreachable(pools) => self.lose_sight(pools),
             Input::Limits(limits) => self.relimit(limits, now),
         }
     }
