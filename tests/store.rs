@@ -369,6 +369,39 @@ fn a_change_that_contradicts_the_rows_names_its_job() {
     assert_eq!(store.load().unwrap(), before);
 }
 
+#[test]
+fn an_engine_that_is_gone_is_told_of_what_lives_there_and_how_far_a_launch_was_goes_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    let mut store = SqliteStore::open(&path, [3; 36]).unwrap();
+    store.commit(&second()).unwrap();
+    let reader = StoreReader::new(directory.path(), &path);
+    reader.set_slots(BTreeMap::from([("local".to_owned(), 4)]));
+    let task = || {
+        let job = airx::model::ids::JobRef { name: "kept".to_owned(), number: Some(2) };
+        let query = Query::Tasks { job, from: 0, limit: 1, kinds: Vec::new() };
+        let Answer::Tasks(tasks) = reader.query(&query).unwrap().body else { panic!("no tasks") };
+        tasks.into_iter().next().unwrap()
+    };
+    let gone = BTreeMap::from([("local".to_owned(), "no such socket".to_owned())]);
+    reader.set_trouble(vec!["a line".to_owned()], false, gone);
+    assert_eq!(task().why.as_deref(), Some("engine unreachable: no such socket"));
+    let attempt = AttemptId { job: JobId(2), task: TaskIdx(0), number: 1 };
+    let progress = airx::model::attempt::Progress { done: 1, total: Some(2), text: Some("pulling image".to_owned()) };
+    let changes = [
+        Change::AttemptOpened { attempt, pool: "local".to_owned(), session: None, resumes: false },
+        Change::ProgressSet { attempt, progress: progress.clone() },
+    ];
+    store.commit(&changes.map(|change| Event { at: Utc(6), change })).unwrap();
+    assert_eq!((task().why.as_deref(), task().progress), (Some("engine unreachable: no such socket"), Some(progress)));
+    let Answer::Overview(overview) = reader.query(&Query::Overview).unwrap().body else { panic!("no overview") };
+    assert_eq!((overview.pools[0].used, overview.pools[0].unreachable.as_deref()), (1, Some("no such socket")));
+    reader.set_trouble(Vec::new(), false, BTreeMap::new());
+    store.commit(&[Event { at: Utc(7), change: Change::AttemptStarted { attempt } }]).unwrap();
+    assert_eq!((task().why, task().progress), (None, None));
+    assert_eq!(verify::replay(&path), Vec::<String>::new());
+}
+
 /// Another job, queued.
 fn second() -> Vec<Event> {
     let first = history();

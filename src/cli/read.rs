@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::api::client::{Client, ClientError};
 use crate::model::change::{Change, Seq, TaskResult};
 use crate::model::ids::{Address, AddressError, JobRef};
-use crate::model::live::how_far;
+use crate::model::live::{how_far, on_its_way};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, Page, Query, StatusView, TaskDetail, TaskView,
 };
@@ -223,8 +223,18 @@ pub(super) fn reason(task: &TaskView) -> String {
             let said = last.strip_prefix("could not start: ").is_some_and(|reason| why.ends_with(reason));
             if last.is_empty() || said { why } else { format!("{why} ({last})") }
         }
-        TaskState::Running { .. } => how_far(task.progress.as_ref(), task.run.as_deref()),
+        TaskState::Starting { .. } => beside(task, task.progress.as_ref().map(on_its_way).unwrap_or_default()),
+        TaskState::Running { .. } => beside(task, how_far(task.progress.as_ref(), task.run.as_deref())),
         _ => task.why.clone().unwrap_or_default(),
+    }
+}
+
+/// How far a live task is; after why nothing more is known of it, when that is so.
+fn beside(task: &TaskView, far: String) -> String {
+    match &task.why {
+        None => far,
+        Some(why) if far.is_empty() => why.clone(),
+        Some(why) => format!("{why} ({far})"),
     }
 }
 

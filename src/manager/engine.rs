@@ -2,6 +2,7 @@
 
 mod composing;
 mod limits;
+mod trouble;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::model::change::Seq;
 use crate::model::core::{Effect, Input, Limits, Live, RequestId};
-use crate::model::ids::{AttemptId, JobName};
+use crate::model::ids::AttemptId;
 use crate::model::message::{Command, Done, Refusal, RefusalCode};
 use crate::model::report::Report;
 use crate::model::seal::seal;
@@ -20,11 +21,13 @@ use crate::model::settings::Settings;
 use crate::model::time::Mono;
 
 use limits::limits;
+pub use trouble::Trouble;
 
 use super::Message;
 use super::handle::{ClientMessage, Handle, Reply, Taken};
 use super::launch::Composer;
 use super::ports::{Backend, Clock, Store, StoreError, StoreErrorKind};
+use super::reach::Reach;
 use super::secrets;
 use super::turn::Turn;
 
@@ -90,17 +93,6 @@ pub struct Parts<S> {
     pub on_freed: Box<dyn FnMut() + Send>,
 }
 
-/// What a person should look at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trouble {
-    /// Jobs with rows that cannot be decoded, and why.
-    pub set_aside: Vec<(JobName, String)>,
-    /// Whether there is too little room to start anything.
-    pub disk_low: bool,
-    /// Why nothing can be committed.
-    pub store: Option<String>,
-}
-
 /// The manager's thread.
 pub struct Engine<S> {
     turn: Turn<S>,
@@ -128,6 +120,7 @@ pub struct Engine<S> {
     /// What performing effects led to, for the next turn. At most one for each effect of a turn.
     pending: Vec<Input>,
     disk_low: bool,
+    reach: Reach,
     next_poll: Mono,
     /// When jobs that are over leave memory.
     tidy_at: Option<Mono>,
@@ -165,6 +158,7 @@ impl<S: Store> Engine<S> {
             checking: HashSet::new(),
             pending: Vec::new(),
             disk_low: false,
+            reach: Reach::default(),
             next_poll: Mono(0),
             tidy_at: None,
             leaving: false,
@@ -209,19 +203,6 @@ impl<S: Store> Engine<S> {
         }
         self.refuse_rest();
         Ok(())
-    }
-
-    /// Tells what a person should look at, when that has changed.
-    fn tell_trouble(&mut self) {
-        let trouble = Trouble {
-            set_aside: self.turn.set_aside().to_vec(),
-            disk_low: self.disk_low,
-            store: self.turn.failing().map(|error| format!("{}: {}. {}", error.what, error.cause, error.hint)),
-        };
-        if trouble != self.told {
-            self.told = trouble.clone();
-            (self.on_trouble)(trouble);
-        }
     }
 
     /// Waits for something to happen, then takes all that has.
@@ -289,6 +270,7 @@ impl<S: Store> Engine<S> {
                 let job = attempt.and_then(|attempt| self.turn.core().job_of_live(attempt)).map(|job| job.name.clone());
                 reply(job.ok_or_else(unproven));
             }
+            Message::Report(Report::Engine { host, trouble }) => self.hear_of_engine(host, trouble, inputs),
             Message::Report(report) => inputs.push(Input::Report(report)),
             Message::Composed(launch, composed) => {
                 self.composing.remove(&launch.attempt);
@@ -302,6 +284,7 @@ impl<S: Store> Engine<S> {
                 self.composer = Arc::new(self.composer.with_settings(&settings));
                 self.backend.configure(&settings);
                 self.settings = *settings;
+                inputs.push(Input::Unreachable(self.reach.pools(&self.settings)));
             }
             Message::Poll => self.next_poll = Mono(0),
             Message::Leave => self.leaving = true,

@@ -4,6 +4,7 @@ pub mod engine;
 pub mod handle;
 pub mod launch;
 pub mod ports;
+pub mod reach;
 pub mod secrets;
 pub mod token;
 pub mod trust;

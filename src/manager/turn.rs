@@ -21,6 +21,8 @@ pub struct Turn<S> {
     limits: Limits,
     /// Whether there is too little room on the disk to launch anything.
     disk_low: bool,
+    /// Pools whose engine cannot be reached, and why.
+    unreachable: BTreeMap<String, String>,
     seed: u64,
     failing: Option<Failing>,
     /// Jobs that the store could not decode, or whose rows contradict what was to be written.
@@ -59,8 +61,18 @@ impl<S: Store> Turn<S> {
         let mut loaded = store.load()?;
         let set_aside = std::mem::take(&mut loaded.quarantined);
         let core = Core::load(limits.clone(), seed, loaded, now);
-        let shunned = BTreeMap::new();
-        Ok(Turn { core, store, limits, disk_low: false, seed, failing: None, set_aside, shunned, strikes: 0 })
+        Ok(Turn {
+            core,
+            store,
+            limits,
+            disk_low: false,
+            unreachable: BTreeMap::new(),
+            seed,
+            failing: None,
+            set_aside,
+            shunned: BTreeMap::new(),
+            strikes: 0,
+        })
     }
 
     /// The state of the core, for looking at.
@@ -102,6 +114,7 @@ impl<S: Store> Turn<S> {
             match input {
                 Input::Limits(limits) => self.limits = limits.clone(),
                 Input::DiskLow(low) => self.disk_low = *low,
+                Input::Unreachable(pools) => self.unreachable.clone_from(pools),
                 _ => {}
             }
         }
@@ -176,6 +189,7 @@ impl<S: Store> Turn<S> {
                 let old = std::mem::replace(&mut self.core, Core::load(self.limits.clone(), self.seed, loaded, now));
                 self.core.inherit(&old);
                 self.core.handle(Input::DiskLow(self.disk_low), now);
+                self.core.handle(Input::Unreachable(self.unreachable.clone()), now);
                 self.core.handle(Input::Reconcile, now);
                 self.failing = None;
                 Ok(())

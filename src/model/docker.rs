@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use super::spec::EnvValue;
 
-/// What the engine is called that is meant when a pool names none.
-pub const DEFAULT_ENGINE: &str = "default";
 /// Longest pull of an image when nothing else is said, in milliseconds.
 pub const DEFAULT_PULL_DEADLINE_MS: u64 = 10 * 60_000;
 /// Most processes and threads of a container whose pool and task do not say.
 pub const DEFAULT_PIDS: u32 = 4096;
+
+/// The name of the engine of pools that do not say which.
+pub const DEFAULT_ENGINE: &str = "default";
 
 /// The settings of a pool of containers, one for each attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +53,6 @@ pub struct DockerSettings {
 }
 
 impl DockerSettings {
-    /// The engine, as reports name it.
-    pub fn engine(&self) -> &str {
-        self.host.as_deref().unwrap_or(DEFAULT_ENGINE)
-    }
-
     /// The defaults for containers of `image`.
     pub fn of(image: &str) -> DockerSettings {
         DockerSettings {
@@ -78,6 +74,11 @@ impl DockerSettings {
             runner: RunnerMode::Auto,
             overrides: Overrides::default(),
         }
+    }
+
+    /// What its engine is called: pools of one name live and vanish together.
+    pub fn engine(&self) -> &str {
+        self.host.as_deref().unwrap_or(DEFAULT_ENGINE)
     }
 }
 

@@ -167,6 +167,13 @@ pub fn how_far(said: Option<&Progress>, run: Option<&LiveFacts>) -> String {
     }
 }
 
+/// How far a launch is, in words and percent: `pulling image 34 %`.
+pub fn on_its_way(told: &Progress) -> String {
+    let percent = |total| format!("{} %", u128::from(told.done.min(total)) * 100 / u128::from(total));
+    let percent = told.total.filter(|total| *total > 0).map(percent);
+    told.text.iter().cloned().chain(percent).collect::<Vec<_>>().join(" ")
+}
+
 /// What of it is done, as far as that is known: how much of how much.
 pub fn fraction(said: Option<&Progress>, run: Option<&LiveFacts>) -> Option<(u64, u64)> {
     match (said, run) {
@@ -180,6 +187,15 @@ pub fn fraction(said: Option<&Progress>, run: Option<&LiveFacts>) -> Option<(u64
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_launch_tells_percent_where_the_whole_is_known() {
+        let told = |done, total, text: &str| on_its_way(&Progress { done, total, text: Some(text.to_owned()) });
+        assert_eq!(told(34, Some(100), "pulling image"), "pulling image 34 %");
+        assert_eq!(told(u64::MAX, Some(u64::MAX - 1), "pulling image"), "pulling image 100 %");
+        assert_eq!(told(3, Some(0), "pulling image"), "pulling image");
+        assert_eq!(told(0, None, "making the container"), "making the container");
+    }
 
     #[test]
     fn a_fraction_is_told_only_where_the_total_is_known() {

@@ -380,6 +380,9 @@ pub struct PoolView {
     pub slots: u32,
     /// Slots taken.
     pub used: u32,
+    /// Why its engine cannot be reached, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 /// A job in a list.
@@ -423,7 +426,8 @@ pub struct TaskView {
     pub id: String,
     /// Where it stands.
     pub state: TaskState,
-    /// Why it waits, in words: names the setting for a queued task (`1 of 1 (max_parallel)`).
+    /// Why it waits, in words: names the setting for a queued task (`1 of 1 (max_parallel)`). Of a live one, why nothing is known
+    /// of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// Attempts so far.
@@ -441,7 +445,7 @@ pub struct TaskView {
     pub elapsed_ms: Option<u64>,
     /// Cost of all its attempts.
     pub cost_microusd: u64,
-    /// How far it says it is.
+    /// How far it says it is; while it is starting, how far its launch is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// How far its Claude run is, while that goes on.

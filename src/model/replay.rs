@@ -8,7 +8,7 @@ use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
 use super::spec::Budget;
-use super::state::{Counts, JobState, Outcome, Spends, TaskState};
+use super::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
 /// Everything a journal tells.
@@ -79,6 +79,17 @@ impl ReplayedJob {
     }
 }
 
+impl ReplayedTask {
+    /// To another state. How far the launch was goes with the one it was told of.
+    fn go(&mut self, state: &TaskState) {
+        let (was, is) = (self.state.kind() == TaskKind::Starting, state.kind() == TaskKind::Starting);
+        if was && !is {
+            self.progress = None;
+        }
+        self.state = state.clone();
+    }
+}
+
 impl Replayed {
     /// Takes in the next event.
     ///
@@ -121,7 +132,7 @@ impl Replayed {
                 });
                 Ok(())
             }
-            Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.state = state.clone()),
+            Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.go(state)),
             Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| {
                 task.spent_retry = 0;
                 task.spent_infra = 0;
@@ -135,7 +146,7 @@ impl Replayed {
             }
             Change::AttemptStarted { attempt } => self.task(attempt.job, attempt.task).map(|task| {
                 if matches!(task.state, TaskState::Starting { .. }) {
-                    task.state = TaskState::Running { attempt: attempt.number };
+                    task.go(&TaskState::Running { attempt: attempt.number });
                 }
             }),
             Change::AttemptClosed { attempt, outcome, state, facts } => self.closed(*attempt, outcome, facts, state),
@@ -230,7 +241,7 @@ impl Replayed {
         if task.questions.iter().any(|question| !question.is_settled) {
             return Err(format!("attempt {attempt} is closed while a question of it waits"));
         }
-        task.state = state.clone();
+        task.go(state);
         Ok(())
     }
 

@@ -11,9 +11,10 @@ use super::time::Utc;
 /// A backend's message to the manager. May come late, twice or out of order; the core copes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// Whether what runs a backend's attempts (an engine of containers) can be reached, told when that changes.
+    /// Whether what runs a backend's attempts (an engine of containers) can be reached, told when that changes, and in order
+    /// with what is reported of its attempts.
     Engine {
-        /// Which, as the pools' settings lead to it.
+        /// Which, as the pools' settings lead to it: [`super::docker::DockerSettings::engine`].
         host: String,
         /// Why not, and what to do; none when it can.
         trouble: Option<String>,

@@ -40,6 +40,16 @@ pub struct PoolSettings {
     pub backend: PoolBackend,
 }
 
+impl PoolSettings {
+    /// The engine that its runners live on; none for processes of this machine.
+    pub fn engine(&self) -> Option<&str> {
+        match &self.backend {
+            PoolBackend::Process => None,
+            PoolBackend::Docker(settings) => Some(settings.engine()),
+        }
+    }
+}
+
 /// Where a pool's runners live.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum PoolBackend {

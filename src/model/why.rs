@@ -9,6 +9,8 @@ pub struct Circumstances<'a> {
     pub all_paused: bool,
     /// There is too little room on the disk.
     pub disk_low: bool,
+    /// Why its pool's engine cannot be reached, if it cannot.
+    pub unreachable: Option<&'a str>,
     /// The job is paused.
     pub job_paused: bool,
     /// Attempts of the job that may be alive.
@@ -28,7 +30,7 @@ pub struct Circumstances<'a> {
 /// Needed tasks that are named before the rest is counted.
 const NAMED: usize = 3;
 
-/// The reason; none for a task that does not wait. `clock` writes a time.
+/// The reason; none for a task that does not wait and of which all is known. `clock` writes a time.
 pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) -> String) -> Option<String> {
     match state {
         TaskState::Pending => Some(needs(around.unmet)),
@@ -46,6 +48,7 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
             }
             Hold::Secret { what } => format!("secret missing: {what}"),
         }),
+        TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => gone(around),
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
@@ -63,6 +66,9 @@ fn queued(around: &Circumstances<'_>) -> String {
     if around.job_paused {
         return "the job is paused".to_owned();
     }
+    if let Some(gone) = gone(around) {
+        return gone;
+    }
     if around.job_live >= around.max_parallel {
         return format!("{} of {} (max_parallel)", around.job_live, around.max_parallel);
     }
@@ -76,10 +82,45 @@ fn queued(around: &Circumstances<'_>) -> String {
     }
 }
 
+/// Nothing is known of what runs there, and nothing starts.
+fn gone(around: &Circumstances<'_>) -> Option<String> {
+    around.unreachable.map(|why| format!("engine unreachable: {why}"))
+}
+
 fn needs(unmet: &[String]) -> String {
     let named = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match unmet.len().saturating_sub(NAMED) {
         0 => format!("needs {named}"),
         more => format!("needs {named} +{more}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_gone_is_the_reason_of_what_waits_and_of_what_lives_there() {
+        let around = Circumstances {
+            all_paused: false,
+            disk_low: false,
+            unreachable: Some("no such socket"),
+            job_paused: false,
+            job_live: 1,
+            max_parallel: 1,
+            pool: "far",
+            slots: Some((2, 0)),
+            claude: None,
+            unmet: &[],
+        };
+        let told = |state| why(&state, &around, &|_| String::new());
+        let gone = Some("engine unreachable: no such socket".to_owned());
+        for state in [TaskState::Queued, TaskState::Starting { attempt: 1 }, TaskState::Running { attempt: 1 }] {
+            assert_eq!(told(state), gone);
+        }
+        assert_eq!(told(TaskState::Completed), None);
+        let paused = Circumstances { all_paused: true, ..around };
+        let why = why(&TaskState::Queued, &paused, &|_| String::new());
+        assert_eq!(why.as_deref(), Some("everything is paused: airx resume"), "what a person can change comes first");
     }
 }

@@ -137,13 +137,8 @@ impl Queries<'_> {
 
     /// Slots in use, from the attempts of live jobs that are not closed.
     fn pools(&self) -> Result<Vec<PoolView>, Refusal> {
-        let mut pools: std::collections::BTreeMap<String, PoolView> = self
-            .around
-            .slots
-            .iter()
-            .flatten()
-            .map(|(name, slots)| (name.clone(), PoolView { name: name.clone(), slots: *slots, used: 0 }))
-            .collect();
+        let mut pools: std::collections::BTreeMap<String, PoolView> =
+            self.around.slots.iter().flatten().map(|(name, slots)| (name.clone(), self.pool(name, *slots))).collect();
         let mut statement = self
             .db
             .prepare_cached(
@@ -155,9 +150,14 @@ impl Queries<'_> {
         let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
             let (name, used): (String, u32) = get2(row)?;
-            pools.entry(name.clone()).or_insert(PoolView { name, slots: 0, used: 0 }).used = used;
+            pools.entry(name.clone()).or_insert_with(|| self.pool(&name, 0)).used = used;
         }
         Ok(pools.into_values().collect())
+    }
+
+    /// A pool with nothing in it.
+    fn pool(&self, name: &str, slots: u32) -> PoolView {
+        PoolView { name: name.to_owned(), slots, used: 0, unreachable: self.around.unreachable.get(name).cloned() }
     }
 
     fn jobs(&self, before: Option<u32>, limit: u32) -> Result<Vec<JobView>, Refusal> {
@@ -311,6 +311,7 @@ impl Queries<'_> {
         let around = Circumstances {
             all_paused,
             disk_low: self.around.disk_low,
+            unreachable: self.around.unreachable.get(&pool).map(String::as_str),
             job_paused: job.paused,
             job_live: job.tasks.live(),
             max_parallel: spec.max_parallel,

@@ -28,6 +28,7 @@ pub(super) struct Surroundings {
     pub warnings: Vec<String>,
     pub trouble: Vec<String>,
     pub disk_low: bool,
+    pub unreachable: BTreeMap<String, String>,
     pub claude: ClaudeBounds,
     pub day_begins: Utc,
 }
@@ -87,11 +88,13 @@ impl StoreReader {
         self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).warnings = warnings;
     }
 
-    /// Tells what the manager sees that a person should look at, and whether the disk has too little room.
-    pub fn set_trouble(&self, trouble: Vec<String>, disk_low: bool) {
+    /// Tells what the manager sees that a person should look at, whether the disk has too little room, and which pools' engines
+    /// cannot be reached, and why.
+    pub fn set_trouble(&self, trouble: Vec<String>, disk_low: bool, unreachable: BTreeMap<String, String>) {
         let mut surroundings = self.surroundings.lock().unwrap_or_else(PoisonError::into_inner);
         surroundings.trouble = trouble;
         surroundings.disk_low = disk_low;
+        surroundings.unreachable = unreachable;
     }
 
     fn connection(&self) -> Result<Connection, Refusal> {

@@ -245,11 +245,13 @@ impl Writer<'_> {
         }
     }
 
+    /// What is told of a launch is for as long as its task is starting (3).
     fn move_task(&mut self, job: JobId, task: TaskIdx, state: &TaskState) -> Result<(), StoreError> {
         let kind = self.kind(job, task)?;
         self.recount(job, kind, state.kind())?;
         self.execute(
-            "UPDATE task SET kind = ?3, state = ?4, updated = ?5 WHERE job = ?1 AND idx = ?2",
+            "UPDATE task SET kind = ?3, state = ?4, updated = ?5, progress = iif(kind = 3 AND ?3 <> 3, NULL, progress)
+             WHERE job = ?1 AND idx = ?2",
             params![job.0, task.0, state.kind() as i64, json(state), self.at.0],
         )
     }
@@ -319,7 +321,7 @@ impl Writer<'_> {
         self.execute(
             "UPDATE task SET kind = ?3, state = ?4, updated = ?5, outcome = ?6, elapsed = ?7, cost = cost + ?8,
                     spent_retry = spent_retry + ?9, spent_infra = spent_infra + ?10, used_cost = used_cost + ?8,
-                    used_tokens = used_tokens + ?11
+                    used_tokens = used_tokens + ?11, progress = iif(kind = 3 AND ?3 <> 3, NULL, progress)
              WHERE job = ?1 AND idx = ?2",
             params![
                 job.0,

@@ -272,7 +272,7 @@ fn engine(
         clock: Box::new(SystemClock),
         settings,
         free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
-        on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low)),
+        on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low, trouble.unreachable())),
         on_poll: Box::new(upkeep.into_poll()),
         on_freed: Box::new(airx::os::trim_memory),
     };
@@ -285,7 +285,11 @@ fn trouble_lines(trouble: &Trouble) -> Vec<String> {
         format!("{job} is set aside, since the database holds something undecodable ({why}): `airx doctor --repair` mends it")
     });
     let disk = trouble.disk_low.then(|| "too little room on the disk: nothing new starts (min_free_disk)".to_owned());
-    aside.chain(disk).chain(trouble.store.clone()).collect()
+    let engines = trouble.engines.iter().map(|gone| {
+        let (word, pools) = (if gone.pools.len() == 1 { "pool" } else { "pools" }, gone.pools.join(", "));
+        format!("engine {} unreachable, nothing starts there until it is back ({word} {pools}): {}", gone.engine, gone.why)
+    });
+    aside.chain(disk).chain(engines).chain(trouble.store.clone()).collect()
 }
 
 /// When a file was last written.

@@ -76,6 +76,35 @@ fn a_task_that_has_not_started_says_why() {
 }
 
 #[test]
+fn an_engine_that_is_gone_stands_beside_all_of_its_pool_and_is_gone_when_it_is_back() {
+    let tasks = vec![
+        task("lives").running(SECOND).pool("far").progress(3, Some(5), ""),
+        task("begins").starting().pool("far"),
+        task("waits").pool("far"),
+        task("near").running(SECOND),
+    ];
+    let mut home = world().job("mixed", tasks);
+    let far = airx::model::message::PoolView { name: "far".to_owned(), slots: 2, used: 2, unreachable: None };
+    home.overview.pools.push(far);
+    let mut screen = at(80, 24).over(home);
+    screen.press("l").shows_no("engine unreachable");
+    let mut overview = screen.world.overview.clone();
+    overview.pools[1].unreachable = Some("no such socket".to_owned());
+    screen.hears(airx::tui::data::sync::Incoming::Overview(Box::new(overview.clone())));
+    assert_eq!(screen.text().matches("engine unreachable: no such socket").count(), 3, "{}", screen.text());
+    screen.shows("(3/5");
+    overview.pools[1].unreachable = None;
+    screen.hears(airx::tui::data::sync::Incoming::Overview(Box::new(overview))).shows_no("engine unreachable");
+}
+
+#[test]
+fn a_launch_says_how_far_it_is() {
+    let pulled = task("a").starting().progress(34, Some(100), "pulling image");
+    let mut screen = at(80, 24).over(world().job("new", vec![pulled]));
+    screen.press("l j").shows("pulling image 34 %");
+}
+
+#[test]
 fn output_that_was_cut_off_says_so_below_it() {
     let long: String = (0..100).map(|line| format!("line {line}\n")).collect();
     let flood = task("flood").failed(Outcome::Failed { cause: FailCause::OutputLimit }).printed(&long);

@@ -288,7 +288,7 @@ pub struct World {
 }
 
 pub fn world() -> World {
-    let pools = vec![PoolView { name: "local".to_owned(), slots: 4, used: 0 }];
+    let pools = vec![PoolView { name: "local".to_owned(), slots: 4, used: 0, unreachable: None }];
     let overview = OverviewView { manager: Some(77), pools, ..OverviewView::default() };
     World { jobs: Vec::new(), overview, seq: Seq(100), says: Says::Done, is_slow: false, questions: Vec::new(), last_question: 0 }
 }

@@ -30,6 +30,9 @@ impl Sim {
             let (Some(job), Some(task)) = (event.change.job(), event.change.task()) else { continue };
             let key = (job, task.0);
             let before = states.get(&key).cloned();
+            if is_new {
+                self.check_engine_event(event, before.as_ref())?;
+            }
             let Some(after) = after(&event.change, before.as_ref()) else { continue };
             if let (true, Some(before)) = (is_new, before) {
                 if before != after && !is_legal(&before, &after) {
@@ -177,6 +180,7 @@ impl Sim {
         let is_its_turn = !self.is_calm && journal.events.len().is_multiple_of(16);
         drop(journal);
         self.check_answers()?;
+        self.check_room()?;
         if is_its_turn { self.check_memory(self.told.clone()) } else { Ok(()) }
     }
 

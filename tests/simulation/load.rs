@@ -28,7 +28,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 action: action(dice),
                 env: BTreeMap::new(),
                 workspace: None,
-                pool: dice.chance(300).then(|| "small".to_owned()),
+                pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
                 limits: TaskDefaults {
                     timeout_ms: dice.chance(300).then(|| 1 + dice.below(15_000)),
                     grace_ms: dice.below(5_000),

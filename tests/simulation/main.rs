@@ -112,6 +112,38 @@ fn the_real_store_keeps_what_the_simulated_one_keeps() {
     }
 }
 
+/// What the workstation makes of the events is what is stored.
+#[test]
+fn rows_of_the_workstation_follow_the_events_as_the_stored_ones_do() {
+    use airx::tui::data::row::TaskRow;
+    for seed in 0..100 {
+        let mut sim = Sim::new(seed, Plant::None);
+        sim.storm_only().unwrap();
+        let mut rows = std::collections::BTreeMap::new();
+        let journal = sim.journal.lock().unwrap();
+        for (seq, event) in (1..).map(airx::model::change::Seq).zip(&journal.events) {
+            let (Some(job), Some(task)) = (event.change.job(), event.change.task()) else { continue };
+            if let airx::model::change::Change::TaskAdded { spec, state, .. } = &event.change {
+                let view = serde_json::json!({ "idx": task.0, "id": spec.id, "state": state, "attempts": 0, "updated": 0,
+                    "cost_microusd": 0 });
+                let row = TaskRow::new(serde_json::from_value(view).unwrap(), seq, |_| None);
+                rows.insert((job.0, task.0), row);
+            } else if let Some(row) = rows.get_mut(&(job.0, task.0)) {
+                row.apply(seq, event.at, &event.change);
+            }
+        }
+        for ((job, task), row) in rows {
+            let stored = &journal.rows.jobs[&job].tasks[task as usize];
+            let (ours, theirs) = (row.progress(), stored.progress.as_ref());
+            assert_eq!(
+                (row.kind, row.attempts, ours),
+                (stored.state.kind(), stored.attempts, theirs),
+                "seed {seed}: {job}-{task}"
+            );
+        }
+    }
+}
+
 /// The configuration and the room on the disk are told once: also while the store fails.
 #[test]
 fn what_is_told_while_the_store_fails_holds_once_it_works_again() {
@@ -128,12 +160,15 @@ fn what_is_told_while_the_store_fails_holds_once_it_works_again() {
     journal.lock().unwrap().full = true;
     assert!(turn.run(vec![submit(1)], now(1)).error.is_some());
     let slots = sim::SLOTS.iter().map(|(name, slots)| ((*name).to_owned(), *slots)).collect();
-    let told = vec![Input::Limits(Limits { slots, ..Limits::default() }), Input::DiskLow(true)];
+    let gone = sim::SLOTS.iter().map(|(name, _)| ((*name).to_owned(), "no answer".to_owned())).collect();
+    let told = vec![Input::Limits(Limits { slots, ..Limits::default() }), Input::DiskLow(true), Input::Unreachable(gone)];
     assert!(turn.run(told, now(1)).error.is_some());
     journal.lock().unwrap().full = false;
     let outcome = turn.run(vec![submit(2)], now(60));
     assert_eq!((outcome.error.is_some(), launches(&outcome.effects)), (false, 0), "there is too little room on the disk");
     let outcome = turn.run(vec![Input::DiskLow(false)], now(61));
+    assert_eq!(launches(&outcome.effects), 0, "the engines are gone");
+    let outcome = turn.run(vec![Input::Unreachable(std::collections::BTreeMap::new())], now(62));
     assert!(launches(&outcome.effects) > 0, "the pools have slots");
 }
 
@@ -175,13 +210,17 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
                 Change::RunSeen { .. } => "a run seen from afar",
+                Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;
         }
+        for (what, count) in &sim.engine.tried {
+            *seen.entry(what).or_default() += count;
+        }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 20, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 30, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -216,6 +255,8 @@ fn planted_faults_are_caught() {
         (Plant::SessionsForgotten, "session|same after a reload"),
         (Plant::AnswersLost, "comes to an end"),
         (Plant::RunsMiscounted, "claude.max_parallel"),
+        (Plant::EngineUntold, "where the engine is gone"),
+        (Plant::ReturnUntold, "comes to an end"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

@@ -1,5 +1,6 @@
 //! The world and its storm.
 
+mod engine;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +22,8 @@ use crate::dice::Dice;
 use crate::process::{Attempt, Script};
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
+
+pub use engine::Engine;
 
 /// Faults that are planted to see whether they are caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -57,10 +60,14 @@ pub enum Plant {
     AnswersLost,
     /// The core is told that more Claude runs may live at once than do.
     RunsMiscounted,
+    /// The core is not told that an engine is gone.
+    EngineUntold,
+    /// The backend does not tell that an engine is back.
+    ReturnUntold,
 }
 
-/// Slots of the two pools.
-pub const SLOTS: [(&str, u32); 2] = [("local", 4), ("small", 2)];
+/// Slots of the pools; the last one lives on an engine.
+pub const SLOTS: [(&str, u32); 3] = [("local", 4), ("small", 2), (engine::FAR, 2)];
 /// Steps of the storm itself.
 const STEPS: u64 = 120;
 /// Steps until everything must have come to an end once the storm is over.
@@ -94,6 +101,8 @@ pub struct Sim {
     pub is_calm: bool,
     provider: Provider,
     quiet_until: Option<Utc>,
+    pub engine: Engine,
+    disk_low: bool,
     /// What the core was told last.
     pub told: Limits,
     pub watch: Watch,
@@ -128,6 +137,8 @@ impl Sim {
             is_calm: false,
             provider: Provider::default(),
             quiet_until: None,
+            engine: Engine::default(),
+            disk_low: false,
             told: Limits::default(),
             watch: Watch::default(),
             seen: 0,
@@ -181,6 +192,7 @@ impl Sim {
         self.is_calm = true;
         self.secrets_missing = false;
         self.provider.mend();
+        self.engine.mend();
         self.journal.lock().expect("one thread").full = false;
         if self.plant != Plant::LostExit {
             self.attempts.values_mut().for_each(|attempt| attempt.sweep_frozen());
@@ -212,7 +224,8 @@ impl Sim {
         }
         match self.dice.below(100) {
             0..40 => self.pass_time(),
-            40..62 => {}
+            40..58 => {}
+            58..62 => self.move_engine(),
             62..64 => {
                 let now = self.now().utc;
                 self.provider.change(&mut self.dice, now);
@@ -259,8 +272,8 @@ impl Sim {
             attempt.advance(now);
             let live = attempt.run.as_ref().map(|run| Box::new(run.facts()));
             let tells = attempt.runner.is_some() && (!attempt.outbox.is_empty() || live.is_some());
-            if tells && self.watched.contains(&id) && self.dice.chance(300) {
-                let items = attempt.outbox.clone();
+            let items = attempt.outbox.clone();
+            if tells && self.watched.contains(&id) && self.dice.chance(300) && self.reaches(id, "news that did not come") {
                 self.reports.entry(id).or_default().push_back(Report::Outbox { attempt: id, items, live });
             }
             let Some(attempt) = self.attempts.get(&id) else { continue };
@@ -268,6 +281,7 @@ impl Sim {
                 self.notice_end(id);
             }
         }
+        self.look_at_engine();
         if self.is_calm || self.dice.chance(200) {
             let compares = self.plant != Plant::LostExit;
             let limits = self.limits();
@@ -281,7 +295,10 @@ impl Sim {
 
     /// The backend sees that a runner is gone.
     fn notice_end(&mut self, id: AttemptId) {
-        if !self.watched.remove(&id) || (self.plant == Plant::LostExit && self.dice.chance(100)) {
+        if !self.reaches(id, "an end that was not seen")
+            || !self.watched.remove(&id)
+            || (self.plant == Plant::LostExit && self.dice.chance(100))
+        {
             return;
         }
         self.over(id);
@@ -374,6 +391,9 @@ impl Sim {
         self.inputs.clear();
         self.waiting.clear();
         self.submits.clear();
+        self.engine.forget();
+        self.watch.gone.clear();
+        self.disk_low = false;
     }
 
     fn turn_on(&mut self) {
@@ -418,6 +438,12 @@ impl Sim {
             }
         }
         self.reports.retain(|_, queue| !queue.is_empty());
+        self.hear_of_engine(&mut inputs);
+        for input in &inputs {
+            if let Input::DiskLow(low) = input {
+                self.disk_low = *low;
+            }
+        }
         if inputs.is_empty() {
             inputs.push(Input::Tick);
         }
@@ -451,6 +477,7 @@ impl Sim {
             Effect::Launch(launch) => self.launch(*launch)?,
             Effect::Stop { attempt, kill } => self.stop(attempt, kill),
             Effect::Inspect(ids) => ids.into_iter().for_each(|id| self.inspect(id)),
+            Effect::Intake(id) if !self.reaches(id, "an outbox that was not looked into") => {}
             Effect::Intake(id) => {
                 let live = self.turn.as_ref().and_then(|turn| turn.core().live().get(&id));
                 let after = live.map_or(0, airx::model::core::Live::taken_to);
@@ -466,6 +493,8 @@ impl Sim {
                 }
             }
             Effect::Reply(id, answer) => self.reply(id, answer)?,
+            Effect::Answer { attempt, .. } | Effect::OverBudget { attempt, .. }
+                if !self.reaches(attempt, "an answer that did not arrive") => {}
             Effect::Answer { attempt, item } => {
                 if let Some(attempt) = self.attempts.get_mut(&attempt).filter(|_| self.plant != Plant::AnswersLost) {
                     attempt.inbox.entry(item.key).or_insert(item.answer);
@@ -507,6 +536,9 @@ impl Sim {
             return Ok(());
         }
         self.ordered.insert(id);
+        if self.drops(&launch) {
+            return Ok(());
+        }
         let boot = self.boot;
         let attempt = self.attempts.entry(id).or_insert_with(|| Attempt::new(id, boot));
         if attempt.locked && self.plant != Plant::DoubleStart {
@@ -538,12 +570,20 @@ impl Sim {
         attempt.run = run;
         attempt.boot = boot;
         attempt.start(&spec(&launch), script, now);
+        if self.goes_silent(id) {
+            return self.check_alive();
+        }
         self.watched.insert(id);
+        self.tell_launch(id);
         self.send(id, Report::Started { attempt: id });
+        self.tell_launch(id);
         self.check_alive()
     }
 
     fn stop(&mut self, id: AttemptId, kill: bool) {
+        if !self.reaches(id, "a stop that was dropped") {
+            return;
+        }
         let now = Mono(self.mono);
         let Some(attempt) = self.attempts.get_mut(&id) else { return };
         let is_frozen = attempt.runner.as_ref().is_some_and(|runner| runner.frozen);
@@ -558,6 +598,9 @@ impl Sim {
     }
 
     fn inspect(&mut self, id: AttemptId) {
+        if !self.reaches(id, "an inspection without an answer") {
+            return;
+        }
         let is_blind = self.plant == Plant::DoubleStart;
         match self.attempts.get(&id).filter(|_| !is_blind) {
             Some(attempt) if attempt.runner.is_some() => {
@@ -581,6 +624,7 @@ impl Sim {
         let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Evict | Input::Tick));
         quiet
             && self.reports.is_empty()
+            && self.engine.is_quiet()
             && journal.rows.jobs.iter().all(|(id, job)| job.state.is_terminal() || journal.damaged.contains(id))
             && self
                 .attempts
@@ -654,5 +698,6 @@ fn spec(launch: &Launch) -> RunnerSpec {
         seal: String::new(),
         result: None,
         claude: is_claude,
+        contained: false,
     }
 }

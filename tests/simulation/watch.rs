@@ -36,6 +36,8 @@ pub struct Watch {
     asked: BTreeMap<u32, (AttemptId, String)>,
     keys: BTreeSet<(AttemptId, String)>,
     pub answers: BTreeMap<(AttemptId, String), Answer>,
+    /// Pools whose engine the core knows to be gone.
+    pub gone: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -136,8 +138,12 @@ impl Watch {
             return Err(format!("no run starts while its credential is held: {attempt} at {at:?} under {hold:?}"));
         }
         let before = self.probes.insert(name.clone(), (hold.clone(), attempt));
-        // One whose job is set aside tells nobody anything.
-        let tells = |probe: &AttemptId| self.open.contains_key(probe) && !journal.damaged.contains(&probe.job.0);
+        // One whose job is set aside, or whose engine is gone, tells nobody anything.
+        let is_gone = |probe: &AttemptId| {
+            spec(journal, *probe).and_then(|task| task.pool.as_ref()).is_some_and(|pool| self.gone.contains(pool))
+        };
+        let tells =
+            |probe: &AttemptId| self.open.contains_key(probe) && !journal.damaged.contains(&probe.job.0) && !is_gone(probe);
         match before.filter(|(of, probe)| *of == hold && tells(probe)) {
             Some((_, probe)) => Err(format!("one run tries at a time: {attempt} starts beside {probe}")),
             None => Ok(()),

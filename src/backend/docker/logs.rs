@@ -22,6 +22,8 @@ use super::fault::Fault;
 const RECORD: usize = 16;
 /// Output of one stream within this time is one chunk of the index.
 const COALESCE_MS: i64 = 50;
+/// Seconds by which the engine's clock may go back after a restart without anything being missed.
+const STEP_S: i64 = 60;
 /// Between two tries on a full disk.
 const RETRY: Duration = Duration::from_secs(1);
 /// Pieces taken in before they are written.
@@ -124,7 +126,7 @@ impl Keeper {
     /// Since when the engine is to be asked, in whole seconds.
     pub fn since(&self) -> i32 {
         let from = self.resume.iter().map(|(from, _)| *from).min().unwrap_or(0);
-        i32::try_from(from.div_euclid(1_000)).unwrap_or(0)
+        i32::try_from((from.div_euclid(1_000) - STEP_S).max(0)).unwrap_or(0)
     }
 
     /// Bytes kept of both streams.
@@ -145,9 +147,11 @@ impl Keeper {
     fn take(&mut self, number: usize, piece: &[u8]) -> io::Result<()> {
         let Some((ms, mut bytes)) = stamped(piece) else { return Ok(()) };
         let (from, known) = &mut self.resume[number];
-        if ms < *from {
+        if ms < *from || bytes.is_empty() {
             return Ok(());
         }
+        // What comes from here on is new, or counted off, also when the clock goes back.
+        *from = i64::MIN;
         let passed = bytes.len().min(usize::try_from(*known).unwrap_or(usize::MAX));
         *known -= passed as u64;
         bytes = &bytes[passed..];
@@ -172,8 +176,16 @@ impl Keeper {
             return Ok(());
         }
         let written = self.flush();
-        // A chunk that does not begin its millisecond is no place to go on from: it bears the time of the one that is.
-        let time = if first || back { ms } else { self.places[number].mark.ms };
+        // A chunk that does not begin its millisecond is no place to go on from: it bears the time of the one that is. When the
+        // clock went back no time is, which an earlier one says.
+        let mark = self.places[number].mark.ms;
+        let time = if back {
+            (mark - 1).min(ms)
+        } else if first {
+            ms
+        } else {
+            mark
+        };
         match &mut self.chunk {
             None => self.chunk = Some((number, time, bytes.to_vec())),
             // The disk is full: what is gathered stays one chunk, whatever its times.
@@ -329,8 +341,8 @@ mod tests {
         let mut keeper = Keeper::open(dir.path(), 100).unwrap();
         keeper.take(0, &piece(1_000, b"abc")).unwrap();
         keeper.flush().unwrap();
-        std::fs::OpenOptions::new().append(true).open(dir.path().join("index")).unwrap().write_all(&[0; 7]).unwrap();
-        std::fs::OpenOptions::new().append(true).open(dir.path().join("out")).unwrap().write_all(b"de").unwrap();
+        OpenOptions::new().append(true).open(dir.path().join("index")).unwrap().write_all(&[0; 7]).unwrap();
+        OpenOptions::new().append(true).open(dir.path().join("out")).unwrap().write_all(b"de").unwrap();
         let mut keeper = Keeper::open(dir.path(), 100).unwrap();
         keeper.take(0, &piece(1_000, b"abc")).unwrap();
         keeper.take(0, &piece(1_000, b"defg")).unwrap();

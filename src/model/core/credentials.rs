@@ -189,7 +189,9 @@ impl Core {
     fn way(&self, name: &Credential, now: Now) -> Way {
         let Some(state) = self.credentials.get(name) else { return Way::Open };
         let Some(hold) = &state.hold else { return Way::Open };
-        let is_tried = state.probe.is_some_and(|attempt| self.live.contains_key(&attempt));
+        // One of which nothing is heard must not keep the others waiting for its engine.
+        let tells = |attempt| self.live.contains_key(&attempt) && !self.is_out_of_sight(attempt);
+        let is_tried = state.probe.is_some_and(tells);
         if hold.due() > now.utc || is_tried { Way::Held(hold.clone()) } else { Way::Probe }
     }
 
@@ -231,7 +233,7 @@ impl Core {
             }
         }
         let room = ways.values().any(|way| *way == Way::Probe).then(|| self.room());
-        let may_probe = |job: &Job, task| room.as_ref().is_some_and(|room| room.has(&self.limits, job, task));
+        let may_probe = |job: &Job, task| room.as_ref().is_some_and(|room| room.has(self, job, task));
         let mut held: Vec<ToHold> = Vec::new();
         // Ready tasks of credentials that are to be tried, and of each the first that can start at once: one without room
         // must not keep all others waiting.

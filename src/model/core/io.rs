@@ -1,5 +1,6 @@
 //! What goes into the core, and what comes out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::attempt::Allowance;
@@ -42,6 +43,8 @@ pub enum Input {
     Evict,
     /// Whether there is too little room on the disk to launch anything.
     DiskLow(bool),
+    /// The pools whose engine cannot be reached, all of them, and why.
+    Unreachable(BTreeMap<String, String>),
     /// The configuration changed.
     Limits(Limits),
 }

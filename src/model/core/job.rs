@@ -63,7 +63,7 @@ pub struct Task {
     pub spent_infra: u32,
     /// Its result.
     pub result: Option<TaskResult>,
-    /// How far it says it is.
+    /// How far it says it is; while it is starting, how far its launch is.
     pub progress: Option<Progress>,
     /// What only Claude runs and tasks that repeat have; apart, since most tasks of a large job have not begun.
     pub(super) run: Option<Box<RunState>>,
@@ -231,6 +231,10 @@ impl Job {
     pub(super) fn set_state(&mut self, idx: TaskIdx, state: TaskState) {
         let Some(task) = self.tasks.get_mut(idx.0 as usize) else { return };
         let old = std::mem::replace(&mut task.state, state.clone());
+        if matches!(old, TaskState::Starting { .. }) && !matches!(state, TaskState::Starting { .. }) {
+            // What was told of the launch is not what the task says.
+            task.progress = None;
+        }
         self.counts.remove(old.kind());
         self.counts.add(state.kind());
         let spec = task.spec.clone();

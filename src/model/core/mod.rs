@@ -10,10 +10,12 @@ mod commands;
 mod credentials;
 mod io;
 mod job;
+mod launching;
 mod limits;
 mod memory;
 mod outbox;
 mod questions;
+mod reach;
 mod reports;
 mod requeue;
 mod retry;
@@ -74,6 +76,8 @@ pub struct Live {
     pub facts: Option<LiveFacts>,
     /// Whose budget it was told is spent, if it was.
     told_budget: Option<BudgetOf>,
+    /// What was taken in of how far its launch is.
+    launch: launching::Told,
 }
 
 /// All jobs that are not over, and what was decided but not yet handed out.
@@ -90,6 +94,8 @@ pub struct Core {
     last_job: u32,
     paused: bool,
     disk_low: bool,
+    /// Pools whose engine cannot be reached, and why.
+    unreachable: BTreeMap<String, String>,
     leaving: bool,
     live: BTreeMap<AttemptId, Live>,
     /// Attempts that a person gave up waiting for, until their end is told after all: their jobs stay in memory.
@@ -128,6 +134,7 @@ impl Core {
             last_job: 0,
             paused: false,
             disk_low: false,
+            unreachable: BTreeMap::new(),
             leaving: false,
             live: BTreeMap::new(),
             unproven: BTreeSet::new(),
@@ -175,6 +182,7 @@ impl Core {
                 live.inspected = before.inspected;
                 live.stale = before.inspected;
                 live.waiting.clone_from(&before.waiting);
+                live.launch.clone_from(&before.launch);
                 self.effects.push(Effect::Intake(*attempt));
             }
         }
@@ -212,6 +220,7 @@ impl Core {
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 if !live.is_empty() {
                     self.live.values_mut().for_each(|live| live.inspected += 1);
+                    self.expect_few_answers();
                     self.effects.push(Effect::Inspect(live));
                 }
                 self.check_held_secrets(now);
@@ -219,6 +228,7 @@ impl Core {
             }
             Input::Evict => self.evict(),
             Input::DiskLow(low) => self.disk_low = low,
+            Input::Unreachable(pools) => self.lose_sight(pools),
             Input::Limits(limits) => self.relimit(limits, now),
         }
     }

@@ -99,8 +99,7 @@ impl Core {
                 }
             }
             OutboxBody::Progress(progress) => {
-                let text = progress.text.map(|text| text.chars().take(MAX_PROGRESS_TEXT).collect());
-                let progress = Progress { text, ..progress };
+                let progress = bounded(progress);
                 let known = self.task(attempt.job, attempt.task).and_then(|task| task.progress.as_ref()) == Some(&progress);
                 if !known {
                     self.emit(Change::ProgressSet { attempt, progress }, now);
@@ -149,6 +148,12 @@ impl Core {
             self.effects.push(Effect::Took(request, Ok(taken.clone())));
         }
     }
+}
+
+/// With no more words than are kept.
+pub(super) fn bounded(progress: Progress) -> Progress {
+    let text = progress.text.map(|text| text.chars().take(MAX_PROGRESS_TEXT).collect());
+    Progress { text, ..progress }
 }
 
 impl Live {

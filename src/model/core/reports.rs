@@ -24,7 +24,8 @@ impl Core {
             return;
         }
         match report {
-            Report::Engine { .. } | Report::Launching { .. } => {}
+            Report::Engine { .. } => {}
+            Report::Launching { progress, .. } => self.launching(attempt, progress, now),
             Report::Started { .. } => self.confirmed(attempt, now),
             Report::Live { .. } => {
                 if let Some(live) = self.live.get_mut(&attempt) {

@@ -10,7 +10,7 @@ use crate::model::time::Now;
 
 use super::retry::splitmix;
 use super::session::{PastEnd, resumes};
-use super::{BACKSTOP_MS, Core, Effect, Job, Launch, Limits};
+use super::{BACKSTOP_MS, Core, Effect, Job, Launch};
 
 /// What may start besides what may be alive.
 pub(super) struct Room {
@@ -24,13 +24,12 @@ pub(super) struct Room {
 
 impl Room {
     /// Whether a Claude task could start now.
-    pub(super) fn has(&self, limits: &Limits, job: &Job, task: TaskIdx) -> bool {
+    pub(super) fn has(&self, core: &Core, job: &Job, task: TaskIdx) -> bool {
         let Some(pool) = job.get(task).map(|task| job.pool_of(&task.spec)) else { return false };
-        let slots = limits.slots.get(pool).copied().unwrap_or(0);
         let is_allowed = !job.paused && !job.stopped;
         is_allowed
             && self.claude > 0
-            && self.by_pool.get(pool).copied().unwrap_or(0) < slots
+            && self.by_pool.get(pool).copied().unwrap_or(0) < core.slots(pool)
             && self.by_job.get(&job.id).copied().unwrap_or(0) < job.spec.max_parallel
     }
 }
@@ -58,7 +57,7 @@ impl Core {
             let room = job.spec.max_parallel.saturating_sub(*used);
             let mut chosen: Vec<(TaskIdx, String)> = Vec::new();
             for (pool, tasks) in &job.ready {
-                let slots = self.limits.slots.get(pool).copied().unwrap_or(0);
+                let slots = self.slots(pool);
                 let taken = by_pool.entry(pool.clone()).or_insert(0);
                 let free = slots.saturating_sub(*taken).min(room - u32::try_from(chosen.len()).unwrap_or(room));
                 let before = chosen.len();

@@ -1,4 +1,5 @@
 mod claude;
+mod reach;
 
 use std::collections::BTreeMap;
 

@@ -161,7 +161,7 @@ impl TaskRow {
         self.more.as_ref()?.outcome.as_ref()
     }
 
-    /// How far it says it is.
+    /// How far it says it is; while it is starting, how far its launch is.
     pub fn progress(&self) -> Option<&Progress> {
         self.more.as_ref()?.progress.as_ref()
     }
@@ -182,12 +182,22 @@ impl TaskRow {
     }
 
     fn set_state(&mut self, state: TaskState) {
-        self.kind = state.kind();
+        let was_starting = std::mem::replace(&mut self.kind, state.kind()) == TaskKind::Starting;
+        if was_starting && self.kind != TaskKind::Starting {
+            // How far its launch was.
+            self.forget_progress();
+        }
         let keep = matches!(state, TaskState::Held { .. } | TaskState::Skipped { .. });
         if keep {
             self.more().state = Some(state);
         } else if let Some(more) = &mut self.more {
             more.state = None;
+        }
+    }
+
+    fn forget_progress(&mut self) {
+        if let Some(more) = &mut self.more {
+            more.progress = None;
         }
     }
 
@@ -209,7 +219,9 @@ impl TaskRow {
         }
         self.as_of = seq;
         match change {
-            Change::TaskMoved { state, .. } | Change::TaskRequeued { state, .. } => {
+            Change::TaskMoved { state, .. } => self.set_state(state.clone()),
+            Change::TaskRequeued { state, .. } => {
+                self.forget_progress();
                 self.set_state(state.clone());
             }
             Change::AttemptOpened { attempt, .. } => {

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
-use crate::model::live::{fraction, how_far};
+use crate::model::live::{fraction, how_far, on_its_way};
 use crate::model::message::PoolView;
 use crate::model::spec::Budget;
 use crate::model::state::{Hold, Outcome, TaskKind, TaskState};
@@ -221,9 +221,13 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
     let outcome = || task.outcome().map(Outcome::sentence).unwrap_or_default();
     match task.kind {
         TaskKind::Failed => (outcome(), Role::Bad),
-        TaskKind::Running | TaskKind::Cancelling => (how_far(task.progress(), task.run()), Role::Busy),
+        TaskKind::Running | TaskKind::Cancelling => beside(waiting(app, job, task), how_far(task.progress(), task.run())),
         TaskKind::AwaitingInput => (format!("waits for you ({})", app.look.keys(Action::Inbox)), Role::Wait),
-        TaskKind::Starting => ("starting".to_owned(), Role::Busy),
+        TaskKind::Starting => {
+            let (why, far) = (waiting(app, job, task), task.progress().map(on_its_way).unwrap_or_default());
+            let says_nothing = why.is_empty() && far.is_empty();
+            beside(why, if says_nothing { "starting".to_owned() } else { far })
+        }
         TaskKind::Completed | TaskKind::Cancelled => (String::new(), Role::Dim),
         TaskKind::Held => {
             let why = waiting(app, job, task);
@@ -236,6 +240,15 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
         TaskKind::Pending | TaskKind::Queued | TaskKind::Skipped | TaskKind::UpstreamFailed => {
             (waiting(app, job, task), Role::Dim)
         }
+    }
+}
+
+/// How far a live task is; after why nothing more is known of it, when that is so.
+fn beside(why: String, far: String) -> (String, Role) {
+    match (why.is_empty(), far.is_empty()) {
+        (true, _) => (far, Role::Busy),
+        (false, true) => (why, Role::Wait),
+        (false, false) => (format!("{why} ({far})"), Role::Wait),
     }
 }
 
@@ -259,6 +272,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
     let around = Circumstances {
         all_paused: app.mirror.overview.paused,
         disk_low: app.mirror.overview.disk_low,
+        unreachable: found.and_then(|view| view.unreachable.as_deref()),
         job_paused: job.view.paused,
         job_live: job.view.tasks.live(),
         max_parallel: spec.map_or(u32::MAX, |spec| spec.max_parallel),
