@@ -104,6 +104,8 @@ finish() {
     end_processes
     rm -f "$run/pid"
     sweep
+    # A test that was killed does not take away its own directory.
+    [ "$mode" = shared ] || rm -rf --one-file-system "$state"
     exit 0
 }
 
