@@ -24,6 +24,8 @@ const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/docker");
 const INIT: &str = "/usr/bin/docker-init";
 /// Longest wait for an engine, which comes up in a second or two on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// So long a failed start of the shared engine stands for those who can do without.
+const FAILED_FOR: Duration = Duration::from_secs(120);
 
 /// Where a running engine is reached.
 pub struct Engine {
@@ -237,8 +239,8 @@ impl Engine {
     fn await_answer(&self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         while !self.answers() {
-            // Its own file is there from its first moments on, and gone when it gives up.
-            let ended = self.log().contains("failed to start daemon");
+            let log = self.log();
+            let ended = log.contains("failed to start daemon") || log.contains("failed to start containerd");
             if ended || Instant::now() > deadline {
                 return Err(format!("dockerd does not come up:\n{}", self.log()));
             }
@@ -286,24 +288,37 @@ fn lease() -> Result<(Engine, File), String> {
     let lock = locked(&engine.state.join("lock")).map_err(|error| error.to_string())?;
     let lease = File::create(engine.state.join("lease")).map_err(|error| error.to_string())?;
     flock(&lease, FlockOperation::LockShared).map_err(|error| error.to_string())?;
-    let ready = engine.state.join("ready");
-    if !ready.exists() || !engine.answers() {
-        let _ = std::fs::remove_file(&ready);
-        engine.end_the_one_before().map_err(|error| error.to_string())?;
-        let images = build_images(&engine.state).map_err(|error| error.to_string())?;
-        let _ = std::fs::remove_file(engine.state.join("log"));
-        engine.supervise("shared", &[], Stdio::null(), Stdio::null()).map_err(|error| error.to_string())?;
-        engine.await_answer()?;
-        for image in [BUSYBOX, TOOLS, FOREIGN] {
-            engine.load(&images, image)?;
+    if !engine.state.join("ready").exists() || !engine.answers() {
+        let failed = engine.state.join("failed");
+        let is_recent = |data: std::fs::Metadata| data.modified().is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < FAILED_FOR));
+        // Where no engine can be, a hundred tests need not find it out each.
+        if !required() && std::fs::metadata(&failed).is_ok_and(is_recent) {
+            return Err(std::fs::read_to_string(&failed).unwrap_or_default());
         }
-        std::fs::write(&ready, "").map_err(|error| error.to_string())?;
+        if let Err(why) = engine.start_shared() {
+            let _ = std::fs::write(&failed, &why);
+            return Err(why);
+        }
     }
     drop(lock);
     Ok((engine, lease))
 }
 
 impl Engine {
+    fn start_shared(&self) -> Result<(), String> {
+        let ready = self.state.join("ready");
+        let _ = std::fs::remove_file(&ready);
+        self.end_the_one_before().map_err(|error| error.to_string())?;
+        let images = build_images(&self.state).map_err(|error| error.to_string())?;
+        let _ = std::fs::remove_file(self.state.join("log"));
+        self.supervise("shared", &[], Stdio::null(), Stdio::null()).map_err(|error| error.to_string())?;
+        self.await_answer()?;
+        for image in [BUSYBOX, TOOLS, FOREIGN] {
+            self.load(&images, image)?;
+        }
+        std::fs::write(&ready, "").map_err(|error| error.to_string())
+    }
+
     /// A supervisor without a ready engine: its starter died, or its engine did. The lock proves whose the process id is.
     fn end_the_one_before(&self) -> io::Result<()> {
         let alive = File::create(self.state.join("alive"))?;
@@ -370,9 +385,12 @@ fn missing() -> Result<(), String> {
 
 #[expect(clippy::print_stderr, reason = "says that a test is skipped")]
 fn left_out<T>(why: &str) -> Option<T> {
-    let required = std::env::var("AIRX_TEST_REQUIRE").unwrap_or_default();
-    let required = required.split(',').any(|part| matches!(part.trim(), "docker" | "all"));
-    assert!(!required, "a Docker engine is required: {why}");
+    assert!(!required(), "a Docker engine is required: {why}");
     eprintln!("skipped: no Docker engine: {why}");
     None
+}
+
+fn required() -> bool {
+    let required = std::env::var("AIRX_TEST_REQUIRE").unwrap_or_default();
+    required.split(',').any(|part| matches!(part.trim(), "docker" | "all"))
 }
