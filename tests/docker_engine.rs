@@ -38,12 +38,14 @@ fn a_private_engine_can_be_killed_and_leaves_nothing() {
     let state = engine.get("/containers/lasting/json");
     assert_eq!(state["State"]["Running"], true, "it survived: {}", state["State"]);
     assert_eq!(engine.ok(["-H", &engine.tcp(), "ps", "-q"]).lines().count(), 2, "the second listener is there again");
+    let data = engine.get("/info")["DockerRootDir"].as_str().unwrap().to_owned();
+    assert!(mounts().contains(&data), "mounts of containers can be seen");
     engine.stop();
     drop(engine);
 
     let key = key.to_str().unwrap();
     assert!(!socket.exists());
-    assert!(!std::fs::read_to_string("/proc/self/mountinfo").unwrap().contains(key));
+    assert!(!mounts().contains(key) && !mounts().contains(&data) && !std::path::Path::new(&data).exists());
     let groups = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|entry| entry.path().join(key));
     assert_eq!(groups.filter(|group| group.exists()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
     let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
@@ -51,4 +53,8 @@ fn a_private_engine_can_be_killed_and_leaves_nothing() {
         String::from_utf8_lossy(&told("cmdline")).contains(key) || String::from_utf8_lossy(&told("cgroup")).contains(key)
     });
     assert_eq!(processes.map(|entry| entry.file_name()).collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new());
+}
+
+fn mounts() -> String {
+    std::fs::read_to_string("/proc/self/mountinfo").unwrap()
 }

@@ -47,7 +47,10 @@ sweep() {
     if old=$(cat "$run/pid" 2>/dev/null) && tr '\0' ' ' 2>/dev/null <"/proc/$old/cmdline" | grep -qF -- "--exec-root $run/exec"; then
         kill -9 "$old"
     fi
+    # Its containers' processes, and the shims that are their parents.
     for pid in $(cat /sys/fs/cgroup"$group"/*/cgroup.procs /sys/fs/cgroup/*"$group"/*/cgroup.procs 2>/dev/null); do
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null)
+        case $(readlink "/proc/$parent/exe") in */containerd-shim*) kill -9 "$parent" ;; esac
         kill -9 "$pid" 2>/dev/null
     done
     while read -r _ _ _ _ point _; do

@@ -288,7 +288,7 @@ fn lease() -> Result<(Engine, File), String> {
     let lock = locked(&engine.state.join("lock")).map_err(|error| error.to_string())?;
     let lease = File::create(engine.state.join("lease")).map_err(|error| error.to_string())?;
     flock(&lease, FlockOperation::LockShared).map_err(|error| error.to_string())?;
-    if !engine.state.join("ready").exists() || !engine.answers() {
+    if !engine.state.join("ready").exists() || !engine.is_supervised() || !engine.answers() {
         let failed = engine.state.join("failed");
         let is_recent = |data: std::fs::Metadata| data.modified().is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago < FAILED_FOR));
         // Where no engine can be, a hundred tests need not find it out each.
@@ -308,8 +308,10 @@ impl Engine {
     fn start_shared(&self) -> Result<(), String> {
         let ready = self.state.join("ready");
         let _ = std::fs::remove_file(&ready);
-        self.end_the_one_before().map_err(|error| error.to_string())?;
+        self.end_the_one_before();
         let images = build_images(&self.state).map_err(|error| error.to_string())?;
+        // One that was left without a supervisor may still listen there, until the new one has ended it.
+        let _ = std::fs::remove_file(self.socket());
         let _ = std::fs::remove_file(self.state.join("log"));
         self.supervise("shared", &[], Stdio::null(), Stdio::null()).map_err(|error| error.to_string())?;
         self.await_answer()?;
@@ -320,16 +322,19 @@ impl Engine {
     }
 
     /// A supervisor without a ready engine: its starter died, or its engine did. The lock proves whose the process id is.
-    fn end_the_one_before(&self) -> io::Result<()> {
-        let alive = File::create(self.state.join("alive"))?;
-        while flock(&alive, FlockOperation::NonBlockingLockExclusive).is_err() {
+    fn end_the_one_before(&self) {
+        while self.is_supervised() {
             let pid = std::fs::read_to_string(self.state.join("supervisor")).ok().and_then(|text| text.trim().parse().ok());
             if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
+    }
+
+    fn is_supervised(&self) -> bool {
+        let alive = File::create(self.state.join("alive"));
+        alive.is_ok_and(|alive| flock(&alive, FlockOperation::NonBlockingLockExclusive).is_err())
     }
 }
 
