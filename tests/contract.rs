@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failing test says so by a panic")]
 
 #[path = "support/docker/mod.rs"]
-mod docker;
+mod engines;
 #[path = "support/home.rs"]
 mod home;
 
@@ -76,6 +76,7 @@ macro_rules! backends {
 
 macro_rules! tests_of {
     ($adapter:ident: $($name:ident)+) => {
+        #[allow(dead_code, reason = "the lists of all backends are the same; one is compared with the file")]
         pub(super) const NAMES: &[&str] = &[$(stringify!($name)),+];
         $(#[test]
         fn $name() {
@@ -94,19 +95,17 @@ struct Adapter {
 
 const PROCESS: Adapter = Adapter { name: "process", pool: || Some("{ backend: process, slots: 4 }".to_owned()) };
 
-#[allow(dead_code, reason = "not among the backends yet")]
 const DOCKER: Adapter = Adapter { name: "docker", pool: || containers("") };
 
-#[allow(dead_code, reason = "not among the backends yet")]
 const REDUCED: Adapter = Adapter { name: "reduced", pool: || containers(", runner: none") };
 
 fn containers(more: &str) -> Option<String> {
-    let (engine, image) = (docker::shared()?.host(), docker::BUSYBOX);
+    let (engine, image) = (engines::shared()?.host(), engines::BUSYBOX);
     Some(format!("{{ backend: docker, slots: 4, image: {image}, pull: never, host: \"{engine}\"{more} }}"))
 }
 
 // The backends that fulfil the contract: a module of tests for each.
-backends! { process: PROCESS }
+backends! { process: PROCESS, docker: DOCKER, reduced: REDUCED }
 
 /// A scenario. Its job is `NAME.1` in the pool `box`, its tasks are called `t`, or `t1`, `t2`… when there are copies.
 #[derive(Deserialize)]

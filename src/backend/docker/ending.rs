@@ -39,6 +39,8 @@ pub struct Known<'a> {
     pub stopped: Option<StopCause>,
     /// Bytes kept of stdout and stderr, for the reduced mode.
     pub kept: (u64, u64),
+    /// In the reduced mode, why the engine's init could not start the command.
+    pub not_started: Option<String>,
 }
 
 /// How it ended.
@@ -68,7 +70,10 @@ pub fn find(known: Known<'_>) -> (Finding, Vec<String>) {
         notes.push(format!("the engine says: {}", end.error));
     }
     if known.is_reduced {
-        let record = reduced(known.mark, &end, known.stopped, known.kept, &mut notes);
+        let mut record = reduced(known.mark, &end, known.stopped, known.kept, &mut notes);
+        if let Some(why) = known.not_started {
+            record.end = End::NotStarted { errno: if end.code == 127 { libc::ENOENT } else { libc::EACCES }, why };
+        }
         return (Finding::Exit(ExitFinding::Record(Box::new(record))), notes);
     }
     if end.code == NOT_ENTERED && !known.had_runner {
@@ -84,6 +89,13 @@ pub fn find(known: Known<'_>) -> (Finding, Vec<String>) {
         None => format!("its container ended with code {}, without a word from its runner", end.code),
     });
     (Finding::Exit(ExitFinding::Missing { rebooted: known.rebooted }), notes)
+}
+
+/// What the engine's init says on standard error when it cannot start a command, which then printed nothing: in words.
+pub fn init_failure(code: i32, err: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(err).ok().filter(|_| matches!(code, 126 | 127))?;
+    let (program, why) = text.strip_prefix("[FATAL tini (")?.split_once(")] exec ")?.1.split_once(" failed: ")?;
+    Some(format!("`{program}` could not be started in the image: {}", why.trim_end()))
 }
 
 /// The engine tells one number of both codes and signals; the latter are told as shells do.
@@ -142,6 +154,7 @@ mod tests {
             rebooted: false,
             stopped: None,
             kept: (0, 0),
+            not_started: None,
         }
     }
 
@@ -175,6 +188,16 @@ mod tests {
     fn a_first_process_that_never_got_its_task_has_run_nothing() {
         assert_eq!(find(Known { had_runner: false, ..known(code(NOT_ENTERED)) }).0, Finding::NotEntered);
         assert!(matches!(find(known(code(NOT_ENTERED))).0, Finding::Exit(_)), "its runner began, so the code is something else");
+    }
+
+    #[test]
+    fn what_init_says_is_told_apart_from_what_a_command_says() {
+        let said = b"[FATAL tini (7)] exec ./plain failed: Permission denied\n";
+        assert_eq!(init_failure(126, said).as_deref(), Some("`./plain` could not be started in the image: Permission denied"));
+        assert_eq!(init_failure(1, said), None);
+        assert_eq!(init_failure(127, b"sh: nosuch: not found\n"), None);
+        let known = Known { not_started: Some("no".to_owned()), is_reduced: true, ..known(code(127)) };
+        assert!(matches!(ended(known).0, End::NotStarted { errno: libc::ENOENT, .. }));
     }
 
     #[test]

@@ -28,6 +28,8 @@ const STEP_S: i64 = 60;
 const RETRY: Duration = Duration::from_secs(1);
 /// Pieces taken in before they are written.
 const BATCH: usize = 1_024;
+/// Bytes after which engines cut a line into pieces.
+const ENGINE_PIECE: usize = 16 << 10;
 /// What the two streams are called.
 const NAMES: [&str; 2] = ["out", "err"];
 
@@ -83,6 +85,8 @@ pub struct Keeper {
     resume: [(i64, u64); 2],
     /// The newest millisecond of each stream.
     last: [i64; 2],
+    /// Of the newest piece of each stream: its time, and whether it filled a piece of the engine's without ending a line.
+    before: [Option<(i128, bool)>; 2],
     /// Of the chunk that is being gathered: its stream, its time, its bytes.
     chunk: Option<(usize, i64, Vec<u8>)>,
     limit: u64,
@@ -103,7 +107,16 @@ impl Keeper {
         index.read_to_end(&mut bytes)?;
         index.set_len((bytes.len() - bytes.len() % RECORD) as u64)?;
         let files = [open(NAMES[0])?, open(NAMES[1])?];
-        let mut keeper = Keeper { files, index, places: places(&bytes), resume: [(0, 0); 2], last: [0; 2], chunk: None, limit };
+        let mut keeper = Keeper {
+            files,
+            index,
+            places: places(&bytes),
+            resume: [(0, 0); 2],
+            last: [0; 2],
+            before: [None; 2],
+            chunk: None,
+            limit,
+        };
         for number in 0..2 {
             let length = keeper.files[number].metadata()?.len();
             // Written, but not yet in the index.
@@ -117,6 +130,7 @@ impl Keeper {
 
     /// From now on pieces come again, from [`Keeper::since`] on.
     pub fn again(&mut self) {
+        self.before = [None; 2];
         for number in 0..2 {
             self.resume[number] = self.places[number].resume(self.places[number].length);
             self.last[number] = self.places[number].mark.ms;
@@ -145,11 +159,21 @@ impl Keeper {
     /// # Errors
     /// What the system says when an earlier chunk cannot be written; the piece is taken in all the same.
     fn take(&mut self, number: usize, piece: &[u8]) -> io::Result<()> {
-        let Some((ms, mut bytes)) = stamped(piece) else { return Ok(()) };
-        let (from, known) = &mut self.resume[number];
-        if ms < *from || bytes.is_empty() {
+        let Some((nanos, bytes)) = stamped(piece) else { return Ok(()) };
+        let ms = i64::try_from(nanos.div_euclid(1_000_000)).unwrap_or(0);
+        if ms < self.resume[number].0 || bytes.is_empty() {
             return Ok(());
         }
+        // All pieces of a line have one time. The `local` driver leaves out the end of a line that fills its pieces exactly.
+        let lost = self.before[number].is_some_and(|(before, is_open)| is_open && before != nanos);
+        let is_open = bytes.len() % ENGINE_PIECE == 0 && !bytes.ends_with(b"\n");
+        self.before[number] = Some((nanos, is_open));
+        let ended = if lost { self.add(number, self.last[number], b"\n") } else { Ok(()) };
+        self.add(number, ms, bytes).and(ended)
+    }
+
+    fn add(&mut self, number: usize, ms: i64, mut bytes: &[u8]) -> io::Result<()> {
+        let (from, known) = &mut self.resume[number];
         // What comes from here on is new, or counted off, also when the clock goes back.
         *from = i64::MIN;
         let passed = bytes.len().min(usize::try_from(*known).unwrap_or(usize::MAX));
@@ -234,12 +258,12 @@ impl Keeper {
     }
 }
 
-/// A piece's time in milliseconds, and its bytes.
-fn stamped(piece: &[u8]) -> Option<(i64, &[u8])> {
+/// A piece's time in nanoseconds, and its bytes.
+fn stamped(piece: &[u8]) -> Option<(i128, &[u8])> {
     let end = piece.iter().take(64).position(|byte| *byte == b' ')?;
     let text = std::str::from_utf8(&piece[..end]).ok()?;
     let at: jiff::Timestamp = text.parse().ok()?;
-    Some((at.as_millisecond(), &piece[end + 1..]))
+    Some((at.as_nanosecond(), &piece[end + 1..]))
 }
 
 /// Reads what the engine has since the last time, to the end: that of the container when it is followed.
@@ -323,6 +347,28 @@ mod tests {
                 prop_assert_eq!(std::fs::read(dir.path().join(name)).unwrap(), all);
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_a_line_that_fills_its_pieces_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(dir.path(), 1 << 20).unwrap();
+        let full = vec![b'x'; ENGINE_PIECE];
+        let told = |keeper: &mut Keeper, until: usize| {
+            keeper.again();
+            for (ms, bytes) in
+                [(1_000, &full[..]), (1_000, &full), (1_001, b"next\n"), (1_002, &full), (1_002, b"y\n")].iter().take(until)
+            {
+                keeper.take(0, &piece(*ms, bytes)).unwrap();
+            }
+            keeper.flush().unwrap();
+        };
+        for until in [1, 2, 3, 4, 5] {
+            told(&mut keeper, until);
+            keeper = Keeper::open(dir.path(), 1 << 20).unwrap();
+        }
+        let expected = [&full[..], &full, b"\nnext\n", &full, b"y\n"].concat();
+        assert!(std::fs::read(dir.path().join("out")).unwrap() == expected);
     }
 
     #[test]

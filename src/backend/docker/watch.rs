@@ -9,7 +9,7 @@ use futures_util::TryFutureExt;
 use tokio::time::Instant;
 
 use super::custody::{Custody, Stage};
-use super::ending::{EngineEnd, Finding, Known, find};
+use super::ending::{EngineEnd, Finding, Known, find, init_failure};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::launch::{Launched, Obstacle, launch};
@@ -185,6 +185,8 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     let exit = ending::exit(&custody.dir);
     let needs_engine = record.is_reduced || !matches!(exit, ExitFile::Complete(_));
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
+    let not_started = end.as_ref().filter(|_| record.is_reduced).and_then(|end| said_by_init(&custody.dir, end.code));
+    let kept = if not_started.is_some() { (0, 0) } else { kept };
     let (finding, notes) = find(Known {
         mark: &record.mark,
         is_reduced: record.is_reduced,
@@ -194,6 +196,7 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
         rebooted: !record.is_remote && directory::rebooted(&custody.dir, &os::boot_id()),
         stopped,
         kept,
+        not_started,
     });
     let mut told = std::mem::take(&mut *custody.told.borrow_mut());
     told.note(notes);
@@ -218,6 +221,18 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             engine.tell(Report::LaunchFailed { attempt: custody.attempt, why, transient: true });
         }
     }
+}
+
+/// Why the engine's init could not start the command. That is no output of the task's: it is taken out of it.
+fn said_by_init(dir: &std::path::Path, code: i32) -> Option<String> {
+    let err = directory::read(&dir.join("err"), 4096).ok()?;
+    let why = init_failure(code, &err)?;
+    for name in ["err", "index"] {
+        if let Err(error) = directory::write(&dir.join(name), b"") {
+            tracing::warn!("{}: {error}", dir.join(name).display());
+        }
+    }
+    Some(why)
 }
 
 /// The engine's word; none when the container is gone.

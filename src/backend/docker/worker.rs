@@ -217,6 +217,7 @@ fn compare(running: &[Rc<Custody>], found: &BTreeMap<AttemptId, ContainerSummary
 
 /// Answers for each attempt, adopts what is not known, and clears away what nobody asks for any more.
 async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
+    engine.until_tried().await;
     // Launched while the list was made, they are not in it.
     let before: HashMap<AttemptId, Rc<Custody>> = engine.all().into_iter().map(|custody| (custody.attempt, custody)).collect();
     let running: Vec<Rc<Custody>> = before.values().filter(|c| c.stage.get() == Stage::Running).cloned().collect();
