@@ -119,7 +119,7 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
     let (is_remote, owner) = (custody.record.borrow().is_remote, custody.record.borrow().owner);
     // Asked for again by the next manager, should this one not see it through.
     if !is_remote {
-        if let Err(error) = inbox::put(&custody.dir, &name, &content) {
+        if let Err(error) = inbox::put(&custody.dir, &name, &content, owner.filter(|owner| owner.0 != engine.side.uid)) {
             custody.note(format!("inbox/{name} could not be written: {error}"));
         }
         return;
