@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::mounts::{Guarded, guard};
@@ -123,6 +123,8 @@ pub fn plan(
         attach_stdin: Some(!record.is_reduced),
         open_stdin: Some(!record.is_reduced),
         stdin_once: Some(!record.is_reduced),
+        // The image's own would run beside the task.
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         stop_timeout: Some(i64::try_from(record.grace_ms.div_ceil(1000).saturating_add(5)).unwrap_or(i64::MAX)),
         host_config: Some(host_config(place, engine, side, &record, mounts)),
         ..command(order, &record)
