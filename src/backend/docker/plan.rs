@@ -124,8 +124,7 @@ pub fn plan(
         open_stdin: Some(!record.is_reduced),
         stdin_once: Some(!record.is_reduced),
         // The image's own would run beside the task.
-        healthcheck: (!engine.is_podman)
-            .then(|| HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
+        healthcheck: (!engine.is_podman).then(|| HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         stop_timeout: Some(i64::try_from(record.grace_ms.div_ceil(1000).saturating_add(5)).unwrap_or(i64::MAX)),
         host_config: Some(host_config(place, engine, side, &record, mounts)),
         ..command(order, &record)
