@@ -175,7 +175,7 @@ fn program(directory: &Path) -> io::Result<PathBuf> {
     let same = std::env::current_exe().ok().filter(|path| {
         path.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (data.dev(), data.ino()) && found.mode() & 0o005 == 0o005)
     });
-    if !same.is_some_and(|path| std::fs::hard_link(path, &new).is_ok()) {
+    if same.is_none_or(|path| std::fs::hard_link(path, &new).is_err()) {
         std::fs::copy("/proc/self/exe", &new)?;
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
     }
