@@ -21,7 +21,7 @@ use crate::model::attempt::{MAX_ENVIRONMENT, NOT_ENTERED, parse_environment};
 use crate::os;
 
 /// Longest wait for the environment. It comes as soon as the engine has said that it has started us.
-const PATIENCE_MS: u64 = 60_000;
+const PATIENCE_MS: u64 = 30_000;
 
 /// The directory named by the arguments, when they say `enter DIR`.
 pub fn requested(mut args: impl Iterator<Item = OsString>) -> Option<PathBuf> {

@@ -52,6 +52,8 @@ pub struct Custody {
     pub stop: Cell<Option<bool>>,
     /// How often it was told to end at once.
     pub kills: Cell<u32>,
+    /// How often the engine had been gone when it came into our hands.
+    pub outages: Cell<Option<u32>>,
     /// What was told of it.
     pub told: RefCell<Told>,
     /// What was told of its end, and how often it was asked for since.
@@ -75,6 +77,7 @@ impl Custody {
             asked: Notify::new(),
             stop: Cell::new(None),
             kills: Cell::new(0),
+            outages: Cell::new(None),
             told: RefCell::default(),
             over: RefCell::default(),
         }

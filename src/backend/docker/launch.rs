@@ -17,7 +17,7 @@ use super::fault::{Fault, Stage, why_not};
 use super::plan::{Plan, plan};
 use super::pull::image;
 use super::record::Record;
-use super::{names, remote};
+use super::{logs, names, remote};
 use crate::backend::attempt::directory;
 use crate::manager::ports::{DockerPlace, LaunchOrder};
 use crate::model::attempt::environment_message;
@@ -134,6 +134,8 @@ async fn existing(docker: &Docker, name: &str, custody: &Custody) -> Result<Opti
     }
     let id = found.id.take().unwrap_or_default();
     let adopted = match found.state.and_then(|state| state.status) {
+        // An engine that was killed just then does not know any more that it has started it.
+        Some(Status::CREATED) if logs::has_any(docker, &id).await => Ok(Some(Launched::HasEnded)),
         Some(Status::CREATED) => {
             // Should it start at this very moment, it is not removed.
             let removed = docker.remove_container(name, Some(RemoveContainerOptions { v: true, ..Default::default() }));

@@ -269,6 +269,12 @@ fn stamped(piece: &[u8]) -> Option<(i128, &[u8])> {
     Some((at.as_nanosecond(), &piece[end + 1..]))
 }
 
+/// Whether a container without our runner has ever printed anything.
+pub async fn has_any(docker: &Docker, id: &str) -> bool {
+    let options = LogsOptions { stdout: true, stderr: true, tail: "1".to_owned(), ..LogsOptions::default() };
+    Box::pin(docker.logs(id, Some(options))).next().await.is_some_and(|piece| piece.is_ok())
+}
+
 /// Reads what the engine has since the last time, to the end: that of the container when it is followed.
 ///
 /// # Errors

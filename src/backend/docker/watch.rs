@@ -1,11 +1,12 @@
 //! An attempt in its container: to its end, and what is left then.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bollard::models::ContainerState;
-use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
-use futures_util::TryFutureExt;
+use bollard::query_parameters::{EventsOptions, KillContainerOptions, RemoveContainerOptions};
+use futures_util::{StreamExt, TryFutureExt};
 use tokio::time::Instant;
 
 use super::custody::{Custody, Stage};
@@ -182,6 +183,11 @@ async fn started_at(engine: &Engine, custody: &Custody) -> Option<Utc> {
     found.state.and_then(|state| instant(state.started_at.as_deref()))
 }
 
+/// A time as the engine takes it.
+pub fn engine_time(at: Utc) -> String {
+    format!("{}.{:03}000000", at.0.div_euclid(1000), at.0.rem_euclid(1000))
+}
+
 /// A time of the engine's; years before 1970 are how it says never.
 fn instant(text: Option<&str>) -> Option<Utc> {
     let at: jiff::Timestamp = text?.parse().ok()?;
@@ -203,17 +209,25 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
     let not_started = end.as_ref().filter(|_| record.is_reduced).and_then(|end| said_by_init(&custody.dir, end.code));
     let kept = if not_started.is_some() { (0, 0) } else { kept };
+    let stopped = match stopped {
+        None if record.is_reduced && not_started.is_none() => ended_by_others(engine, custody, end.as_ref()).await,
+        known => known,
+    };
     let (finding, notes) = find(Known {
         mark: &record.mark,
         is_reduced: record.is_reduced,
         engine: end,
         exit,
         had_runner: directory::info(&custody.dir).is_some(),
+        is_started: record.is_started,
         rebooted: !record.is_remote && directory::rebooted(&custody.dir, &os::boot_id()),
         stopped,
         kept,
         not_started,
     });
+    if record.is_reduced && custody.outages.get() != Some(engine.outages.get()) {
+        custody.note("the engine was gone for a while as it ran: what it printed then may be missing");
+    }
     let mut told = std::mem::take(&mut *custody.told.borrow_mut());
     told.note(notes);
     match finding {
@@ -253,6 +267,33 @@ fn said_by_init(dir: &std::path::Path, code: i32) -> Option<String> {
         }
     }
     Some(why)
+}
+
+/// The reduced mode: whether something else than this manager has told the container to end. An engine that was killed, and
+/// keeps no containers alive, does that when it comes back; it knows of little more than its last events.
+async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Option<StopCause> {
+    let (id, started, ended) = (custody.id()?, end?.started?, end?.ended?);
+    let docker = engine.client().ok()?;
+    let filters = [("container", id), ("event", "kill".to_owned())].map(|(key, value)| (key.to_owned(), vec![value]));
+    let options = EventsOptions {
+        since: Some(engine_time(started)),
+        until: Some(engine_time(os::now().utc)),
+        filters: Some(HashMap::from(filters)),
+    };
+    let mut events = Box::pin(docker.events(Some(options)));
+    // An engine whose clock is behind would wait for that time.
+    let told = tokio::time::timeout(PAUSE * 2, events.next()).await.ok()??.ok()?;
+    let timeout = custody.record.borrow().timeout_ms.and_then(|ms| i64::try_from(ms).ok());
+    if timeout.is_some_and(|ms| ended.0 - started.0 >= ms) {
+        // The manager before this one did.
+        return Some(StopCause::Timeout);
+    }
+    let signal = told.actor.and_then(|actor| actor.attributes).and_then(|mut labels| labels.remove("signal"));
+    custody.note(format!(
+        "its container was sent signal {}, not by airx: by somebody else, or by the engine when it was started anew",
+        signal.unwrap_or_else(|| "KILL".to_owned())
+    ));
+    Some(StopCause::Asked { kill: false })
 }
 
 /// The engine's word; none when the container is gone.

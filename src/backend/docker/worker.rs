@@ -22,6 +22,7 @@ use crate::manager::ports::{LaunchOrder, Place};
 use crate::model::exit_file::ExitFile;
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
+use crate::model::time::Utc;
 use crate::os;
 
 /// Longest wait, when the manager leaves, for launches that are between two steps.
@@ -143,8 +144,7 @@ async fn listen(engine: Rc<Engine>) {
         let Ok(docker) = engine.client() else { continue };
         let mut filters = names::of_home(&engine.side.instance);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        let from = format!("{}.{:03}000000", since.div_euclid(1000), since.rem_euclid(1000));
-        let options = EventsOptions { since: Some(from), until: None, filters: Some(filters) };
+        let options = EventsOptions { since: Some(watch::engine_time(Utc(since))), until: None, filters: Some(filters) };
         let mut events = Box::pin(docker.events(Some(options)));
         let look = spawn_local(look(engine.clone()));
         loop {
