@@ -112,7 +112,9 @@ impl Backend for Backends {
                 None => processes.push((attempt, dir)),
             }
         }
-        self.process.inspect(processes, set_aside);
+        if !processes.is_empty() {
+            self.process.inspect(processes, set_aside);
+        }
         for (name, attempts) in on_engines {
             if let Some(engine) = self.engine(&name) {
                 engine.inspect(attempts, set_aside);

@@ -13,9 +13,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
 use crate::manager::ports::{CONTAINER_BIN, CONTAINER_SCRATCH};
 use crate::model::attempt::{MAX_ENVIRONMENT, NOT_ENTERED, parse_environment};
 use crate::os;
+
+/// Longest wait for the environment. It comes as soon as the engine has said that it has started us.
+const PATIENCE_MS: u64 = 30_000;
 
 /// The directory named by the arguments, when they say `enter DIR`.
 pub fn requested(mut args: impl Iterator<Item = OsString>) -> Option<PathBuf> {
@@ -34,23 +40,7 @@ pub fn main(dir: &Path) -> i32 {
 }
 
 fn enter(dir: &Path) -> io::Result<std::convert::Infallible> {
-    let mut bytes = Vec::new();
-    // Whoever has the other end may keep it open: what was announced is read, and no more.
-    let mut stdin = io::stdin().lock();
-    let mut head = Vec::new();
-    while head.last() != Some(&b'\n') {
-        let mut byte = [0];
-        if head.len() > 32 || stdin.read(&mut byte)? == 0 {
-            return Err(io::Error::other("the manager ended before it had handed over the task's environment"));
-        }
-        head.push(byte[0]);
-    }
-    let length: Option<u64> = std::str::from_utf8(&head).ok().and_then(|text| text.trim().parse().ok());
-    let length = length.filter(|length| *length <= MAX_ENVIRONMENT).ok_or(io::ErrorKind::InvalidData)?;
-    stdin.by_ref().take(length).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 != length {
-        return Err(io::Error::other("the manager ended while it handed over the task's environment"));
-    }
+    let bytes = told(&mut Timely { until: os::now().mono.0 + PATIENCE_MS })?;
     let environment = compose(std::env::vars_os().collect(), parse_environment(&bytes)?, is_writable);
     let lock = File::options().read(true).write(true).create(true).truncate(false).open(dir.join("lock"))?;
     if !os::try_lock(&lock)? {
@@ -59,6 +49,48 @@ fn enter(dir: &Path) -> io::Result<std::convert::Infallible> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("airx").arg("run-task").arg(dir).env_clear().envs(environment);
     Err(command.stdin(lock).stdout(Stdio::null()).stderr(Stdio::null()).exec())
+}
+
+/// What was handed over. Whoever has the other end may keep it open: what was announced is read, and no more.
+fn told(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while head.last() != Some(&b'\n') {
+        let mut byte = [0];
+        if head.len() > 32 || from.read(&mut byte)? == 0 {
+            return Err(io::Error::other("the manager ended before it had handed over the task's environment"));
+        }
+        head.push(byte[0]);
+    }
+    let length: Option<u64> = std::str::from_utf8(&head).ok().and_then(|text| text.trim().parse().ok());
+    let length = length.filter(|length| *length <= MAX_ENVIRONMENT).ok_or(io::ErrorKind::InvalidData)?;
+    let mut bytes = Vec::new();
+    from.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != length {
+        return Err(io::Error::other("the manager ended while it handed over the task's environment"));
+    }
+    Ok(bytes)
+}
+
+/// Standard input, which is waited for so long and no longer: of an engine that was killed, and whose containers live on,
+/// neither a byte nor an end ever comes.
+struct Timely {
+    until: u64,
+}
+
+impl Read for Timely {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let left = self.until.saturating_sub(os::now().mono.0);
+            let timeout = Timespec { tv_sec: (left / 1000).cast_signed(), tv_nsec: ((left % 1000) * 1_000_000).cast_signed() };
+            let stdin = rustix::stdio::stdin();
+            match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&timeout)) {
+                Ok(0) => return Err(io::Error::other("the task's environment was not handed over in time")),
+                Ok(_) => return Ok(rustix::io::read(stdin, bytes)?),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 /// The image's own variables, the task's over them, our program in PATH, and a HOME that can be written to.

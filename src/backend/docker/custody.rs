@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use tokio::sync::Notify;
 
 use super::record::Record;
+use crate::backend::attempt::directory;
 use crate::backend::attempt::told::Told;
 use crate::model::ids::AttemptId;
+use crate::model::report::Report;
 
 /// How far an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,9 @@ pub struct Custody {
     /// The container's id, once it is known: events of others of its name say nothing of it.
     pub container: RefCell<String>,
     /// Whether it was found, and not launched, by this process.
-    pub is_adopted: bool,
+    pub is_adopted: Cell<bool>,
+    /// Whether its first process is known to have got its task.
+    has_task: Cell<bool>,
     /// How far it is.
     pub stage: Cell<Stage>,
     /// Rings when its container has ended or is gone.
@@ -48,8 +52,12 @@ pub struct Custody {
     pub stop: Cell<Option<bool>>,
     /// How often it was told to end at once.
     pub kills: Cell<u32>,
+    /// How often the engine had been gone when it came into our hands.
+    pub outages: Cell<Option<u32>>,
     /// What was told of it.
     pub told: RefCell<Told>,
+    /// What was told of its end, and how often it was asked for since.
+    pub over: RefCell<Option<(Report, u32)>>,
 }
 
 impl Custody {
@@ -60,7 +68,8 @@ impl Custody {
             dir,
             record: RefCell::new(record),
             container: RefCell::default(),
-            is_adopted,
+            is_adopted: Cell::new(is_adopted),
+            has_task: Cell::new(false),
             stage: Cell::new(stage),
             ended: Notify::new(),
             is_ended: Cell::new(false),
@@ -68,13 +77,38 @@ impl Custody {
             asked: Notify::new(),
             stop: Cell::new(None),
             kills: Cell::new(0),
+            outages: Cell::new(None),
             told: RefCell::default(),
+            over: RefCell::default(),
         }
     }
 
     /// The name of its container.
     pub fn name(&self) -> String {
         super::names::container(&self.record.borrow().mark)
+    }
+
+    /// Its container; none when it has none, or none any more. One of others that has its name is none of its.
+    pub fn id(&self) -> Option<String> {
+        Some(self.container.borrow().clone()).filter(|id| !id.is_empty())
+    }
+
+    /// Whether the task itself is there. Whoever launched what was found may have ended before the environment was handed
+    /// over: until the runner says who it is, the container may still have to be made anew.
+    pub fn has_task(&self) -> bool {
+        let told = self.record.borrow().is_reduced || self.record.borrow().is_started;
+        let has_it = self.has_task.get() || told || directory::info(&self.dir).is_some();
+        self.has_task.set(has_it);
+        has_it
+    }
+
+    /// The end's report, when it is to be told again: it was asked for more than once since it was told, so it was lost
+    /// with a commit that failed. The first may have been asked before it was heard.
+    pub fn told_in_vain(&self) -> Option<Report> {
+        let mut over = self.over.borrow_mut();
+        let (report, asked) = over.as_mut()?;
+        *asked += 1;
+        (*asked > 1).then(|| report.clone())
     }
 
     /// Its container has ended, or is gone.

@@ -33,6 +33,8 @@ pub struct Known<'a> {
     pub exit: ExitFile,
     /// Whether the runner had said who it is.
     pub had_runner: bool,
+    /// Whether the container was started as far as we know, its environment handed over.
+    pub is_started: bool,
     /// Whether the machine was started anew since.
     pub rebooted: bool,
     /// Why this backend ended it, if it did.
@@ -69,6 +71,13 @@ pub fn find(known: Known<'_>) -> (Finding, Vec<String>) {
     if !end.error.is_empty() {
         notes.push(format!("the engine says: {}", end.error));
     }
+    if known.is_reduced && end.started.is_none() {
+        notes.push(
+            "the engine was killed while it started the container, and does not know that it has run: what is left of it may go on"
+                .to_owned(),
+        );
+        return (Finding::Exit(ExitFinding::Missing { rebooted: known.rebooted }), notes);
+    }
     if known.is_reduced {
         let mut record = reduced(known.mark, &end, known.stopped, known.kept, &mut notes);
         if let Some(why) = known.not_started {
@@ -76,7 +85,8 @@ pub fn find(known: Known<'_>) -> (Finding, Vec<String>) {
         }
         return (Finding::Exit(ExitFinding::Record(Box::new(record))), notes);
     }
-    if end.code == NOT_ENTERED && !known.had_runner {
+    // Ended by whatever, it has run nothing: there was no environment to begin with.
+    if !known.had_runner && (end.code == NOT_ENTERED || !known.is_started) {
         return (Finding::NotEntered, notes);
     }
     if end.oom {
@@ -151,6 +161,7 @@ mod tests {
             engine,
             exit: ExitFile::Empty,
             had_runner: true,
+            is_started: true,
             rebooted: false,
             stopped: None,
             kept: (0, 0),
@@ -188,6 +199,8 @@ mod tests {
     fn a_first_process_that_never_got_its_task_has_run_nothing() {
         assert_eq!(find(Known { had_runner: false, ..known(code(NOT_ENTERED)) }).0, Finding::NotEntered);
         assert!(matches!(find(known(code(NOT_ENTERED))).0, Finding::Exit(_)), "its runner began, so the code is something else");
+        let killed = Known { had_runner: false, is_started: false, ..known(code(143)) };
+        assert_eq!(find(killed).0, Finding::NotEntered, "ended by an engine that came back before it got its task");
     }
 
     #[test]
@@ -208,6 +221,10 @@ mod tests {
         assert_eq!(ended(reduced(code(143))), (End::Signalled(15), None));
         let stopped = Known { stopped: Some(StopCause::Timeout), ..reduced(code(143)) };
         assert_eq!(ended(stopped), (End::Signalled(15), Some(StopCause::Timeout)));
+        let unknown = EngineEnd { started: None, ended: None, ..code(0).unwrap() };
+        let (finding, notes) = find(reduced(Some(unknown)));
+        assert_eq!(finding, Finding::Exit(ExitFinding::Missing { rebooted: false }));
+        assert!(notes[0].contains("killed while it started"), "{notes:?}");
         let oom = EngineEnd { oom: true, ..code(1).unwrap() };
         assert_eq!(ended(reduced(Some(oom.clone()))), (End::Exited(1), Some(StopCause::Memory)));
         assert_eq!(ended(reduced(Some(EngineEnd { code: 0, ..oom }))), (End::Exited(0), None), "it got over it");

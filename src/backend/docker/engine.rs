@@ -51,6 +51,8 @@ pub struct Engine {
     /// Rings when it is back.
     pub back: Notify,
     tried: Notify,
+    /// How often it was gone.
+    pub outages: Cell<u32>,
     live: RefCell<BTreeMap<AttemptId, Rc<Custody>>>,
     /// Calls between the making of a container and the handing over of its environment: a manager that leaves waits for them.
     pub delicate: Cell<u32>,
@@ -95,6 +97,7 @@ impl Engine {
             doubt: Notify::new(),
             back: Notify::new(),
             tried: Notify::new(),
+            outages: Cell::new(0),
             live: RefCell::default(),
             delicate: Cell::new(0),
         }
@@ -181,6 +184,7 @@ impl Engine {
     pub async fn reach(&self) {
         let mut pause = FIRST_PAUSE;
         while let Err(fault) = self.connect().await {
+            self.outages.set(self.outages.get() + u32::from(pause == FIRST_PAUSE));
             let why = format!("{}: {fault}; is it running, and may you use it?", self.url);
             if self.trouble.borrow().as_ref() != Some(&why) {
                 tracing::warn!(engine = self.name, "the engine cannot be reached: {why}");
@@ -233,6 +237,7 @@ impl Engine {
 
     /// Takes one into our hands.
     pub fn insert(&self, custody: Rc<Custody>) {
+        custody.outages.set(Some(self.outages.get()));
         self.live.borrow_mut().insert(custody.attempt, custody);
     }
 

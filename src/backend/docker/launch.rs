@@ -17,7 +17,7 @@ use super::fault::{Fault, Stage, why_not};
 use super::plan::{Plan, plan};
 use super::pull::image;
 use super::record::Record;
-use super::{names, remote};
+use super::{logs, names, remote};
 use crate::backend::attempt::directory;
 use crate::manager::ports::{DockerPlace, LaunchOrder};
 use crate::model::attempt::environment_message;
@@ -89,15 +89,15 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
     plan.record.notes.iter().for_each(|note| custody.note(note.clone()));
     let image = &place.settings.image;
     let id = create(&docker, &name, &plan, image).await?;
-    *custody.container.borrow_mut() = id;
+    *custody.container.borrow_mut() = id.clone();
     let owner = match plan.owner {
         Some(owner) => owner,
-        None => remote::user_in_image(&docker, &name, plan.body.user.as_deref().unwrap_or_default()).await?,
+        None => remote::user_in_image(&docker, &id, plan.body.user.as_deref().unwrap_or_default()).await?,
     };
     custody.record.borrow_mut().owner = Some(owner);
     custody.record.borrow().write(&order.dir).map_err(|e| directory_fault(order, &e))?;
     if plan.record.is_remote && !plan.record.is_reduced {
-        remote::upload(engine, &docker, &name, order, &plan, owner).await?;
+        remote::upload(engine, &docker, &id, order, &plan, owner).await?;
     } else if !plan.record.is_remote && !plan.record.is_reduced {
         hand_over(&order.dir, owner, (engine.side.uid, engine.side.gid))?;
         if let Some(config) = &place.claude_config {
@@ -105,10 +105,10 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
         }
     }
     if let Some(hidden) = plan.copies.clone() {
-        remote::fill_workspace(&docker, &name, &plan, hidden, owner).await?;
+        remote::fill_workspace(&docker, &id, &plan, hidden, owner).await?;
     }
     engine.delicate.set(engine.delicate.get() + 1);
-    let started = start(&docker, &name, &plan, order, image).await;
+    let started = start(&docker, &id, &plan, order, image).await;
     engine.delicate.set(engine.delicate.get() - 1);
     started?;
     custody.record.borrow_mut().is_started = true;
@@ -132,6 +132,8 @@ async fn existing(docker: &Docker, name: &str, custody: &Custody) -> Result<Opti
     }
     let id = found.id.take().unwrap_or_default();
     let adopted = match found.state.and_then(|state| state.status) {
+        // An engine that was killed just then does not know any more that it has started it.
+        Some(Status::CREATED) if logs::has_any(docker, &id).await => Ok(Some(Launched::HasEnded)),
         Some(Status::CREATED) => {
             // Should it start at this very moment, it is not removed.
             let removed = docker.remove_container(name, Some(RemoveContainerOptions { v: true, ..Default::default() }));
@@ -148,6 +150,7 @@ async fn existing(docker: &Docker, name: &str, custody: &Custody) -> Result<Opti
     }?;
     if adopted.is_some() {
         *custody.container.borrow_mut() = id;
+        custody.is_adopted.set(true);
         if let Some(record) = Record::find(&custody.dir) {
             *custody.record.borrow_mut() = record;
         }
@@ -172,22 +175,19 @@ async fn create(docker: &Docker, name: &str, plan: &Plan, image: &str) -> Result
 }
 
 /// Starts it, and hands the task's environment to its first process.
-async fn start(docker: &Docker, name: &str, plan: &Plan, order: &LaunchOrder, image: &str) -> Result<(), Obstacle> {
+async fn start(docker: &Docker, id: &str, plan: &Plan, order: &LaunchOrder, image: &str) -> Result<(), Obstacle> {
     let at = Obstacle::at(Stage::Start, image);
-    let begin = docker.start_container(name, None::<StartContainerOptions>).map_err(Fault::from);
+    let begin = docker.start_container(id, None::<StartContainerOptions>).map_err(Fault::from);
     if plan.record.is_reduced {
         return begin.await.map_err(at);
     }
     let options = AttachContainerOptions { stdin: true, stream: true, ..Default::default() };
-    let mut attached = docker.attach_container(name, Some(options)).map_err(Fault::from).await.map_err(&at)?;
+    let mut attached = docker.attach_container(id, Some(options)).map_err(Fault::from).await.map_err(&at)?;
     begin.await.map_err(&at)?;
-    // Should this fail, the first process ends for the lack of it, and says so.
+    // Should this fail, the first process ends for the lack of it, and the attempt is launched anew.
     let sent = attached.input.write_all(&environment_message(&order.env)).await;
     let sent = sent.and(attached.input.shutdown().await);
-    if let Err(error) = sent {
-        tracing::warn!(name, "the environment could not be handed over: {error}");
-    }
-    Ok(())
+    sent.map_err(|error| Obstacle::Gone(Fault::Unreachable(format!("the environment could not be handed over: {error}"))))
 }
 
 /// The directory of the attempt and what is mounted beside it.

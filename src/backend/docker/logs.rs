@@ -90,6 +90,7 @@ pub struct Keeper {
     /// Of the chunk that is being gathered: its stream, its time, its bytes.
     chunk: Option<(usize, i64, Vec<u8>)>,
     limit: u64,
+    is_cut: bool,
 }
 
 impl Keeper {
@@ -116,6 +117,7 @@ impl Keeper {
             before: [None; 2],
             chunk: None,
             limit,
+            is_cut: false,
         };
         for number in 0..2 {
             let length = keeper.files[number].metadata()?.len();
@@ -148,10 +150,9 @@ impl Keeper {
         (self.places[0].length, self.places[1].length)
     }
 
-    /// Whether as much as may be is kept, so that more is lost.
-    pub fn is_full(&self) -> bool {
-        let (out, err) = self.kept();
-        out + err >= self.limit
+    /// Whether more came than may be kept, and is lost.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Takes in one piece of a stream: its timestamp, a space, and its bytes.
@@ -185,7 +186,9 @@ impl Keeper {
         let (out, err) = self.kept();
         let gathered = self.chunk.as_ref().map_or(0, |(_, _, bytes)| bytes.len() as u64);
         let room = self.limit.saturating_sub(out + err + gathered);
-        bytes = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        self.is_cut |= bytes.len() > room;
+        bytes = &bytes[..bytes.len().min(room)];
         if bytes.is_empty() {
             return Ok(());
         }
@@ -266,6 +269,12 @@ fn stamped(piece: &[u8]) -> Option<(i128, &[u8])> {
     Some((at.as_nanosecond(), &piece[end + 1..]))
 }
 
+/// Whether a container without our runner has ever printed anything.
+pub async fn has_any(docker: &Docker, id: &str) -> bool {
+    let options = LogsOptions { stdout: true, stderr: true, tail: "1".to_owned(), ..LogsOptions::default() };
+    Box::pin(docker.logs(id, Some(options))).next().await.is_some_and(|piece| piece.is_ok())
+}
+
 /// Reads what the engine has since the last time, to the end: that of the container when it is followed.
 ///
 /// # Errors
@@ -290,7 +299,7 @@ pub async fn read(docker: &Docker, name: &str, keeper: &mut Keeper, follow: bool
             tracing::warn!(name, "output cannot be kept now: {error}");
             tokio::time::sleep(RETRY).await;
         }
-        if keeper.is_full() {
+        if keeper.is_cut() {
             return Ok(());
         }
     }

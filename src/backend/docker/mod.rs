@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
@@ -156,6 +156,9 @@ pub fn url(name: &str, env: &BTreeMap<String, String>) -> String {
 /// what runs keeps its own.
 fn program(directory: &Path) -> io::Result<PathBuf> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    // Each engine's thread comes here: one would clear away what another is just writing.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let exe = std::fs::File::open("/proc/self/exe")?;
     let data = exe.metadata()?;
     let name = format!("airx-{}-{:x}-{:x}-{:x}", env!("CARGO_PKG_VERSION"), data.len(), data.mtime(), data.mtime_nsec());

@@ -54,7 +54,9 @@ async fn look(engine: &Engine, image: &str) -> Result<ImageFacts, Fault> {
 async fn pull(engine: &Engine, custody: &Custody, place: &DockerPlace) -> Result<(), Obstacle> {
     let image = tagged(&place.settings.image);
     let options = CreateImageOptions { from_image: Some(image.clone()), ..Default::default() };
-    let client = engine.client().map_err(Obstacle::Gone)?;
+    // The engine says nothing until the registry does: how long that may take is the pull's own deadline.
+    let patience = Duration::from_millis(place.settings.pull_deadline_ms).saturating_add(Duration::from_secs(60));
+    let client = engine.client().map_err(Obstacle::Gone)?.with_timeout(patience);
     let mut stream = Box::pin(client.create_image(Some(options), None, engine.registries.login(&image)));
     let mut layers = Layers::default();
     let tell = |layers: &Layers| engine.tell(Report::Launching { attempt: custody.attempt, progress: layers.progress(&image) });

@@ -1,11 +1,12 @@
 //! An attempt in its container: to its end, and what is left then.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bollard::models::ContainerState;
-use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
-use futures_util::TryFutureExt;
+use bollard::query_parameters::{EventsOptions, KillContainerOptions, RemoveContainerOptions};
+use futures_util::{StreamExt, TryFutureExt};
 use tokio::time::Instant;
 
 use super::custody::{Custody, Stage};
@@ -40,7 +41,10 @@ pub async fn run(engine: Rc<Engine>, custody: Rc<Custody>, order: LaunchOrder, p
                 custody.end();
             }
             custody.stage.set(Stage::Running);
-            engine.tell(Report::Started { attempt });
+            // One that was found may still lack its task.
+            if !custody.is_adopted.get() || custody.has_task() {
+                engine.tell(Report::Started { attempt });
+            }
             if let Some(kill) = custody.stop.get() {
                 stop(&engine, &custody, kill).await;
             }
@@ -113,27 +117,28 @@ async fn follow(engine: &Engine, custody: &Custody) -> ((u64, u64), Option<StopC
     let mut deadline = timeout.map(|ms| Instant::now() + Duration::from_millis(ms.saturating_sub(elapsed)));
     let mut stopped = None;
     let reading = async {
-        while !custody.is_ended.get() && !keeper.is_full() {
+        while !custody.is_ended.get() && !keeper.is_cut() {
             engine.until_back().await;
             let Ok(docker) = engine.client() else { continue };
-            if let Err(fault) = logs::read(&docker, &custody.name(), &mut keeper, true).await {
+            let Some(id) = custody.id() else { break };
+            if let Err(fault) = logs::read(&docker, &id, &mut keeper, true).await {
                 engine.doubt(&fault);
             }
             // The stream ends with the container, or with the engine.
             tokio::select! { () = tokio::time::sleep(PAUSE) => {}, () = custody.ended.notified() => custody.end() }
         }
-        keeper.is_full()
+        keeper.is_cut()
     };
     tokio::pin!(reading);
-    let mut insist = false;
+    let (mut insist, mut heard) = (false, false);
     let mut reads = true;
     while !custody.is_ended.get() {
         tokio::select! {
-            full = &mut reading, if reads => {
+            is_cut = &mut reading, if reads => {
                 reads = false;
-                if full {
+                if is_cut {
                     (stopped, insist) = (stopped.or(Some(StopCause::OutputLimit)), true);
-                    stop(engine, custody, false).await;
+                    heard |= stop(engine, custody, false).await;
                     deadline = Some(Instant::now() + grace);
                 }
             }
@@ -141,40 +146,52 @@ async fn follow(engine: &Engine, custody: &Custody) -> ((u64, u64), Option<StopC
             () = custody.asked.notified() => {
                 let kill = custody.stop.get() == Some(true);
                 stopped = stopped.or(Some(StopCause::Asked { kill }));
+                // It is asked for at every comparison with reality, until it has ended: the command is told once, and its
+                // grace does not begin again.
+                if kill || !heard {
+                    heard |= stop(engine, custody, kill).await;
+                }
+                let until = Instant::now() + if kill { PAUSE } else { grace };
+                deadline = Some(deadline.filter(|_| insist).map_or(until, |before| before.min(until)));
                 insist = true;
-                stop(engine, custody, kill).await;
-                deadline = Some(Instant::now() + if kill { PAUSE } else { grace });
             }
             () = at(deadline) => {
                 stopped = stopped.or(Some(StopCause::Timeout));
-                stop(engine, custody, insist).await;
-                (insist, deadline) = (true, Some(Instant::now() + grace));
+                heard |= stop(engine, custody, insist).await;
+                (insist, deadline) = (true, Some(Instant::now() + grace.max(PAUSE)));
             }
         }
     }
-    (finish_reading(engine, custody, limit).await, stopped)
+    let (kept, is_cut) = finish_reading(engine, custody, limit).await;
+    // It ended by itself before it could be stopped: what is missing is missing all the same.
+    (kept, stopped.or(is_cut.then_some(StopCause::OutputLimit)))
 }
 
 /// The tail: what a followed stream left out when the container ended.
-async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> (u64, u64) {
+async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> ((u64, u64), bool) {
+    let told = |keeper: &Keeper| (keeper.kept(), keeper.is_cut());
     for _ in 0..TRIES {
         engine.until_back().await;
         let (Ok(docker), Ok(mut keeper)) = (engine.client(), Keeper::open(&custody.dir, limit)) else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        match logs::read(&docker, &custody.name(), &mut keeper, false).await {
-            Ok(()) => return keeper.kept(),
+        let read = match custody.id() {
+            Some(id) => logs::read(&docker, &id, &mut keeper, false).await,
+            None => Err(Fault::Refused { status: 404, message: String::new() }),
+        };
+        match read {
+            Ok(()) => return told(&keeper),
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
             Err(fault) if fault.is_missing() => {
                 custody.note("its container was removed, and the last of its output with it");
-                return keeper.kept();
+                return told(&keeper);
             }
             Err(fault) => custody.note(format!("its output could not be read to the end: {fault}")),
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Keeper::open(&custody.dir, limit).map_or((0, 0), |keeper| keeper.kept())
+    Keeper::open(&custody.dir, limit).map_or(((0, 0), false), |keeper| told(&keeper))
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -185,8 +202,13 @@ async fn at(deadline: Option<Instant>) {
 }
 
 async fn started_at(engine: &Engine, custody: &Custody) -> Option<Utc> {
-    let found = engine.client().ok()?.inspect_container(&custody.name(), None).await.ok()?;
+    let found = engine.client().ok()?.inspect_container(&custody.id()?, None).await.ok()?;
     found.state.and_then(|state| instant(state.started_at.as_deref()))
+}
+
+/// A time as the engine takes it.
+pub fn engine_time(at: Utc) -> String {
+    format!("{}.{:03}000000", at.0.div_euclid(1000), at.0.rem_euclid(1000))
 }
 
 /// A time of the engine's; years before 1970 are how it says never.
@@ -210,17 +232,25 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
     let not_started = end.as_ref().filter(|_| record.is_reduced).and_then(|end| said_by_init(&custody.dir, end.code));
     let kept = if not_started.is_some() { (0, 0) } else { kept };
+    let stopped = match stopped {
+        None if record.is_reduced && not_started.is_none() => ended_by_others(engine, custody, end.as_ref()).await,
+        known => known,
+    };
     let (finding, notes) = find(Known {
         mark: &record.mark,
         is_reduced: record.is_reduced,
         engine: end,
         exit,
         had_runner: directory::info(&custody.dir).is_some(),
+        is_started: record.is_started,
         rebooted: !record.is_remote && directory::rebooted(&custody.dir, &os::boot_id()),
         stopped,
         kept,
         not_started,
     });
+    if record.is_reduced && custody.outages.get() != Some(engine.outages.get()) {
+        custody.note("the engine was gone for a while as it ran: what it printed then may be missing");
+    }
     let mut told = std::mem::take(&mut *custody.told.borrow_mut());
     told.note(notes);
     match finding {
@@ -230,11 +260,15 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             }
             let kind = Kind { result: record.result, claude: record.claude };
             let reading = Reading { results: &engine.results, claude: &*engine.claude };
-            engine.tell(collect::over(custody.attempt, &custody.dir, kind, exit, told, reading));
+            let report = collect::over(custody.attempt, &custody.dir, kind, exit, told, reading);
+            *custody.over.borrow_mut() = Some((report.clone(), 0));
+            engine.tell(report);
         }
         // Whoever launched it ended before the environment was handed over. Nothing of the task ran: it is launched again.
-        Finding::NotEntered if custody.is_adopted => {
-            remove(engine.clone(), custody.name()).await;
+        Finding::NotEntered if custody.is_adopted.get() => {
+            if let Some(id) = custody.id() {
+                remove(engine.clone(), id).await;
+            }
             engine.remove(custody.attempt);
             engine.tell(Report::NeverStarted { attempt: custody.attempt });
         }
@@ -258,12 +292,40 @@ fn said_by_init(dir: &std::path::Path, code: i32) -> Option<String> {
     Some(why)
 }
 
+/// The reduced mode: whether something else than this manager has told the container to end. An engine that was killed, and
+/// keeps no containers alive, does that when it comes back; it knows of little more than its last events.
+async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Option<StopCause> {
+    let (id, started, ended) = (custody.id()?, end?.started?, end?.ended?);
+    let docker = engine.client().ok()?;
+    let filters = [("container", id), ("event", "kill".to_owned())].map(|(key, value)| (key.to_owned(), vec![value]));
+    let options = EventsOptions {
+        since: Some(engine_time(started)),
+        until: Some(engine_time(os::now().utc)),
+        filters: Some(HashMap::from(filters)),
+    };
+    let mut events = Box::pin(docker.events(Some(options)));
+    // An engine whose clock is behind would wait for that time.
+    let told = tokio::time::timeout(PAUSE * 2, events.next()).await.ok()??.ok()?;
+    let timeout = custody.record.borrow().timeout_ms.and_then(|ms| i64::try_from(ms).ok());
+    if timeout.is_some_and(|ms| ended.0 - started.0 >= ms) {
+        // The manager before this one did.
+        return Some(StopCause::Timeout);
+    }
+    let signal = told.actor.and_then(|actor| actor.attributes).and_then(|mut labels| labels.remove("signal"));
+    custody.note(format!(
+        "its container was sent signal {}, not by airx: by somebody else, or by the engine when it was started anew",
+        signal.unwrap_or_else(|| "KILL".to_owned())
+    ));
+    Some(StopCause::Asked { kill: false })
+}
+
 /// The engine's word; none when the container is gone.
 async fn engine_end(engine: &Engine, custody: &Custody) -> Option<EngineEnd> {
+    let id = custody.id()?;
     loop {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
-        match docker.inspect_container(&custody.name(), None).map_err(Fault::from).await {
+        match docker.inspect_container(&id, None).map_err(Fault::from).await {
             Ok(found) => return Some(end_of(found.state.unwrap_or_default(), custody.oom.get())),
             Err(fault) if fault.is_missing() => return None,
             Err(fault) => {
@@ -286,10 +348,11 @@ fn end_of(state: ContainerState, oom: bool) -> EngineEnd {
 
 /// Takes files of the attempt's directory from a remote container.
 pub async fn fetch(engine: &Engine, custody: &Custody, part: &str) {
+    let Some(id) = custody.id() else { return };
     for _ in 0..TRIES {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
-        match remote::fetch(&docker, &custody.name(), &custody.dir, part).await {
+        match remote::fetch(&docker, &id, &custody.dir, part).await {
             Ok(()) => return,
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
             Err(fault) => custody.note(format!("what it left could not be read: {fault}")),
@@ -299,10 +362,11 @@ pub async fn fetch(engine: &Engine, custody: &Custody, part: &str) {
 }
 
 async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &std::path::Path) {
+    let Some(id) = custody.id() else { return };
     for _ in 0..TRIES {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
-        match remote::fetch_workspace(&docker, &custody.name(), &custody.dir, workspace).await {
+        match remote::fetch_workspace(&docker, &id, &custody.dir, workspace).await {
             Ok(()) => return,
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
             Err(fault) => custody.note(fault.to_string()),
@@ -311,34 +375,39 @@ async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &std::pa
     }
 }
 
-/// Asks, or insists. Our runner is told by the signals that it knows; a command by those that any knows.
-pub async fn stop(engine: &Engine, custody: &Custody, kill: bool) {
+/// Asks, or insists; whether the engine has heard it. Our runner is told by the signals that it knows; a command by those that
+/// any knows.
+pub async fn stop(engine: &Engine, custody: &Custody, kill: bool) -> bool {
     let is_reduced = custody.record.borrow().is_reduced;
     let signal = match kill {
         true if is_reduced || custody.kills.get() > 1 => "SIGKILL",
         true => "SIGUSR1",
         false => "SIGTERM",
     };
-    let Ok(docker) = engine.client() else { return };
+    let (Ok(docker), Some(id)) = (engine.client(), custody.id()) else { return false };
     let options = KillContainerOptions { signal: signal.to_owned() };
-    match docker.kill_container(&custody.name(), Some(options)).map_err(Fault::from).await {
-        // It has ended, or is gone: seen by other means.
-        Ok(()) | Err(Fault::Refused { .. }) => {}
-        Err(fault) => engine.doubt(&fault),
+    match docker.kill_container(&id, Some(options)).map_err(Fault::from).await {
+        Ok(()) => true,
+        // It has ended, or is gone: seen by other means. Or it is paused.
+        Err(Fault::Refused { .. }) => false,
+        Err(fault) => {
+            engine.doubt(&fault);
+            false
+        }
     }
 }
 
-/// Removes a container whose outcome is stored.
-pub async fn remove(engine: Rc<Engine>, name: String) {
+/// Removes a container whose outcome is stored. It is known by its id: its name may be another's by now.
+pub async fn remove(engine: Rc<Engine>, id: String) {
     for _ in 0..REMOVALS {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
         let options = RemoveContainerOptions { v: true, force: true, link: false };
-        match docker.remove_container(&name, Some(options)).map_err(Fault::from).await {
+        match docker.remove_container(&id, Some(options)).map_err(Fault::from).await {
             Ok(()) => return,
             Err(fault) if fault.is_missing() => return,
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
-            Err(fault) => tracing::debug!(name, "not removed yet: {fault}"),
+            Err(fault) => tracing::debug!(id, "not removed yet: {fault}"),
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -22,6 +22,7 @@ use crate::manager::ports::{LaunchOrder, Place};
 use crate::model::exit_file::ExitFile;
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
+use crate::model::time::Utc;
 use crate::os;
 
 /// Longest wait, when the manager leaves, for launches that are between two steps.
@@ -87,13 +88,15 @@ fn ask(engine: &Rc<Engine>, attempt: AttemptId, kill: bool) {
     // While it is launched the start is awaited first.
     if custody.stage.get() == Stage::Running && !custody.record.borrow().is_reduced {
         let engine = engine.clone();
-        spawn_local(async move { watch::stop(&engine, &custody, kill).await });
+        spawn_local(async move {
+            watch::stop(&engine, &custody, kill).await;
+        });
     }
 }
 
 fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
-    if let Some(custody) = engine.remove(attempt) {
-        spawn_local(watch::remove(engine.clone(), custody.name()));
+    if let Some(id) = engine.remove(attempt).and_then(|custody| custody.id()) {
+        spawn_local(watch::remove(engine.clone(), id));
     }
 }
 
@@ -127,8 +130,8 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
     }
     let engine = engine.clone();
     spawn_local(async move {
-        let Ok(docker) = engine.client() else { return };
-        if remote::put(&docker, &custody.name(), name.clone(), content, owner.unwrap_or((0, 0))).await.is_err() {
+        let (Ok(docker), Some(id)) = (engine.client(), custody.id()) else { return };
+        if remote::put(&docker, &id, name.clone(), content, owner.unwrap_or((0, 0))).await.is_err() {
             custody.note(format!("inbox/{name} could not be put into the container"));
         }
     });
@@ -142,8 +145,7 @@ async fn listen(engine: Rc<Engine>) {
         let Ok(docker) = engine.client() else { continue };
         let mut filters = names::of_home(&engine.side.instance);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        let from = format!("{}.{:03}000000", since.div_euclid(1000), since.rem_euclid(1000));
-        let options = EventsOptions { since: Some(from), until: None, filters: Some(filters) };
+        let options = EventsOptions { since: Some(watch::engine_time(Utc(since))), until: None, filters: Some(filters) };
         let mut events = Box::pin(docker.events(Some(options)));
         let look = spawn_local(look(engine.clone()));
         loop {
@@ -213,8 +215,10 @@ async fn look(engine: Rc<Engine>) {
 fn compare(running: &[Rc<Custody>], found: &BTreeMap<AttemptId, ContainerSummary>) {
     for custody in running {
         match found.get(&custody.attempt).and_then(|summary| summary.state) {
-            Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::CREATED) => {}
-            _ => custody.end(),
+            Some(State::EXITED | State::DEAD | State::REMOVING) => custody.end(),
+            Some(_) => {}
+            // It is gone, or of another of its name.
+            None => custody.end(),
         }
     }
 }
@@ -236,18 +240,19 @@ async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_a
     compare(&running, &found);
     let asked: BTreeSet<AttemptId> = attempts.iter().map(|(attempt, _)| *attempt).collect();
     for (attempt, dir) in attempts {
-        match engine.get(attempt).map(|custody| custody.stage.get()) {
-            Some(Stage::Running) => {
-                engine.tell(Report::Live { attempt });
-                intake(engine, attempt, None);
-            }
-            Some(Stage::Over | Stage::Launching) => engine.tell(Report::Unsure { attempt }),
-            Some(Stage::Refused) => {
+        let Some(custody) = engine.get(attempt) else {
+            adopt(engine, attempt, dir, found.get(&attempt));
+            continue;
+        };
+        match custody.stage.get() {
+            Stage::Running => live(engine, &custody),
+            Stage::Launching => engine.tell(Report::Unsure { attempt }),
+            Stage::Over => engine.tell(custody.told_in_vain().unwrap_or(Report::Unsure { attempt })),
+            Stage::Refused => {
                 // It was told, and that was lost with a commit that failed: told anew by another launch.
                 engine.remove(attempt);
                 engine.tell(Report::NeverStarted { attempt });
             }
-            None => adopt(engine, attempt, dir, found.get(&attempt)),
         }
     }
     for (attempt, summary) in found {
@@ -259,11 +264,19 @@ async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_a
     }
 }
 
-/// A container of an attempt that is closed: what has ended is removed, what runs is asked to end first.
+/// A container of an attempt that is closed.
 fn clear(engine: &Rc<Engine>, attempt: AttemptId, summary: ContainerSummary) {
-    let Some(mark) = summary.labels.and_then(|mut labels| labels.remove(names::ATTEMPT)) else { return };
+    let Some(id) = summary.id else { return };
     tracing::info!(%attempt, "a container is left of an attempt that is closed; it is cleared away");
-    spawn_local(watch::remove(engine.clone(), names::container(&mark)));
+    spawn_local(watch::remove(engine.clone(), id));
+}
+
+/// An attempt whose container runs.
+fn live(engine: &Rc<Engine>, custody: &Custody) {
+    let attempt = custody.attempt;
+    let has_task = !custody.is_adopted.get() || custody.has_task();
+    engine.tell(if has_task { Report::Live { attempt } } else { Report::Unsure { attempt } });
+    intake(engine, attempt, None);
 }
 
 /// An attempt that is not in our hands: what there is of it decides.
@@ -274,7 +287,7 @@ fn adopt(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, summary: Option<
         // Gone: was it there, and did it run?
         let ran = directory::info(&dir).is_some() || matches!(ending::exit(&dir), ExitFile::Complete(_));
         return match Record::find(&dir).filter(|record| ran || record.is_started) {
-            Some(record) => take(engine, attempt, dir, record, String::new(), true),
+            Some(record) => drop(take(engine, attempt, dir, record, String::new(), true)),
             None => engine.tell(Report::NeverStarted { attempt }),
         };
     };
@@ -283,15 +296,14 @@ fn adopt(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, summary: Option<
         // Made, and never started: launched again it is made anew.
         State::CREATED | State::REMOVING => engine.tell(Report::NeverStarted { attempt }),
         State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING | State::EMPTY => {
-            take(engine, attempt, dir, record, id, false);
-            engine.tell(Report::Live { attempt });
-            intake(engine, attempt, None);
+            let custody = take(engine, attempt, dir, record, id, false);
+            live(engine, &custody);
         }
-        State::EXITED | State::DEAD => take(engine, attempt, dir, record, id, true),
+        State::EXITED | State::DEAD => drop(take(engine, attempt, dir, record, id, true)),
     }
 }
 
-fn take(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, record: Record, id: String, is_over: bool) {
+fn take(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, record: Record, id: String, is_over: bool) -> Rc<Custody> {
     let custody = Rc::new(Custody::new(attempt, dir, record, Stage::Running, true));
     *custody.container.borrow_mut() = id;
     let notes = custody.record.borrow().notes.clone();
@@ -300,5 +312,6 @@ fn take(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, record: Record, i
     if is_over {
         custody.end();
     }
-    spawn_local(watch::see_out(engine.clone(), custody));
+    spawn_local(watch::see_out(engine.clone(), custody.clone()));
+    custody
 }

@@ -218,11 +218,10 @@ impl Core {
                 self.clamp_waits(now);
                 self.clamp_credentials(now);
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
-                if !live.is_empty() {
-                    self.live.values_mut().for_each(|live| live.inspected += 1);
-                    self.expect_few_answers();
-                    self.effects.push(Effect::Inspect(live));
-                }
+                self.live.values_mut().for_each(|live| live.inspected += 1);
+                self.expect_few_answers();
+                // Also when none lives: what a backend has beyond that is to be cleared away.
+                self.effects.push(Effect::Inspect(live));
                 self.check_held_secrets(now);
                 self.evict();
             }

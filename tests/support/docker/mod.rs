@@ -166,6 +166,11 @@ impl Engine {
         Engine { run: PathBuf::from(format!("/tmp/airx-docker-{key:016x}")), state }
     }
 
+    /// The same engine, for whoever only uses it.
+    pub fn handle(&self) -> Engine {
+        Engine { run: self.run.clone(), state: self.state.clone() }
+    }
+
     /// For a pool's `host:` and for `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
