@@ -1,6 +1,7 @@
 //! What the thread knows about an attempt that is in its hands.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokio::sync::Notify;
@@ -48,6 +49,8 @@ pub struct Custody {
     pub stop: Cell<Option<bool>>,
     /// How often it was told to end at once.
     pub kills: Cell<u32>,
+    /// What was put into its inbox on a remote engine: it is said again and again, and carried there once.
+    pub inbox: RefCell<BTreeMap<String, Vec<u8>>>,
     /// What was told of it.
     pub told: RefCell<Told>,
 }
@@ -68,6 +71,7 @@ impl Custody {
             asked: Notify::new(),
             stop: Cell::new(None),
             kills: Cell::new(0),
+            inbox: RefCell::default(),
             told: RefCell::default(),
         }
     }

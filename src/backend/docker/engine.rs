@@ -41,6 +41,8 @@ pub struct Engine {
     pub claude: Arc<dyn ClaudeCli>,
     /// The manager's environment, for registry logins.
     pub registries: super::registry::Registries,
+    /// Our program on a remote engine.
+    pub program: super::remote::Program,
     client: RefCell<Option<Docker>>,
     facts: RefCell<EngineFacts>,
     trouble: RefCell<Option<String>>,
@@ -84,6 +86,7 @@ impl Engine {
             sink,
             claude,
             registries,
+            program: super::remote::Program::default(),
             client: RefCell::default(),
             facts: RefCell::default(),
             trouble: RefCell::default(),
@@ -153,6 +156,7 @@ impl Engine {
             is_rootless: has("name=rootless"),
             remaps_users: has("name=userns"),
             is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
+            program: String::new(),
         };
         *self.client.borrow_mut() = Some(docker);
         if self.trouble.borrow_mut().take().is_some() {

@@ -1,99 +1,60 @@
 //! What goes to and comes from a container by the engine's archive calls, where nothing can be mounted.
+//!
+//! Before the start the attempt's directory and the workspace are copied in, after the end both are copied out, and the
+//! outcome is told only then. What is copied out is the truth; what [`super::relay`] brings meanwhile lets people see it
+//! earlier. The workspace is kept beside the attempt's directory as an archive until all of it is in its place, so that
+//! an engine that goes away leaves no half of it. Tasks that share a workspace see each other's results only when one
+//! begins after the other has ended.
+
+mod attempt;
+mod pack;
+mod pipe;
+mod program;
+mod tarball;
+mod user;
+mod workspace;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
-use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryFutureExt, stream};
-use tar::{Archive, Builder, EntryType, Header};
-use tokio::sync::mpsc;
+use tar::Builder;
 
+pub use attempt::is_item;
+pub use program::{Program, ensure, mount};
+pub use user::user_in_image;
+
+use self::pack::{Owner, content, directory, file, tree};
+use self::pipe::{Pieces, Trouble, receive, send};
+use super::custody::Custody;
 use super::engine::Engine;
 use super::fault::{Fault, Stage};
 use super::launch::Obstacle;
 use super::plan::{Plan, ROOM};
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_WORKSPACE, LaunchOrder};
-use crate::os;
+use crate::model::attempt::Progress;
+use crate::model::report::Report;
 
-/// Bytes of one piece of an upload, and how many may wait.
-const PIECE: usize = 256 << 10;
-const PIECES: usize = 16;
-/// Largest file of an image that is looked into, in bytes.
-const MAX_LOOKUP: u64 = 1 << 20;
-/// Most entries that are taken from an attempt's directory.
-const MAX_ENTRIES: usize = 60_000;
-/// Deepest directory of a workspace.
-const MAX_DEPTH: usize = 200;
-/// Files of an attempt's directory that are taken from a container.
-const FILES: &[&str] = &["out", "err", "index", "gate.log", "runner.json", "runner.log", "live.json", "exit.json", "tree"];
+/// Uploads that an engine which is there breaks off before that is a reason.
+const UPLOADS: u32 = 3;
+/// Bytes of an attempt's directory beside its output.
+const BESIDES: u64 = 256 << 20;
 
-/// The numbers of a user that the pool names, looked up in the image.
-///
-/// # Errors
-/// When the image does not know it.
-pub async fn user_in_image(docker: &Docker, name: &str, user: &str) -> Result<(u32, u32), Obstacle> {
-    let (user, group) = user.split_once(':').unwrap_or((user, ""));
-    let at = Obstacle::at(Stage::Create, user);
-    let passwd = small_file(docker, name, "/etc/passwd").await.map_err(&at)?;
-    let groups = if group.is_empty() { String::new() } else { small_file(docker, name, "/etc/group").await.map_err(&at)? };
-    numbers(user, group, &passwd, &groups)
-        .ok_or_else(|| Obstacle::never(format!("the image knows no user {user}, which the pool names: give numbers, UID:GID")))
-}
-
-fn numbers(user: &str, group: &str, passwd: &str, groups: &str) -> Option<(u32, u32)> {
-    let entry = |text: &str, name: &str| {
-        text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>()).find(|fields| fields[0] == name)
-    };
-    let (uid, gid) = match (user.parse(), entry(passwd, user)) {
-        (_, Some(fields)) => (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?),
-        (Ok(uid), None) => (uid, 0),
-        (Err(_), None) => return None,
-    };
-    match (group, group.parse()) {
-        ("", _) => Some((uid, gid)),
-        (_, Ok(gid)) => Some((uid, gid)),
-        (name, Err(_)) => Some((uid, entry(groups, name)?.get(2)?.parse().ok()?)),
-    }
-}
-
-async fn small_file(docker: &Docker, name: &str, path: &str) -> Result<String, Fault> {
-    let options = DownloadFromContainerOptions { path: path.to_owned() };
-    let mut stream = Box::pin(docker.download_from_container(name, Some(options)));
-    let mut bytes = Vec::new();
-    while let Some(piece) = stream.next().await {
-        bytes.extend_from_slice(&piece?);
-        if bytes.len() as u64 > MAX_LOOKUP {
-            break;
-        }
-    }
-    let mut text = String::new();
-    let unreadable = |e: io::Error| Fault::Refused { status: 0, message: format!("{path} cannot be read: {e}") };
-    for entry in Archive::new(&bytes[..]).entries().map_err(unreadable)? {
-        entry.map_err(unreadable)?.take(MAX_LOOKUP).read_to_string(&mut text).map_err(unreadable)?;
-    }
-    Ok(text)
-}
-
-/// Puts our program and the attempt's directory into a container that shares nothing with us.
+/// Puts the attempt's directory into a container that shares nothing with us.
 ///
 /// # Errors
 /// What the engine or the system says.
 pub async fn upload(
     engine: &Engine,
+    custody: &Custody,
     docker: &Docker,
-    name: &str,
     order: &LaunchOrder,
     plan: &Plan,
-    owner: (u32, u32),
+    owner: Owner,
 ) -> Result<(), Obstacle> {
-    let (program, dir) = (engine.side.program.clone(), order.dir.clone());
-    let has_config = plan.record.claude;
+    let (dir, has_config) = (order.dir.clone(), plan.record.claude);
     let pack = move |tar: &mut Builder<Pieces>| -> io::Result<()> {
-        directory(tar, Path::new("bin"), (0, 0), 0o755)?;
-        file(tar, Path::new("bin/airx"), &program, (0, 0), Some(0o755))?;
         directory(tar, Path::new("attempt"), owner, 0o700)?;
         for part in ["outbox", "inbox"] {
             directory(tar, &Path::new("attempt").join(part), owner, 0o700)?;
@@ -108,7 +69,7 @@ pub async fn upload(
         }
         Ok(())
     };
-    send(docker, name, ROOM, pack).await
+    put_in(engine, custody, docker, &custody.name(), ROOM, pack).await
 }
 
 /// Puts the task's workspace, or an empty one, into a container.
@@ -116,326 +77,148 @@ pub async fn upload(
 /// # Errors
 /// What the engine or the system says.
 pub async fn fill_workspace(
+    engine: &Engine,
+    custody: &Custody,
     docker: &Docker,
-    name: &str,
     plan: &Plan,
     hidden: Vec<PathBuf>,
-    owner: (u32, u32),
+    owner: Owner,
 ) -> Result<(), Obstacle> {
     let source = plan.record.workspace.clone();
-    let pack = move |tar: &mut Builder<Pieces>| match source {
-        Some(source) => tree(tar, &source, Path::new("."), owner, &hidden, 0),
+    let pack = move |tar: &mut Builder<Pieces>| match &source {
+        Some(source) => tree(tar, source, owner, &hidden),
         None => directory(tar, Path::new("."), owner, 0o755),
     };
-    send(docker, name, CONTAINER_WORKSPACE, pack).await
+    put_in(engine, custody, docker, &custody.name(), CONTAINER_WORKSPACE, pack).await
 }
 
-/// Puts one file into the inbox of a container.
-///
-/// # Errors
-/// What the engine says.
-pub async fn put(docker: &Docker, container: &str, name: String, content: Vec<u8>, owner: (u32, u32)) -> Result<(), Obstacle> {
-    let pack = move |tar: &mut Builder<Pieces>| {
-        let mut header = header(EntryType::Regular, owner, 0o600);
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, Path::new("inbox").join(&name), &content[..])
-    };
-    send(docker, container, CONTAINER_ATTEMPT, pack).await
-}
-
-async fn send(
+/// Uploads, again when it breaks off. Whoever asks for the attempt's end meanwhile need not wait for what is large.
+async fn put_in(
+    engine: &Engine,
+    custody: &Custody,
     docker: &Docker,
     name: &str,
     path: &str,
-    pack: impl FnOnce(&mut Builder<Pieces>) -> io::Result<()> + Send + 'static,
+    pack: impl FnMut(&mut Builder<Pieces>) -> io::Result<()> + Clone + Send + 'static,
 ) -> Result<(), Obstacle> {
-    let (sender, receiver) = mpsc::channel(PIECES);
-    let packing = tokio::task::spawn_blocking(move || {
-        let mut tar = Builder::new(Pieces { sender, bytes: Vec::with_capacity(PIECE) });
-        tar.follow_symlinks(false);
-        pack(&mut tar)?;
-        tar.into_inner()?.flush()
-    });
-    let options = UploadToContainerOptions { path: path.to_owned(), ..Default::default() };
-    let sent = docker.upload_to_container(name, Some(options), bollard::body_stream(pieces(receiver))).map_err(Fault::from).await;
-    // Packing fails too when nobody takes the pieces any more: what the engine said comes first.
-    sent.map_err(Obstacle::at(Stage::Upload, name))?;
-    match packing.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Obstacle::never(format!("what the container needs could not be read: {error}"))),
-        Err(_) => Err(Obstacle::never("packing for the container failed")),
-    }
-}
-
-fn pieces(receiver: mpsc::Receiver<Bytes>) -> impl Stream<Item = Bytes> + Send + 'static {
-    stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.map(|piece| (piece, receiver)) })
-}
-
-/// Writes into a channel, piece by piece.
-struct Pieces {
-    sender: mpsc::Sender<Bytes>,
-    bytes: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() >= PIECE {
-            self.flush()?;
+    let mut tries = 1;
+    loop {
+        if custody.stop.get().is_some() {
+            return Err(Obstacle::never("its end was asked for while its files were copied"));
         }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let bytes = std::mem::take(&mut self.bytes);
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        self.sender.blocking_send(bytes.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-fn header(kind: EntryType, (uid, gid): (u32, u32), mode: u32) -> Header {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_uid(uid.into());
-    header.set_gid(if gid == u32::MAX { 0 } else { gid.into() });
-    header.set_mode(mode);
-    header.set_size(0);
-    header
-}
-
-fn directory(tar: &mut Builder<Pieces>, path: &Path, owner: (u32, u32), mode: u32) -> io::Result<()> {
-    tar.append_data(&mut header(EntryType::Directory, owner, mode), path, io::empty())
-}
-
-fn file(tar: &mut Builder<Pieces>, path: &Path, source: &Path, owner: (u32, u32), mode: Option<u32>) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let source = File::open(source)?;
-    let data = source.metadata()?;
-    let mut header = header(EntryType::Regular, owner, mode.unwrap_or(data.mode() & 0o777));
-    header.set_size(data.len());
-    header.set_mtime(u64::try_from(data.mtime()).unwrap_or(0));
-    // One that grows or shrinks meanwhile must not shift what follows it.
-    tar.append_data(&mut header, path, source.chain(io::repeat(0)).take(data.len()))
-}
-
-/// A directory with all below it; what is neither file, directory nor link is left out.
-fn tree(
-    tar: &mut Builder<Pieces>,
-    source: &Path,
-    path: &Path,
-    owner: (u32, u32),
-    hidden: &[PathBuf],
-    depth: usize,
-) -> io::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    if depth > MAX_DEPTH {
-        return Err(io::Error::other(format!("{} is too deep", source.display())));
-    }
-    directory(tar, path, owner, fs::metadata(source)?.mode() & 0o777)?;
-    for entry in fs::read_dir(source)? {
-        let entry = entry?;
-        let (from, to, kind) = (entry.path(), path.join(entry.file_name()), entry.file_type()?);
-        if hidden.iter().any(|hidden| Path::new(".").join(hidden) == to) {
-            continue;
-        }
-        if kind.is_dir() {
-            tree(tar, &from, &to, owner, hidden, depth + 1)?;
-        } else if kind.is_symlink() {
-            tar.append_link(&mut header(EntryType::Symlink, owner, 0o777), &to, fs::read_link(&from)?)?;
-        } else if kind.is_file() {
-            match file(tar, &to, &from, owner, None) {
-                // Gone since the directory was read.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
+        let tell = |bytes: u64| {
+            let progress = Progress { done: bytes >> 20, total: None, text: Some("MiB copied to the engine".to_owned()) };
+            engine.tell(Report::Launching { attempt: custody.attempt, progress });
+        };
+        let sent = tokio::select! {
+            sent = send(docker, name, path, tell, pack.clone()) => sent,
+            () = custody.asked.notified() => continue,
+        };
+        match sent {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Here(error)) => {
+                return Err(Obstacle::never(format!("what the container needs could not be read: {error}")));
             }
+            Err(Trouble::Engine(fault @ Fault::Refused { .. })) => return Err(Obstacle::at(Stage::Upload, name)(fault)),
+            // One that is there and takes no more has a reason that it could not say, such as a full disk.
+            Err(Trouble::Engine(fault)) if tries == UPLOADS && engine.answers().await => {
+                let why =
+                    format!("the engine broke off the copying of files {UPLOADS} times: {fault}; look at its log and its disk");
+                return Err(Obstacle::Refused { why, transient: true });
+            }
+            Err(Trouble::Engine(fault)) if !engine.answers().await => return Err(Obstacle::Gone(fault)),
+            Err(Trouble::Engine(_)) => tries += 1,
         }
     }
-    Ok(())
 }
 
-/// Takes what the attempt's directory in the container holds at `part` of it (all of it: an empty path) into `dir`.
+/// Puts one file into the inbox of a container. Its readers take what is not whole yet for none.
+///
+/// # Errors
+/// What the engine says.
+pub async fn put(docker: &Docker, container: &str, name: String, bytes: Vec<u8>, owner: Owner) -> Result<(), Fault> {
+    let pack = move |tar: &mut Builder<Pieces>| content(tar, &Path::new("inbox").join(&name), owner, &bytes);
+    send(docker, container, CONTAINER_ATTEMPT, |_| (), pack).await.map_err(fault)
+}
+
+fn fault(trouble: Trouble) -> Fault {
+    match trouble {
+        Trouble::Engine(fault) => fault,
+        Trouble::Here(error) => Fault::Refused { status: 0, message: error.to_string() },
+    }
+}
+
+/// Takes what the attempt's directory in the container holds at `part` of it (all of it: an empty path) into `dir`. Each file
+/// is there as a whole or not at all. Of output there are at most `limit` bytes.
 ///
 /// # Errors
 /// What the engine says; nothing there is no error.
-pub async fn fetch(docker: &Docker, name: &str, dir: &Path, part: &str) -> Result<(), Fault> {
+pub async fn fetch(docker: &Docker, name: &str, dir: &Path, part: &str, limit: u64) -> Result<(), Fault> {
     let from = Path::new(CONTAINER_ATTEMPT).join(part).display().to_string();
-    let Some(spool) = download(docker, name, &from, dir).await? else { return Ok(()) };
     let dir = dir.to_owned();
-    let unpacked = tokio::task::spawn_blocking(move || take_attempt(&spool.0, &dir));
-    match unpacked.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            Err(Fault::Refused { status: 0, message: format!("what came from the container cannot be kept: {error}") })
-        }
-        Err(_) => Err(Fault::Refused { status: 0, message: "what came from the container cannot be unpacked".to_owned() }),
-    }
+    let taken = receive(docker, name, &from, limit.saturating_add(BESIDES), move |archive| attempt::take(archive, &dir)).await;
+    taken.map(drop).map_err(fault)
 }
 
-/// Takes the workspace back. Files that the task removed stay on this side.
-///
-/// # Errors
-/// What the engine or the system says.
-pub async fn fetch_workspace(docker: &Docker, name: &str, dir: &Path, workspace: &Path) -> Result<(), Fault> {
-    let Some(spool) = download(docker, name, CONTAINER_WORKSPACE, dir).await? else { return Ok(()) };
-    let workspace = workspace.to_owned();
-    let unpacked = tokio::task::spawn_blocking(move || take_workspace(&spool.0, &workspace));
-    let failed = |why: String| Fault::Refused { status: 0, message: why };
-    match unpacked.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(failed(format!("the workspace could not be copied back: {error}"))),
-        Err(_) => Err(failed("the workspace could not be copied back".to_owned())),
+/// The archive of a workspace, on this side.
+#[derive(Debug)]
+pub struct Spool(PathBuf);
+
+impl Spool {
+    /// That of the attempt with this directory: one name, so that what a manager left that was killed is written over.
+    pub fn of(dir: &Path) -> Spool {
+        let mut place = dir.as_os_str().to_owned();
+        place.push(".workspace.tar");
+        Spool(place.into())
     }
-}
 
-/// A file that is removed when it is let go of.
-struct Spool(PathBuf);
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
-}
 
-/// Downloads into a file beside the attempt's directory; none when there is nothing.
-async fn download(docker: &Docker, name: &str, from: &str, dir: &Path) -> Result<Option<Spool>, Fault> {
-    let mut place = dir.as_os_str().to_owned();
-    place.push(format!(".{}.tar", os::random_hex(4)));
-    let spool = Spool(place.into());
-    let kept = |error: io::Error| Fault::Refused { status: 0, message: format!("{}: {error}", spool.0.display()) };
-    let mut file = File::options().write(true).create_new(true).open(&spool.0).map_err(kept)?;
-    let options = DownloadFromContainerOptions { path: from.to_owned() };
-    let mut stream = Box::pin(docker.download_from_container(name, Some(options)));
-    while let Some(piece) = stream.next().await {
-        match piece.map_err(Fault::from) {
-            Ok(piece) => file.write_all(&piece).map_err(kept)?,
-            Err(fault) if fault.is_missing() => return Ok(None),
-            Err(fault) => return Err(fault),
-        }
-    }
-    Ok(Some(spool))
-}
-
-/// Only files of known names, and the outbox: the container is not trusted.
-fn take_attempt(tar: &Path, dir: &Path) -> io::Result<()> {
-    for entry in Archive::new(File::open(tar)?).entries()?.take(MAX_ENTRIES) {
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
-        if entry.header().entry_type() != EntryType::Regular || path.components().any(|part| part == Component::ParentDir) {
-            continue;
-        }
-        let names: Vec<&str> = path.iter().filter_map(|part| part.to_str()).filter(|part| *part != "attempt").collect();
-        let target = match names.as_slice() {
-            [name] if FILES.contains(name) => dir.join(name),
-            ["outbox", name] if name.ends_with(".json") => dir.join("outbox").join(name),
-            _ => continue,
+    /// Downloads it. Whether there was one.
+    ///
+    /// # Errors
+    /// What the engine says, or the system.
+    pub async fn fill(&self, docker: &Docker, name: &str) -> Result<bool, Fault> {
+        let place = self.0.clone();
+        let keep = move |mut archive: pipe::Arriving| -> io::Result<()> {
+            use std::os::unix::fs::OpenOptionsExt;
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&place)?;
+            io::copy(&mut archive, &mut file).map(drop)
         };
-        let mut new = target.clone().into_os_string();
-        new.push(".part");
-        let mut file = File::create(&new)?;
-        io::copy(&mut entry, &mut file)?;
-        fs::rename(new, target)?;
-    }
-    Ok(())
-}
-
-fn take_workspace(tar: &Path, workspace: &Path) -> io::Result<()> {
-    let mut archive = Archive::new(File::open(tar)?);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path: PathBuf = entry.path()?.components().skip(1).collect();
-        let kind = entry.header().entry_type();
-        if path.as_os_str().is_empty() || !matches!(kind, EntryType::Regular | EntryType::Directory | EntryType::Symlink) {
-            continue;
+        match receive(docker, name, CONTAINER_WORKSPACE, u64::MAX, keep).await {
+            Ok(found) => Ok(found.is_some()),
+            Err(Trouble::Engine(fault)) => Err(fault),
+            Err(Trouble::Here(error)) => {
+                Err(Fault::Refused { status: 0, message: format!("{} cannot be written: {error}", self.0.display()) })
+            }
         }
-        entry.set_preserve_permissions(false);
-        let renamed = workspace.join(&path);
-        if !is_within(workspace, &path) {
-            continue;
-        }
-        entry.unpack(renamed)?;
     }
-    Ok(())
-}
 
-/// Whether no part of the way there leads elsewhere by a link.
-fn is_within(root: &Path, path: &Path) -> bool {
-    let mut at = root.to_owned();
-    let parts: Vec<Component<'_>> = path.components().collect();
-    parts.iter().enumerate().all(|(number, part)| {
-        let Component::Normal(name) = part else { return false };
-        at.push(name);
-        number + 1 == parts.len() || !at.is_symlink()
-    })
+    /// Puts what it holds into the workspace; remarks on what could not be put there.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub async fn unpack(&self, workspace: &Path, hidden: Vec<PathBuf>) -> io::Result<Vec<String>> {
+        let (place, workspace) = (self.0.clone(), workspace.to_owned());
+        let unpacking = tokio::task::spawn_blocking(move || {
+            let archive = io::BufReader::with_capacity(1 << 20, File::open(place)?);
+            workspace::take(archive, &workspace, &hidden)
+        });
+        unpacking.await.unwrap_or_else(|_| Err(io::Error::other("the thread that unpacked ended early")))
+    }
+
+    /// Takes it away.
+    pub fn remove(&self) {
+        if let Err(error) = fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} cannot be removed: {error}", self.0.display());
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tar_of(entries: &[(&str, EntryType, &str)]) -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.tar");
-        let mut tar = Builder::new(File::create(&path).unwrap());
-        for (name, kind, content) in entries {
-            let mut header = header(*kind, (0, 0), 0o644);
-            let raw = header.as_gnu_mut().unwrap();
-            raw.name[..name.len()].copy_from_slice(name.as_bytes());
-            if *kind == EntryType::Symlink {
-                header.set_link_name(content).unwrap();
-                header.set_cksum();
-                tar.append(&header, io::empty()).unwrap();
-            } else {
-                header.set_size(content.len() as u64);
-                header.set_cksum();
-                tar.append(&header, content.as_bytes()).unwrap();
-            }
-        }
-        tar.finish().unwrap();
-        (dir, path)
-    }
-
-    #[test]
-    fn of_an_attempt_only_what_is_known_comes_back() {
-        let (_keep, tar) = tar_of(&[
-            ("attempt/out", EntryType::Regular, "hello"),
-            ("attempt/outbox/000001-a.json", EntryType::Regular, "{}"),
-            ("attempt/outbox/../../evil.json", EntryType::Regular, "x"),
-            ("attempt/spec.json", EntryType::Regular, "forged"),
-            ("attempt/err", EntryType::Symlink, "/etc/passwd"),
-        ]);
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("outbox")).unwrap();
-        take_attempt(&tar, dir.path()).unwrap();
-        assert_eq!(fs::read(dir.path().join("out")).unwrap(), b"hello");
-        assert!(dir.path().join("outbox/000001-a.json").exists());
-        assert!(!dir.path().join("spec.json").exists() && !dir.path().join("err").exists());
-        assert!(!dir.path().parent().unwrap().join("evil.json").exists());
-    }
-
-    #[test]
-    fn a_workspace_that_comes_back_leads_nowhere_else() {
-        let (_keep, tar) = tar_of(&[
-            ("workspace/a/b.txt", EntryType::Regular, "b"),
-            ("workspace/link", EntryType::Symlink, "/tmp"),
-            ("workspace/link/pwned-by-airx-test", EntryType::Regular, "x"),
-            ("workspace/../../up", EntryType::Regular, "x"),
-        ]);
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("w/a")).unwrap();
-        take_workspace(&tar, &dir.path().join("w")).unwrap();
-        assert_eq!(fs::read(dir.path().join("w/a/b.txt")).unwrap(), b"b");
-        assert!(!Path::new("/tmp/pwned-by-airx-test").exists() && !dir.path().join("up").exists());
-    }
-
-    #[test]
-    fn a_user_is_looked_up_in_the_image() {
-        let (passwd, group) = ("root:x:0:0::/:/bin/sh\nann:x:1000:100::/home/ann:/bin/sh\n", "dev:x:50:ann\n");
-        assert_eq!(numbers("ann", "", passwd, ""), Some((1000, 100)));
-        assert_eq!(numbers("ann", "dev", passwd, group), Some((1000, 50)));
-        assert_eq!(numbers("ann", "7", passwd, group), Some((1000, 7)));
-        assert_eq!(numbers("12", "dev", passwd, group), Some((12, 50)));
-        assert_eq!(numbers("bob", "", passwd, group), None);
-    }
-}
+mod tests;
