@@ -81,10 +81,12 @@ fn begin(engine: &Rc<Engine>, order: LaunchOrder) {
 
 fn ask(engine: &Rc<Engine>, attempt: AttemptId, kill: bool) {
     let Some(custody) = engine.get(attempt) else { return };
-    custody.kills.set(custody.kills.get() + u32::from(kill));
+    // Said while it is launched, it is said once more when it runs.
+    let counts = kill && custody.stage.get() != Stage::Launching;
+    custody.kills.set(custody.kills.get() + u32::from(counts));
     custody.stop.set(Some(kill || custody.stop.get() == Some(true)));
     custody.asked.notify_one();
-    // While it is launched the start is awaited first.
+    // While it is launched what takes long is given up, and the start is awaited.
     if custody.stage.get() == Stage::Running && !custody.record.borrow().is_reduced {
         let engine = engine.clone();
         spawn_local(async move { watch::stop(&engine, &custody, kill).await });

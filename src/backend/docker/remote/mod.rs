@@ -19,6 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bollard::Docker;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
+use futures_util::TryFutureExt;
 use tar::Builder;
 
 pub use attempt::is_item;
@@ -31,6 +34,7 @@ use super::custody::Custody;
 use super::engine::Engine;
 use super::fault::{Fault, Stage};
 use super::launch::Obstacle;
+use super::names;
 use super::plan::{Plan, ROOM};
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_WORKSPACE, LaunchOrder};
 use crate::model::attempt::Progress;
@@ -74,6 +78,9 @@ pub async fn upload(
 
 /// Puts the task's workspace, or an empty one, into a container.
 ///
+/// By way of the directory that holds it, since engines leave the owner of the one that is uploaded to as it is. Where that
+/// one is read-only, another container that has the same volumes, and is never started, is the way in.
+///
 /// # Errors
 /// What the engine or the system says.
 pub async fn fill_workspace(
@@ -84,12 +91,40 @@ pub async fn fill_workspace(
     hidden: Vec<PathBuf>,
     owner: Owner,
 ) -> Result<(), Obstacle> {
-    let source = plan.record.workspace.clone();
+    let (source, name) = (plan.record.workspace.clone(), Path::new(CONTAINER_WORKSPACE.trim_start_matches('/')));
     let pack = move |tar: &mut Builder<Pieces>| match &source {
-        Some(source) => tree(tar, source, owner, &hidden),
-        None => directory(tar, Path::new("."), owner, 0o755),
+        Some(source) => tree(tar, source, name, owner, &hidden),
+        None => directory(tar, name, owner, 0o755),
     };
-    put_in(engine, custody, docker, &custody.name(), CONTAINER_WORKSPACE, pack).await
+    let container = custody.name();
+    if plan.body.host_config.as_ref().and_then(|host| host.readonly_rootfs) != Some(true) {
+        return put_in(engine, custody, docker, &container, "/", pack).await;
+    }
+    let helper = format!("{container}-fill");
+    let labels = plan.body.labels.iter().flatten().filter(|(label, _)| *label != names::ATTEMPT);
+    let body = ContainerCreateBody {
+        image: plan.body.image.clone(),
+        entrypoint: Some(vec!["/".to_owned()]),
+        labels: Some(labels.map(|(label, value)| (label.clone(), value.clone())).collect()),
+        host_config: Some(HostConfig { volumes_from: Some(vec![container]), ..HostConfig::default() }),
+        ..ContainerCreateBody::default()
+    };
+    // One that a manager left that was killed.
+    remove(docker, &helper).await;
+    let options = CreateContainerOptions { name: Some(helper.clone()), platform: String::new() };
+    let made = docker.create_container(Some(options), body).map_err(Fault::from).await;
+    made.map_err(Obstacle::at(Stage::Create, plan.body.image.as_deref().unwrap_or_default()))?;
+    let filled = put_in(engine, custody, docker, &helper, "/", pack).await;
+    remove(docker, &helper).await;
+    filled
+}
+
+/// Removes a container that was never started, and no volume. Should it stay, the next one of its name finds it.
+async fn remove(docker: &Docker, name: &str) {
+    let options = RemoveContainerOptions { force: true, ..Default::default() };
+    if let Err(error) = docker.remove_container(name, Some(options)).await {
+        tracing::debug!(name, "not removed: {error}");
+    }
 }
 
 /// Uploads, again when it breaks off. Whoever asks for the attempt's end meanwhile need not wait for what is large.

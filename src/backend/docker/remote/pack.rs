@@ -75,15 +75,16 @@ fn still_there<T>(path: &Path, tried: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// A directory with all below it but `hidden`; what is neither file, directory nor link is left out.
+/// A directory, as `name`, with all below it but `hidden`; what is neither file, directory nor link is left out.
 ///
 /// # Errors
 /// When something in it cannot be read, or nothing can be written.
-pub fn tree(tar: &mut Builder<impl Write>, source: &Path, owner: Owner, hidden: &[PathBuf]) -> io::Result<()> {
+pub fn tree(tar: &mut Builder<impl Write>, source: &Path, name: &Path, owner: Owner, hidden: &[PathBuf]) -> io::Result<()> {
     let mode = fs::metadata(source).map_err(|error| of(source, error))?.mode() & 0o777;
     let entries = fs::read_dir(source).map_err(|error| of(source, error))?;
-    directory(tar, Path::new("."), owner, mode)?;
-    below(tar, entries, Path::new(""), owner, hidden, 0)
+    directory(tar, name, owner, mode)?;
+    let hidden: Vec<PathBuf> = hidden.iter().map(|hidden| name.join(hidden)).collect();
+    below(tar, entries, name, owner, &hidden, 0)
 }
 
 fn below(

@@ -22,7 +22,7 @@ const PIECES: usize = 16;
 /// Longest time without a single byte, after which an engine is as good as gone.
 const STALL: Duration = Duration::from_secs(120);
 /// Between two looks at how far an upload is.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(500);
 /// Longest time of a whole upload: what is slow may go on, what stands still is found by [`STALL`].
 const FOREVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -39,7 +39,7 @@ fn died() -> Trouble {
     Trouble::Here(io::Error::other("the thread that copied ended early"))
 }
 
-/// Uploads what `pack` writes into the directory `path` of a container. `tell` hears every second how many bytes went.
+/// Uploads what `pack` writes into the directory `path` of a container. `tell` hears now and then how many bytes went.
 ///
 /// # Errors
 /// Whoever failed first.

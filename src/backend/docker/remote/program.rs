@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
-use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions};
+use bollard::query_parameters::{CreateContainerOptions, ListVolumesOptions, RemoveVolumeOptions};
 use futures_util::TryFutureExt;
 use sha2::{Digest, Sha256};
 use tar::Builder;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::pack::{content, file};
 use super::pipe::Pieces;
-use super::put_in;
+use super::{put_in, remove};
 use crate::backend::docker::custody::Custody;
 use crate::backend::docker::engine::Engine;
 use crate::backend::docker::fault::{Fault, Stage};
@@ -176,14 +176,6 @@ async fn whose(docker: &Docker, name: &str) -> Result<Option<(String, String)>, 
         }
         Err(fault) if fault.is_missing() => Ok(None),
         Err(fault) => Err(Obstacle::at(Stage::Create, name)(fault)),
-    }
-}
-
-/// Should it stay, the next one who fills finds it.
-async fn remove(docker: &Docker, name: &str) {
-    let options = RemoveContainerOptions { v: true, force: true, ..Default::default() };
-    if let Err(error) = docker.remove_container(name, Some(options)).await {
-        tracing::debug!(name, "not removed: {error}");
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 
 fn packed(source: &Path, hidden: &[PathBuf]) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
-    tree(&mut tar, source, (1000, 1000), hidden)?;
+    tree(&mut tar, source, Path::new("workspace"), (1000, 1000), hidden)?;
     // As an engine names what is in a directory.
     let tar = tar.into_inner()?;
     let (mut read, mut back) = (tarball::Tarball::new(&*tar), Builder::new(Vec::new()));
@@ -20,7 +20,7 @@ fn packed(source: &Path, hidden: &[PathBuf]) -> io::Result<Vec<u8>> {
         let mut header = pack::header(item.kind, (0, 0), item.mode);
         header.set_size(item.size);
         header.set_mtime(u64::try_from(item.mtime).unwrap());
-        let path = Path::new("workspace").join(item.path);
+        let path = item.path;
         match &item.link {
             Some(target) => back.append_link(&mut header, path, target)?,
             None => back.append_data(&mut header, path, &*content)?,
