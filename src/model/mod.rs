@@ -23,6 +23,7 @@ pub mod money;
 pub mod notice;
 pub mod outcome;
 pub mod question;
+pub mod relay;
 pub mod replay;
 pub mod report;
 pub mod runner;

@@ -43,6 +43,8 @@ pub struct Engine {
     pub registries: super::registry::Registries,
     /// Where the certificates for an engine at tcp are, when it is reached by TLS: `ca.pem`, `cert.pem`, `key.pem`.
     pub tls: Option<PathBuf>,
+    /// Our program on a remote engine.
+    pub program: super::remote::Program,
     client: RefCell<Option<Docker>>,
     facts: RefCell<EngineFacts>,
     trouble: RefCell<Option<String>>,
@@ -91,6 +93,7 @@ impl Engine {
             claude,
             registries,
             tls,
+            program: super::remote::Program::default(),
             client: RefCell::default(),
             facts: RefCell::default(),
             trouble: RefCell::default(),
@@ -169,6 +172,7 @@ impl Engine {
             is_rootless: has("name=rootless"),
             remaps_users: has("name=userns"),
             is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
+            program: String::new(),
         };
         *self.client.borrow_mut() = Some(docker);
         if self.trouble.borrow_mut().take().is_some() {

@@ -387,7 +387,7 @@ mod tests {
         keeper.take(0, &piece(1_000, b"abc")).unwrap();
         keeper.take(1, &piece(1_001, b"defg")).unwrap();
         keeper.flush().unwrap();
-        assert_eq!((keeper.kept(), keeper.is_full()), ((3, 2), true));
+        assert_eq!((keeper.kept(), keeper.is_cut()), ((3, 2), true));
     }
 
     #[test]

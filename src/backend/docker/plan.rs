@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::mounts::{Guarded, guard};
 use super::names;
 use super::record::Record;
+use super::remote;
 use crate::manager::ports::{
     CONTAINER_ATTEMPT, CONTAINER_BIN, CONTAINER_CLAUDE, CONTAINER_SCRATCH, CONTAINER_SOCKET, CONTAINER_WORKSPACE, DockerPlace,
     LaunchOrder,
@@ -31,6 +32,8 @@ pub struct EngineFacts {
     pub remaps_users: bool,
     /// Whether it is Podman.
     pub is_podman: bool,
+    /// The volume with our program, where that cannot be mounted.
+    pub program: String,
 }
 
 /// What is known of an image.
@@ -113,7 +116,7 @@ pub fn plan(
         );
     }
     record.workspace = (copies && settings.workspace != WorkspaceMode::None).then(|| place.workspace.clone());
-    let mounts = mounts(order, place, side, &record, copies)?;
+    let mounts = mounts(order, place, (engine, side), &record, copies)?;
     let body = ContainerCreateBody {
         image: Some(settings.image.clone()),
         user: Some(user),
@@ -204,16 +207,20 @@ fn user(place: &DockerPlace, engine: &EngineFacts, side: &Side) -> (String, Opti
 }
 
 fn labels(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+    let own = [(names::TASK, place.task.clone()), (names::ATTEMPT, record.mark.clone())];
+    let theirs = place.settings.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+    theirs.chain(own.map(|(name, value)| (name.to_owned(), value))).chain(owned(place, side)).collect()
+}
+
+/// Whose something on an engine is.
+fn owned(place: &DockerPlace, side: &Side) -> HashMap<String, String> {
     let own = [
         (names::INSTANCE, side.instance.clone()),
         (names::JOB, place.job.clone()),
-        (names::TASK, place.task.clone()),
-        (names::ATTEMPT, record.mark.clone()),
         (names::HOME, side.home.display().to_string()),
         (names::MACHINE, side.machine.clone()),
     ];
-    let theirs = place.settings.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
-    theirs.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+    own.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
@@ -230,12 +237,28 @@ fn volume(name: Option<String>, target: &str) -> Mount {
     Mount { typ: Some(MountType::VOLUME), source: name, target: Some(target.to_owned()), ..Mount::default() }
 }
 
-fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record, copies: bool) -> Result<Vec<Mount>, Refusal> {
+/// The job's Claude sessions on a remote engine: found by label, since it outlives the containers.
+fn sessions(place: &DockerPlace, side: &Side) -> Mount {
+    let options = MountVolumeOptions { labels: Some(owned(place, side)), ..MountVolumeOptions::default() };
+    let named = volume(Some(names::claude_volume(&side.instance, &place.job)), CONTAINER_CLAUDE);
+    Mount { volume_options: Some(options), ..named }
+}
+
+fn mounts(
+    order: &LaunchOrder,
+    place: &DockerPlace,
+    (engine, side): (&EngineFacts, &Side),
+    record: &Record,
+    copies: bool,
+) -> Result<Vec<Mount>, Refusal> {
     let mut mounts = Vec::new();
     match (record.is_reduced, record.is_remote) {
         (true, _) => {}
         // A volume of its own, since an image's own file system may be read-only even for what is copied in.
-        (false, true) => mounts.push(volume(None, ROOM)),
+        (false, true) => {
+            mounts.push(volume(None, ROOM));
+            mounts.push(remote::mount(&engine.program, side, true));
+        }
         (false, false) => {
             mounts.push(bind(&side.program, &format!("{CONTAINER_BIN}/airx"), true));
             mounts.push(bind(&order.dir, CONTAINER_ATTEMPT, false));
@@ -249,11 +272,7 @@ fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record
         mounts.push(bind(&place.workspace, CONTAINER_WORKSPACE, false));
     }
     if let Some(config) = &place.claude_config {
-        mounts.push(if record.is_remote {
-            volume(Some(names::claude_volume(&side.instance, &place.job)), CONTAINER_CLAUDE)
-        } else {
-            bind(config, CONTAINER_CLAUDE, false)
-        });
+        mounts.push(if record.is_remote { sessions(place, side) } else { bind(config, CONTAINER_CLAUDE, false) });
     }
     for mount in &place.settings.mounts {
         let target = mount.target.display().to_string();

@@ -57,11 +57,8 @@ impl Core {
         }
         self.emit(Change::TaskMoved { job: id, task: idx, state: state.clone() }, now);
         if let TaskState::Cancelling { attempt: number, kill } = state {
-            let attempt = AttemptId { job: id, task: idx, number };
-            // While launching, the start is awaited first; the stop follows its confirmation.
-            if self.live.get(&attempt).is_some_and(|live| live.confirmed) {
-                self.effects.push(Effect::Stop { attempt, kill });
-            }
+            // Also while launching: a pull or a copy is given up for it. A start is awaited, and its confirmation says it again.
+            self.effects.push(Effect::Stop { attempt: AttemptId { job: id, task: idx, number }, kill });
         }
         true
     }
