@@ -129,6 +129,38 @@ pub enum RunnerMode {
     None,
 }
 
+/// Why there is no runner, where the pool says so.
+pub const NO_RUNNER: &str = "the pool says runner: none";
+
+/// What of a task only our runner can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunnerNeeds {
+    /// It is a Claude run.
+    pub claude: bool,
+    /// It has an acceptance command.
+    pub accept: bool,
+    /// It repeats.
+    pub repeat: bool,
+    /// It is ended when it says nothing.
+    pub silence: bool,
+}
+
+impl RunnerNeeds {
+    /// The first of them, in words; none when the engine alone will do.
+    pub fn first(self) -> Option<&'static str> {
+        let all = [(self.claude, "a Claude run"), (self.accept, "accept"), (self.repeat, "repeat"), (self.silence, "silence")];
+        all.into_iter().find_map(|(needed, what)| needed.then_some(what))
+    }
+}
+
+/// Why a task that needs the runner cannot be where there is none.
+pub fn needs_runner(what: &str, why: &str) -> String {
+    format!("{what} needs the runner in the container, and there is none ({why}): {RUNNER_REMEDY}")
+}
+
+/// What to do about it.
+pub const RUNNER_REMEDY: &str = "use a pool whose image is of this system, without `runner: none`";
+
 /// What is lifted or added beyond the hardened defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::Notify;
 
@@ -132,28 +133,10 @@ impl Engine {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn connect(&self) -> Result<(), Fault> {
-        let made = match self.url.strip_prefix("unix://") {
-            Some(path) => Docker::connect_with_unix(path, PATIENCE_S, API_DEFAULT_VERSION),
-            None if self.url.starts_with("tcp://") || self.url.starts_with("http://") => {
-                Docker::connect_with_http(&self.url, PATIENCE_S, API_DEFAULT_VERSION)
-            }
-            None => {
-                let why = "only unix:///PATH and tcp://HOST:PORT can be reached; forward another one's socket with `ssh -L`";
-                return Err(Fault::Unreachable(why.to_owned()));
-            }
-        };
-        let docker = within(async { Ok(made?.negotiate_version().await?) }).await?;
+        let docker = within(async { Ok(open(&self.url, PATIENCE_S)?.negotiate_version().await?) }).await?;
         let info = within(async { Ok(docker.info().await?) }).await?;
-        let options = info.security_options.unwrap_or_default();
-        let has = |name: &str| options.iter().any(|option| option.split(',').any(|part| part == name));
         let version = within(async { Ok(docker.version().await?) }).await?;
-        let parts = version.components.unwrap_or_default();
-        *self.facts.borrow_mut() = EngineFacts {
-            is_local: self.url.starts_with("unix://"),
-            is_rootless: has("name=rootless"),
-            remaps_users: has("name=userns"),
-            is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
-        };
+        *self.facts.borrow_mut() = EngineFacts::of(&self.url, &info, &version);
         *self.client.borrow_mut() = Some(docker);
         if self.trouble.borrow_mut().take().is_some() {
             tracing::info!(engine = self.name, "the engine is back");
@@ -226,6 +209,36 @@ impl Engine {
     /// Lets go of one.
     pub fn remove(&self, attempt: AttemptId) -> Option<Rc<Custody>> {
         self.live.borrow_mut().remove(&attempt)
+    }
+}
+
+/// The way to the engine at `url`; nothing is said to it yet.
+///
+/// # Errors
+/// Why there is none.
+pub fn open(url: &str, patience_s: u64) -> Result<Docker, Fault> {
+    if let Some(path) = url.strip_prefix("unix://") {
+        Ok(Docker::connect_with_unix(path, patience_s, API_DEFAULT_VERSION)?)
+    } else if url.starts_with("tcp://") || url.starts_with("http://") {
+        Ok(Docker::connect_with_http(url, patience_s, API_DEFAULT_VERSION)?)
+    } else {
+        let why = "only unix:///PATH and tcp://HOST:PORT can be reached; forward another one's socket with `ssh -L`";
+        Err(Fault::Unreachable(why.to_owned()))
+    }
+}
+
+impl EngineFacts {
+    /// What the engine at `url` says of itself.
+    pub fn of(url: &str, info: &SystemInfo, version: &SystemVersion) -> EngineFacts {
+        let options = info.security_options.as_deref().unwrap_or_default();
+        let has = |name: &str| options.iter().any(|option| option.split(',').any(|part| part == name));
+        let parts = version.components.as_deref().unwrap_or_default();
+        EngineFacts {
+            is_local: url.starts_with("unix://"),
+            is_rootless: has("name=rootless"),
+            remaps_users: has("name=userns"),
+            is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
+        }
     }
 }
 

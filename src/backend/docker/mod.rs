@@ -11,6 +11,7 @@ mod launch;
 mod logs;
 mod mounts;
 mod names;
+mod owner;
 mod plan;
 mod pull;
 mod record;
