@@ -17,6 +17,7 @@ mod pull;
 mod record;
 mod registry;
 mod remote;
+pub mod survey;
 mod watch;
 mod worker;
 
