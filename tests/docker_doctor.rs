@@ -194,3 +194,25 @@ fn what_homes_that_are_gone_have_left_is_told_and_removed_on_request_and_nothing
     let repaired = home.ok(["doctor", "--repair"]);
     assert!(repaired.contains("not looked at, since the engine cannot be reached"), "{repaired}");
 }
+
+/// Without any engine: the configuration tells it.
+#[test]
+fn what_would_be_refused_at_its_launch_is_told_at_submission() {
+    let home = with_pools(concat!(
+        "  box: { backend: docker, image: x, host: \"unix:///nowhere/docker.sock\" }\n",
+        "  plain: { backend: docker, image: x, runner: none, host: \"unix:///nowhere/docker.sock\" }\n"
+    ));
+    let job = "name: j\npool: box\ntasks:\n  - id: ask\n    claude: Hello\n  - id: gate\n    pool: plain\n    run: make\n    accept: test -e x\n";
+    let path = home.job_file("job.yaml", job);
+    for command in ["validate", "submit", "run"] {
+        let output = home.run([command.as_ref(), path.as_os_str()]);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("job.yaml:5:5: task `ask`: `box` is a pool of containers") && said.contains("CLAUDE_CODE_OAUTH_TOKEN"),
+            "{said}"
+        );
+        assert!(said.contains("job.yaml:9:5: task `gate`: accept needs the runner") && said.contains("2 faults"), "{said}");
+    }
+    assert!(!home.path().join("manager.lock").exists(), "nothing was started for it");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::credential::CONFIG_DIR;
 use super::spec::EnvValue;
 
 /// Longest pull of an image when nothing else is said, in milliseconds.
@@ -12,6 +13,9 @@ pub const DEFAULT_PIDS: u32 = 4096;
 
 /// The name of the engine of pools that do not say which.
 pub const DEFAULT_ENGINE: &str = "default";
+
+/// Variables of the submitter that name places of the submitter's machine: containers do not get them.
+pub const LEFT_OUTSIDE: &[&str] = &["PATH", "HOME", CONFIG_DIR, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The settings of a pool of containers, one for each attempt.
 #[derive(Debug, Clone, PartialEq)]
