@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod docker;
 pub mod exit_file;
 pub mod facts;
+pub mod fit;
 pub mod ids;
 pub mod jobfile;
 pub mod live;

@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use super::custody::Custody;
 use super::engine::Engine;
 use super::fault::{Fault, Stage, why_not};
+use super::owner::{self, ANY_GROUP};
 use super::plan::{Plan, plan};
 use super::pull::image;
 use super::record::Record;
@@ -125,9 +126,10 @@ async fn furnish(
         remote::ensure(engine, custody, docker, &place.settings.image, program).await?;
         remote::upload(engine, custody, docker, order, plan, owner).await?;
     } else if !plan.record.is_remote && !plan.record.is_reduced {
-        hand_over(&order.dir, owner, (engine.side.uid, engine.side.gid))?;
-        if let Some(config) = &place.claude_config {
-            hand_over(config, owner, (engine.side.uid, engine.side.gid))?;
+        let own = (engine.side.uid, engine.side.gid);
+        if let Some(outside) = owner::outside(owner, &engine.facts(), own).map_err(Obstacle::never)? {
+            hand_over(&order.dir, outside)?;
+            place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
         }
     }
     if let Some(hidden) = plan.copies.clone() {
@@ -232,25 +234,15 @@ fn private(directory: &Path) -> io::Result<()> {
 }
 
 /// Gives a directory with what lies in it to the container's user.
-fn hand_over(dir: &Path, owner: (u32, u32), own: (u32, u32)) -> Result<(), Obstacle> {
-    if owner.0 == own.0 {
-        return Ok(());
-    }
-    let gid = Some(owner.1).filter(|gid| *gid != u32::MAX);
-    let give = |path: &Path| lchown(path, Some(owner.0), gid);
+fn hand_over(dir: &Path, (uid, gid): (u32, u32)) -> Result<(), Obstacle> {
+    let gid = Some(gid).filter(|gid| *gid != ANY_GROUP);
+    let give = |path: &Path| lchown(path, Some(uid), gid);
     let all = || -> io::Result<()> {
         give(dir)?;
         fs::read_dir(dir)?.flatten().try_for_each(|entry| give(&entry.path()))
     };
-    all().map_err(|error| {
-        Obstacle::never(format!(
-            "the pool's user is {}, and {} cannot be given to it: {error}; only root can do that: leave `user` out of the pool, so \
-             that containers run as whoever runs the manager ({})",
-            owner.0,
-            dir.display(),
-            own.0
-        ))
-    })
+    let refused = |error: io::Error| format!("{} cannot be given to user {uid} of the pool: {error}", dir.display());
+    all().map_err(|error| Obstacle::never(refused(error)))
 }
 
 fn directory_fault(order: &LaunchOrder, error: &io::Error) -> Obstacle {

@@ -12,12 +12,14 @@ mod left;
 mod logs;
 mod mounts;
 mod names;
+mod owner;
 mod plan;
 mod pull;
 mod record;
 mod registry;
 mod relay;
 mod remote;
+pub mod survey;
 mod watch;
 mod worker;
 
