@@ -202,8 +202,10 @@ fn what_would_be_refused_at_its_launch_is_told_at_submission() {
         "  box: { backend: docker, image: x, host: \"unix:///nowhere/docker.sock\" }\n",
         "  plain: { backend: docker, image: x, runner: none, host: \"unix:///nowhere/docker.sock\" }\n"
     ));
-    let job = "name: j\npool: box\ntasks:\n  - id: ask\n    claude: Hello\n  - id: gate\n    pool: plain\n    run: make\n    accept: test -e x\n";
-    let path = home.job_file("job.yaml", job);
+    let ask = "  - id: ask\n    claude: Hello\n";
+    let gate = "  - id: gate\n    pool: plain\n    run: make\n    accept: test -e x\n";
+    let job = format!("name: j\npool: box\ntasks:\n{ask}{gate}");
+    let path = home.job_file("job.yaml", &job);
     for command in ["validate", "submit", "run"] {
         let output = home.run([command.as_ref(), path.as_os_str()]);
         let said = text(&output);

@@ -12,14 +12,14 @@ pub(super) fn trouble(site: &Site<'_>, trouble: &Trouble) -> Finding {
     let (why, remedy) = match trouble {
         Trouble::NoSocket => (
             "there is no such socket".to_owned(),
-            "start the engine (`sudo systemctl start docker`, without root `systemctl --user start docker` or `podman.socket`), or say \
-             where it is: DOCKER_HOST, or the pool's `host`"
+            "start the engine (`sudo systemctl start docker`, without root `systemctl --user start docker` or `podman.socket`), \
+             or say where it is: DOCKER_HOST, or the pool's `host`"
                 .to_owned(),
         ),
         Trouble::Denied => (
             "you may not use this socket".to_owned(),
-            "add yourself to the group docker (`sudo usermod -aG docker $USER`, then log in anew; whoever is in it can become root), \
-             or use the rootless engine (`dockerd-rootless-setuptool.sh install`)"
+            "add yourself to the group docker (`sudo usermod -aG docker $USER`, then log in anew; whoever is in it can become \
+             root), or use the rootless engine (`dockerd-rootless-setuptool.sh install`)"
                 .to_owned(),
         ),
         Trouble::Refused => (
@@ -28,7 +28,9 @@ pub(super) fn trouble(site: &Site<'_>, trouble: &Trouble) -> Finding {
         ),
         Trouble::Hangs => (
             format!("it does not answer within {} s", super::PATIENCE.as_secs()),
-            "`journalctl -u docker` may say why; `sudo systemctl restart docker` ends its containers unless it has live-restore".to_owned(),
+            "`journalctl -u docker` may say why; `sudo systemctl restart docker` ends its containers unless it has \
+             live-restore"
+                .to_owned(),
         ),
         Trouble::Other(why) => (why.clone(), format!("is it an engine that `{} version` can talk to?", site.docker())),
     };

@@ -1,5 +1,5 @@
-//! What engines say of themselves and of what pools need there, for `airx doctor`: asked by [`ask`], judged purely by [`judge`]
-//! and [`pool`]; what homes that are gone have left there is [`left`].
+//! What engines say of themselves and of what pools need there, for `airx doctor`: asked by `ask`, judged purely by `judge` and
+//! `pool`; what homes that are gone have left there is [`left`].
 
 mod ask;
 mod judge;
