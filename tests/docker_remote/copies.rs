@@ -73,6 +73,21 @@ fn what_is_large_takes_time_and_no_memory() {
     assert!(kilobytes < 150_000, "{kilobytes} kB");
 }
 
+#[test]
+fn a_workspace_can_be_copied_or_left_out_on_an_engine_of_this_machine_too() {
+    let Some(engine) = engines::shared() else { return };
+    for (mode, more) in [("copy", ""), ("copy", ", read_only: true"), ("none", "")] {
+        let home = started(&engine.host(), &format!(", user: task, workspace: {mode}{more}"));
+        std::fs::write(home.work().join("given"), "given\n").unwrap();
+        submit(&home, "cat given; echo made >made; echo changed >given", "");
+        assert_eq!(only(&home), ("succeeded".to_owned(), String::new()), "{mode}{more}");
+        let read = |name: &str| std::fs::read_to_string(home.work().join(name)).unwrap_or_default();
+        let expected = if mode == "copy" { ("changed\n", "made\n") } else { ("given\n", "") };
+        assert_eq!((&*read("given"), &*read("made")), expected, "{mode}{more}");
+        until_cleared(engine, &home);
+    }
+}
+
 /// A small file system below a home's workspace; none where it cannot be mounted.
 struct Small(std::path::PathBuf);
 

@@ -122,3 +122,21 @@ fn a_task_that_is_cancelled_during_the_upload_never_runs() {
     assert!(!home.work().join("ran").exists());
     until_cleared(engine, &home);
 }
+
+#[test]
+fn a_container_that_dies_with_its_engine_is_tried_again_on_what_it_left() {
+    let Some(mut engine) = engines::private(Options { tcp: true, ..Options::default() }) else { return };
+    let home = started(&engine.tcp(), "");
+    submit(&home, "echo x >>count; echo begun $(wc -l <count); while [ ! -e go ]; do sleep 0.05; done", "");
+    until_printed(&home, "begun 1");
+    engine.kill();
+    engine.start();
+    home.until("it is tried again", || task(&home).attempts.len() == 2);
+    until_printed(&home, "begun 2");
+    inside(&engine, &home, &["touch", "go"]);
+    assert_eq!(home.until_over("j.1"), "completed");
+    let outcomes: Vec<String> = task(&home).attempts.iter().map(outcome).collect();
+    assert!(outcomes.len() == 2 && outcomes[0] != "succeeded" && outcomes[1] == "succeeded", "{outcomes:?}");
+    assert_eq!(std::fs::read_to_string(home.work().join("count")).unwrap(), "x\nx\n");
+    until_cleared(&engine, &home);
+}
