@@ -163,6 +163,29 @@ fn the_program_is_there_once_and_nobody_can_change_it() {
     }
     let programs = engine.ok(["volume", "ls", "-q", "--filter", "label=airx.program"]);
     assert_eq!(programs.lines().count(), 1, "{programs}");
-    let helpers = engine.ok(["ps", "-aq", "--filter", "name=-fill"]);
-    assert_eq!(helpers, "");
+}
+
+#[test]
+fn the_program_of_an_earlier_build_goes_when_nothing_uses_it() {
+    let Some(engine) = engines::private(engines::Options { tcp: true, ..Default::default() }) else { return };
+    let mut home = started(&engine.tcp(), "");
+    let programs = || engine.ok(["volume", "ls", "-q", "--filter", "label=airx.program"]);
+    let run = |home: &TestHome| {
+        let job = home.submit("name: j\npool: far\ntasks: [{ id: t, run: 'true' }]\n");
+        assert_eq!(home.until_over(&job), "completed");
+        until_cleared(&engine, home);
+        programs()
+    };
+    let first = run(&home);
+    home.kill_manager();
+    let other = home.work().join("another-build");
+    let mut build = std::fs::read(home::AIRX).unwrap();
+    build.push(0);
+    std::fs::write(&other, build).unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    home.start_with(&other);
+    let second = run(&home);
+    assert_ne!(first, second);
+    assert_eq!((first.lines().count(), second.lines().count()), (1, 1), "{first}{second}");
+    assert_eq!(engine.ok(["ps", "-aq"]), "", "what filled them is gone");
 }

@@ -82,6 +82,8 @@ fn a_manager_that_is_killed_while_a_task_runs_and_while_its_workspace_comes_back
     submit(&home, &format!("{WAITS}; head -c 600000000 /dev/zero | tr '\\0' x >large"), "");
     until_printed(&home, "begun");
     home.kill_manager();
+    let relays = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[a]irx relay' || true";
+    home.until("nobody tells what nobody hears", || inside(engine, &home, &["sh", "-c", relays]) == "0\n");
     home.start();
     inside(engine, &home, &["touch", "go"]);
     let place = spool(&home);
