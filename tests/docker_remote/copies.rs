@@ -88,6 +88,17 @@ fn a_workspace_can_be_copied_or_left_out_on_an_engine_of_this_machine_too() {
     }
 }
 
+#[test]
+fn what_a_task_puts_beside_its_records_does_not_hide_them() {
+    let Some(engine) = engines::shared() else { return };
+    let home = started(&engine.remote(), "");
+    submit(&home, "truncate -s 3G $AIRX_DIR/0; airx progress 1/1 all; echo printed", r#""output_limit": 100000"#);
+    assert_eq!(only(&home), ("succeeded".to_owned(), String::new()));
+    assert!(home.run(["logs", "j.1/t", "--raw"]).stdout.ends_with(b"printed\n"));
+    assert_eq!(task(&home).task.progress.map(|progress| progress.to_string()), Some("1/1 all".to_owned()));
+    assert!(!task(&home).attempts[0].dir.join("0").exists());
+}
+
 /// A small file system below a home's workspace; none where it cannot be mounted.
 struct Small(std::path::PathBuf);
 
