@@ -169,10 +169,10 @@ fn a_container_that_is_killed_loses_no_session() {
 fn neither_a_login_nor_root_goes_into_a_container() {
     let Some((mut home, _api, _engine, _bridge)) = unstarted(75, "") else { return };
     home.start();
-    let name = home.submit(&job("[[fake:text]]", "      auth: login\n"));
-    assert_eq!(home.until_over(&name), "failed");
-    let shown = home.ok(["tasks", &name]);
-    assert!(shown.contains("your login stays outside of containers"), "{shown}");
+    let file = home.job_file("job.yaml", &job("[[fake:text]]", "      auth: login\n"));
+    let refused = home.run([std::ffi::OsStr::new("submit"), file.as_os_str()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).contains("your login stays outside of containers"), "{}", text(&refused));
     let name = home.submit(&job("[[fake:text]]", ""));
     assert_eq!(home.until_over(&name), "failed");
     let shown = home.ok(["show", &format!("{name}/a")]);

@@ -6,6 +6,9 @@ mod engines;
 #[path = "support/home.rs"]
 mod home;
 
+#[path = "support/questions.rs"]
+mod questions;
+
 #[path = "docker_remote/copies.rs"]
 mod copies;
 #[path = "docker_remote/deaths.rs"]

@@ -73,6 +73,32 @@ fn what_is_large_takes_time_and_no_memory() {
     assert!(kilobytes < 150_000, "{kilobytes} kB");
 }
 
+#[test]
+fn a_workspace_can_be_copied_or_left_out_on_an_engine_of_this_machine_too() {
+    let Some(engine) = engines::shared() else { return };
+    for (mode, more) in [("copy", ""), ("copy", ", read_only: true"), ("none", "")] {
+        let home = started(&engine.host(), &format!(", user: task, workspace: {mode}{more}"));
+        std::fs::write(home.work().join("given"), "given\n").unwrap();
+        submit(&home, "cat given; echo made >made; echo changed >given", "");
+        assert_eq!(only(&home), ("succeeded".to_owned(), String::new()), "{mode}{more}");
+        let read = |name: &str| std::fs::read_to_string(home.work().join(name)).unwrap_or_default();
+        let expected = if mode == "copy" { ("changed\n", "made\n") } else { ("given\n", "") };
+        assert_eq!((&*read("given"), &*read("made")), expected, "{mode}{more}");
+        until_cleared(engine, &home);
+    }
+}
+
+#[test]
+fn what_a_task_puts_beside_its_records_does_not_hide_them() {
+    let Some(engine) = engines::shared() else { return };
+    let home = started(&engine.remote(), "");
+    submit(&home, "truncate -s 3G $AIRX_DIR/0; airx progress 1/1 all; echo printed", r#""output_limit": 100000"#);
+    assert_eq!(only(&home), ("succeeded".to_owned(), String::new()));
+    assert!(home.run(["logs", "j.1/t", "--raw"]).stdout.ends_with(b"printed\n"));
+    assert_eq!(task(&home).task.progress.map(|progress| progress.to_string()), Some("1/1 all".to_owned()));
+    assert!(!task(&home).attempts[0].dir.join("0").exists());
+}
+
 /// A small file system below a home's workspace; none where it cannot be mounted.
 struct Small(std::path::PathBuf);
 
@@ -148,6 +174,29 @@ fn the_program_is_there_once_and_nobody_can_change_it() {
     }
     let programs = engine.ok(["volume", "ls", "-q", "--filter", "label=airx.program"]);
     assert_eq!(programs.lines().count(), 1, "{programs}");
-    let helpers = engine.ok(["ps", "-aq", "--filter", "name=-fill"]);
-    assert_eq!(helpers, "");
+}
+
+#[test]
+fn the_program_of_an_earlier_build_goes_when_nothing_uses_it() {
+    let Some(engine) = engines::private(engines::Options { tcp: true, ..Default::default() }) else { return };
+    let mut home = started(&engine.tcp(), "");
+    let programs = || engine.ok(["volume", "ls", "-q", "--filter", "label=airx.program"]);
+    let run = |home: &TestHome| {
+        let job = home.submit("name: j\npool: far\ntasks: [{ id: t, run: 'true' }]\n");
+        assert_eq!(home.until_over(&job), "completed");
+        until_cleared(&engine, home);
+        programs()
+    };
+    let first = run(&home);
+    home.kill_manager();
+    let other = home.work().join("another-build");
+    let mut build = std::fs::read(home::AIRX).unwrap();
+    build.push(0);
+    std::fs::write(&other, build).unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    home.start_with(&other);
+    let second = run(&home);
+    assert_ne!(first, second);
+    assert_eq!((first.lines().count(), second.lines().count()), (1, 1), "{first}{second}");
+    assert_eq!(engine.ok(["ps", "-aq"]), "", "what filled them is gone");
 }

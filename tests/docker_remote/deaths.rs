@@ -82,6 +82,8 @@ fn a_manager_that_is_killed_while_a_task_runs_and_while_its_workspace_comes_back
     submit(&home, &format!("{WAITS}; head -c 600000000 /dev/zero | tr '\\0' x >large"), "");
     until_printed(&home, "begun");
     home.kill_manager();
+    let relays = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[a]irx relay' || true";
+    home.until("nobody tells what nobody hears", || inside(engine, &home, &["sh", "-c", relays]) == "0\n");
     home.start();
     inside(engine, &home, &["touch", "go"]);
     let place = spool(&home);
@@ -121,4 +123,22 @@ fn a_task_that_is_cancelled_during_the_upload_never_runs() {
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     assert!(!home.work().join("ran").exists());
     until_cleared(engine, &home);
+}
+
+#[test]
+fn a_container_that_dies_with_its_engine_is_tried_again_on_what_it_left() {
+    let Some(mut engine) = engines::private(Options { tcp: true, ..Options::default() }) else { return };
+    let home = started(&engine.tcp(), "");
+    submit(&home, "echo x >>count; echo begun $(wc -l <count); while [ ! -e go ]; do sleep 0.05; done", "");
+    until_printed(&home, "begun 1");
+    engine.kill();
+    engine.start();
+    home.until("it is tried again", || task(&home).attempts.len() == 2);
+    until_printed(&home, "begun 2");
+    inside(&engine, &home, &["touch", "go"]);
+    assert_eq!(home.until_over("j.1"), "completed");
+    let outcomes: Vec<String> = task(&home).attempts.iter().map(outcome).collect();
+    assert!(outcomes.len() == 2 && outcomes[0] != "succeeded" && outcomes[1] == "succeeded", "{outcomes:?}");
+    assert_eq!(std::fs::read_to_string(home.work().join("count")).unwrap(), "x\nx\n");
+    until_cleared(&engine, &home);
 }

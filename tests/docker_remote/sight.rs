@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use airx::model::question::Answer;
+
 use super::*;
 
 #[test]
@@ -77,4 +79,25 @@ fn an_engine_that_is_not_there_holds_the_task_with_the_reason() {
     assert!(shown.contains("127.0.0.1:1"), "{shown}");
     home.ok(["cancel", "j.1/t"]);
     assert_eq!(home.until_over("j.1"), "cancelled");
+}
+
+#[test]
+fn a_question_is_answered_into_the_container() {
+    let Some(engine) = engines::shared() else { return };
+    let home = started(&engine.remote(), ", user: task");
+    let script = r#"
+        say() { echo "$1"; }
+        {
+            say '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"claude-code","version":"2.1.197"}}}'
+            say '{"jsonrpc":"2.0","method":"notifications/initialized"}'
+            say '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"ask_human","arguments":{"question":"which one?"}}}'
+            while ! grep -q 'the second' answers; do sleep 0.1; done
+        } | airx mcp >answers
+    "#;
+    submit(&home, script, "");
+    home.until("the question is seen", || !questions::waiting(&home.path()).is_empty());
+    let question = questions::waiting(&home.path())[0].id;
+    questions::answer(&home.path(), question, Answer::Say { text: "the second".to_owned() });
+    assert_eq!(only(&home), ("succeeded".to_owned(), String::new()));
+    assert!(std::fs::read_to_string(home.work().join("answers")).unwrap().contains("the second"));
 }

@@ -29,7 +29,7 @@ async fn asked<T>(engine: &Engine, ask: impl AsyncFn(bollard::Docker) -> Result<
         let Ok(docker) = engine.client() else { continue };
         match ask(docker).await {
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
-            Err(_) if tries < TRIES => tries += 1,
+            Err(Fault::Refused { status, .. }) if status != remote::TOO_MUCH && tries < TRIES => tries += 1,
             answer => return answer,
         }
         tokio::time::sleep(PAUSE).await;
@@ -38,12 +38,20 @@ async fn asked<T>(engine: &Engine, ask: impl AsyncFn(bollard::Docker) -> Result<
 
 /// Takes the attempt's directory from a remote engine.
 pub async fn fetch(engine: &Engine, custody: &Custody) {
-    let limit = custody.record.borrow().output_limit;
-    let name = custody.address();
-    let fetched = asked(engine, async |docker| remote::fetch(&docker, &name, &custody.dir, "", limit).await).await;
-    if let Err(fault) = fetched {
-        custody.note(format!("what it left on the engine could not be copied: {fault}"));
+    if fetch_part(engine, custody, "").await.is_ok() {
+        return;
     }
+    // The task can put there what it likes: what is ours is taken one by one.
+    for part in remote::FILES.iter().copied().chain(["outbox"]) {
+        if let Err(fault) = fetch_part(engine, custody, part).await {
+            custody.note(format!("{part}, which it left on the engine, could not be copied: {fault}"));
+        }
+    }
+}
+
+async fn fetch_part(engine: &Engine, custody: &Custody, part: &str) -> Result<(), Fault> {
+    let (limit, name) = (custody.record.borrow().output_limit, custody.address());
+    asked(engine, async |docker| remote::fetch(&docker, &name, &custody.dir, part, limit).await).await
 }
 
 /// Takes the workspace back. Files that the task removed stay on this side.

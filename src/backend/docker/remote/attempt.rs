@@ -9,7 +9,7 @@ use tar::EntryType;
 use super::tarball::Tarball;
 
 /// Files of an attempt's directory that are taken from a container.
-const FILES: &[&str] = &["out", "err", "index", "gate.log", "runner.json", "runner.log", "live.json", "exit.json", "tree"];
+pub const FILES: &[&str] = &["out", "err", "index", "gate.log", "runner.json", "runner.log", "live.json", "exit.json", "tree"];
 /// Most entries that are looked at.
 const MAX_ENTRIES: usize = 60_000;
 /// Longest name of a file of the outbox.

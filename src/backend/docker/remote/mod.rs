@@ -24,7 +24,7 @@ use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use futures_util::TryFutureExt;
 use tar::Builder;
 
-pub use attempt::is_item;
+pub use attempt::{FILES, is_item};
 pub use program::{Program, ensure, mount};
 pub use user::user_in_image;
 
@@ -42,6 +42,8 @@ use crate::model::report::Report;
 
 /// Uploads that an engine which is there breaks off before that is a reason.
 const UPLOADS: u32 = 3;
+/// The status of what is larger than is taken, as engines would say it.
+pub const TOO_MUCH: u16 = 413;
 /// Bytes of an attempt's directory beside its output.
 const BESIDES: u64 = 256 << 20;
 
@@ -179,6 +181,9 @@ pub async fn put(docker: &Docker, container: &str, name: String, bytes: Vec<u8>,
 fn fault(trouble: Trouble) -> Fault {
     match trouble {
         Trouble::Engine(fault) => fault,
+        Trouble::Here(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Fault::Refused { status: TOO_MUCH, message: "it is more than is taken".to_owned() }
+        }
         Trouble::Here(error) => Fault::Refused { status: 0, message: error.to_string() },
     }
 }

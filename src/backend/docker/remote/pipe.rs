@@ -23,6 +23,8 @@ const PIECES: usize = 16;
 const STALL: Duration = Duration::from_secs(120);
 /// Between two looks at how far an upload is.
 const TICK: Duration = Duration::from_millis(500);
+/// Between two news of it.
+const NEWS: Duration = Duration::from_secs(1);
 /// Longest time of a whole upload: what is slow may go on, what stands still is found by [`STALL`].
 const FOREVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -68,7 +70,7 @@ pub async fn send(
     let body = bollard::body_try_stream(counted(receiver, taken.clone()));
     let upload = docker.upload_to_container(name, Some(options), body).map_err(Fault::from);
     tokio::pin!(upload);
-    let (mut last, mut since) = (0, Instant::now());
+    let (mut last, mut since, mut told) = (0, Instant::now(), Instant::now());
     let sent = loop {
         tokio::select! {
             sent = &mut upload => break sent,
@@ -76,12 +78,15 @@ pub async fn send(
                 let now = taken.load(Ordering::Relaxed);
                 // While nothing is made the disk of this side is slow, or other uploads go first.
                 let is_waiting = packing.is_finished() || made.load(Ordering::Relaxed) > now;
+                if now != last && told.elapsed() >= NEWS {
+                    told = Instant::now();
+                    tell(now);
+                }
                 if now != last || !is_waiting {
                     (last, since) = (now, Instant::now());
                 } else if since.elapsed() > STALL {
                     break Err(Fault::Unreachable("it takes in nothing of what is copied".to_owned()));
                 }
-                tell(now);
             }
         }
     };
