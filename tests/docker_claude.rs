@@ -17,9 +17,10 @@ use home::{TestHome, text};
 const KEY: &str = "test-key-that-nobody-may-see";
 
 /// A home with a pool `box` of containers that have the real CLI, a model that they reach, and no manager yet. Runs are those of
-/// user 1000, to whom the workspace belongs. Each test has a network of its own, by its number: nothing else on this machine is
-/// expected there.
-fn unstarted(number: u8, more: &str) -> Option<World> {
+/// user 1000, to whom the workspace belongs.
+fn unstarted(more: &str) -> Option<World> {
+    // Another for each test, which is a process of its own.
+    let number = std::process::id() % 250 + 1;
     let cli = claude::binary()?.canonicalize().unwrap();
     let engine = engines::private(engines::Options { images: &[engines::TOOLS], ..engines::Options::default() })?;
     let bridge = Bridge::free(number);
@@ -51,7 +52,7 @@ type World = (TestHome, FakeApi, engines::Private, Bridge);
 struct Bridge(String);
 
 impl Bridge {
-    fn free(number: u8) -> Bridge {
+    fn free(number: u32) -> Bridge {
         let bridge = Bridge(format!("airx-test-{number}"));
         bridge.remove();
         bridge
@@ -69,8 +70,8 @@ impl Drop for Bridge {
     }
 }
 
-fn started(number: u8) -> Option<World> {
-    let (mut home, api, engine, bridge) = unstarted(number, "    user: \"1000:1000\"\n")?;
+fn started() -> Option<World> {
+    let (mut home, api, engine, bridge) = unstarted("    user: \"1000:1000\"\n")?;
     home.start();
     Some((home, api, engine, bridge))
 }
@@ -87,7 +88,7 @@ fn outcomes(home: &TestHome, name: &str) -> Vec<Outcome> {
 
 #[test]
 fn a_run_works_in_its_workspace_as_nobody_special_and_its_key_is_written_nowhere() {
-    let Some((home, _api, engine, _bridge)) = started(71) else { return };
+    let Some((home, _api, engine, _bridge)) = started() else { return };
     let command =
         r#"[[fake:bash {"command": "id -u > who; env | grep -c TEST_KEY; cat /proc/self/status | grep NoNewPrivs; sleep 2"}]]"#;
     let name = home.submit(&job(command, "      allowed_tools: [Bash]\n    result: text\n"));
@@ -117,7 +118,7 @@ fn is_written(directory: &Path, wanted: &str) -> bool {
 
 #[test]
 fn a_permission_is_asked_for_and_the_answer_reaches_the_run_over_a_restart_of_the_manager() {
-    let Some((mut home, _api, _engine, _bridge)) = started(72) else { return };
+    let Some((mut home, _api, _engine, _bridge)) = started() else { return };
     let tools = r#"[[fake:tools {"path": "/workspace/made", "command": "touch made-by-bash"}]]"#;
     let name = home.submit(&job(tools, "      permissions: ask\n      allowed_tools: [Bash]\n"));
     home.until("a person is asked", || matches!(home.tasks(&name)[0].state, TaskState::AwaitingInput { attempt: 1 }));
@@ -131,7 +132,7 @@ fn a_permission_is_asked_for_and_the_answer_reaches_the_run_over_a_restart_of_th
 
 #[test]
 fn a_run_queues_tasks_by_our_own_tools() {
-    let Some((home, _api, _engine, _bridge)) = started(73) else { return };
+    let Some((home, _api, _engine, _bridge)) = started() else { return };
     let step =
         r#"{"blocks": [{"tool": "mcp__airx__queue_task", "input": {"id": "child", "command": ["echo", "from the child"]}}]}"#;
     let prompt = format!(r#"go [[fake:script {{"steps": [{step}, {{"blocks": [{{"text": "done"}}]}}]}}]]"#);
@@ -146,7 +147,7 @@ fn a_run_queues_tasks_by_our_own_tools() {
 
 #[test]
 fn a_container_that_is_killed_loses_no_session() {
-    let Some((home, _api, engine, _bridge)) = started(74) else { return };
+    let Some((home, _api, engine, _bridge)) = started() else { return };
     let steps = r#"[{"blocks": [{"tool": "Bash", "input": {"command": "echo step-one"}}]}, {"blocks": [{"text": "slow slow slow slow slow slow slow slow"}], "delay": 0.3, "times": 1}, {"blocks": [{"text": "the end"}]}]"#;
     let name = home.submit(&job(&format!(r#"Work [[fake:script {{"steps": {steps}}}]]"#), ""));
     let projects = home.path().join("jobs").join(&name).join(".claude/projects");
@@ -167,7 +168,7 @@ fn a_container_that_is_killed_loses_no_session() {
 
 #[test]
 fn neither_a_login_nor_root_goes_into_a_container() {
-    let Some((mut home, _api, _engine, _bridge)) = unstarted(75, "") else { return };
+    let Some((mut home, _api, _engine, _bridge)) = unstarted("") else { return };
     home.start();
     let file = home.job_file("job.yaml", &job("[[fake:text]]", "      auth: login\n"));
     let refused = home.run([std::ffi::OsStr::new("submit"), file.as_os_str()]);

@@ -1,7 +1,7 @@
 //! Where the sockets are: in a short, private directory, whatever the home (a socket's path has at most 107 bytes).
 
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -57,8 +57,12 @@ impl SocketPaths {
     /// When a directory exists but is a link, another user's, or open to others; or cannot be made.
     pub fn create(&self, home: &Path, uid: u32) -> io::Result<()> {
         let parent = self.directory.parent().unwrap_or(Path::new("/"));
-        for directory in [parent, &self.directory, &self.task_directory()] {
-            private(directory, uid)?;
+        private(parent, uid, 0o077)?;
+        private(&self.directory, uid, 0o077)?;
+        private(&self.task_directory(), uid, if uid == 0 { 0o066 } else { 0o077 })?;
+        if uid == 0 {
+            // Seen from a container of another user; on this machine nobody else gets past those above.
+            std::fs::set_permissions(self.task_directory(), std::fs::Permissions::from_mode(0o711))?;
         }
         let pointer = home.join(POINTER);
         let partial = home.join("sockets.partial");
@@ -80,13 +84,14 @@ impl SocketPaths {
     }
 }
 
-fn private(directory: &Path, uid: u32) -> io::Result<()> {
+/// Makes a directory that is `uid`'s alone: others have none of these rights.
+fn private(directory: &Path, uid: u32, others: u32) -> io::Result<()> {
     match std::fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
     let found = std::fs::symlink_metadata(directory)?;
-    if !found.is_dir() || found.uid() != uid || found.mode() & 0o077 != 0 {
+    if !found.is_dir() || found.uid() != uid || found.mode() & others != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!("{} is not a directory that only its owner can use: remove it, or chmod 700 it", directory.display()),

@@ -80,17 +80,19 @@ impl Server {
 /// # Errors
 /// When they cannot be made.
 pub fn bind(paths: &SocketPaths) -> io::Result<(StdListener, StdListener)> {
-    let listen = |path: &Path| {
+    let listen = |path: &Path, mode: u32| {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let listener = StdListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    Ok((listen(&paths.control())?, listen(&paths.task())?))
+    // Containers of root's manager may be of other users, who have to reach it; others of this machine do not get to its directory.
+    let task = if crate::os::uid() == 0 { 0o666 } else { 0o600 };
+    Ok((listen(&paths.control(), 0o600)?, listen(&paths.task(), task)?))
 }
 
 /// Serves on a thread of its own.
@@ -158,7 +160,9 @@ async fn serve(parts: ServerParts, mut stopped: watch::Receiver<bool>, connectio
 
 fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) {
     let peer = stream.peer_cred().ok();
-    let is_ours = peer.as_ref().is_some_and(|peer| peer.uid() == shared.uid || peer.uid() == 0);
+    // What a task asks it proves by its token. One in a container may be another user, where root has started it.
+    let is_contained = is_task && shared.uid == 0;
+    let is_ours = peer.as_ref().is_some_and(|peer| peer.uid() == shared.uid || peer.uid() == 0 || is_contained);
     let (open, most) = shared.room(is_task);
     if !is_ours || open.load(Ordering::Relaxed) >= most {
         return;
