@@ -58,10 +58,9 @@ impl Core {
         self.emit(Change::TaskMoved { job: id, task: idx, state: state.clone() }, now);
         if let TaskState::Cancelling { attempt: number, kill } = state {
             let attempt = AttemptId { job: id, task: idx, number };
-            // While launching, the start is awaited first; the stop follows its confirmation.
-            if self.live.get(&attempt).is_some_and(|live| live.confirmed) {
-                self.effects.push(Effect::Stop { attempt, kill });
-            }
+            // A start is awaited, and stopped once it is confirmed; what comes before it, such as a pull, is broken off.
+            let is_confirmed = self.live.get(&attempt).is_some_and(|live| live.confirmed);
+            self.effects.push(Effect::Stop { attempt, kill: kill && is_confirmed });
         }
         true
     }
