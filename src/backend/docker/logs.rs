@@ -387,7 +387,21 @@ mod tests {
         keeper.take(0, &piece(1_000, b"abc")).unwrap();
         keeper.take(1, &piece(1_001, b"defg")).unwrap();
         keeper.flush().unwrap();
-        assert_eq!((keeper.kept(), keeper.is_full()), ((3, 2), true));
+        assert_eq!((keeper.kept(), keeper.is_cut()), ((3, 2), true));
+    }
+
+    #[test]
+    fn exactly_the_limit_is_all_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(dir.path(), 5).unwrap();
+        keeper.take(0, &piece(1_000, b"abcde")).unwrap();
+        keeper.flush().unwrap();
+        assert!(!keeper.is_cut());
+        keeper = Keeper::open(dir.path(), 5).unwrap();
+        keeper.take(0, &piece(1_000, b"abcde")).unwrap();
+        assert!(!keeper.is_cut(), "what comes again is no more");
+        keeper.take(0, &piece(1_000, b"f")).unwrap();
+        assert_eq!((keeper.kept(), keeper.is_cut()), ((5, 0), true));
     }
 
     #[test]

@@ -43,10 +43,8 @@ pub async fn run(engine: Rc<Engine>, custody: Rc<Custody>, order: LaunchOrder, p
             custody.stage.set(Stage::Running);
             // One that was found may still lack its task.
             if !custody.is_adopted.get() || custody.has_task() {
+                // Should its end have been asked for meanwhile, that is said again now.
                 engine.tell(Report::Started { attempt });
-            }
-            if let Some(kill) = custody.stop.get() {
-                stop(&engine, &custody, kill).await;
             }
             see_out(engine, custody).await;
         }
@@ -209,10 +207,15 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
     let not_started = end.as_ref().filter(|_| record.is_reduced).and_then(|end| said_by_init(&custody.dir, end.code));
     let kept = if not_started.is_some() { (0, 0) } else { kept };
-    let stopped = match stopped {
+    let others = match stopped {
         None if record.is_reduced && not_started.is_none() => ended_by_others(engine, custody, end.as_ref()).await,
-        known => known,
+        _ => Others::Nothing,
     };
+    let stopped = stopped.or(match others {
+        Others::Asked => Some(StopCause::Asked { kill: false }),
+        Others::Late => Some(StopCause::Timeout),
+        Others::Killed | Others::Nothing => None,
+    });
     let (finding, notes) = find(Known {
         mark: &record.mark,
         is_reduced: record.is_reduced,
@@ -224,6 +227,7 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
         stopped,
         kept,
         not_started,
+        is_killed: others == Others::Killed,
     });
     if record.is_reduced && custody.outages.get() != Some(engine.outages.get()) {
         custody.note("the engine was gone for a while as it ran: what it printed then may be missing");
@@ -271,7 +275,11 @@ fn said_by_init(dir: &std::path::Path, code: i32) -> Option<String> {
 
 /// The reduced mode: whether something else than this manager has told the container to end. An engine that was killed, and
 /// keeps no containers alive, does that when it comes back; it knows of little more than its last events.
-async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Option<StopCause> {
+async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Others {
+    kill_event(engine, custody, end).await.unwrap_or(Others::Nothing)
+}
+
+async fn kill_event(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Option<Others> {
     let (id, started, ended) = (custody.id()?, end?.started?, end?.ended?);
     let docker = engine.client().ok()?;
     let filters = [("container", id), ("event", "kill".to_owned())].map(|(key, value)| (key.to_owned(), vec![value]));
@@ -286,14 +294,27 @@ async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&Engine
     let timeout = custody.record.borrow().timeout_ms.and_then(|ms| i64::try_from(ms).ok());
     if timeout.is_some_and(|ms| ended.0 - started.0 >= ms) {
         // The manager before this one did.
-        return Some(StopCause::Timeout);
+        return Some(Others::Late);
     }
     let signal = told.actor.and_then(|actor| actor.attributes).and_then(|mut labels| labels.remove("signal"));
+    let signal = signal.unwrap_or_else(|| "9".to_owned());
     custody.note(format!(
-        "its container was sent signal {}, not by airx: by somebody else, or by the engine when it was started anew",
-        signal.unwrap_or_else(|| "KILL".to_owned())
+        "its container was sent signal {signal}, not by airx: by somebody else, or by the engine when it was started anew"
     ));
-    Some(StopCause::Asked { kill: false })
+    Some(if signal == "9" { Others::Killed } else { Others::Asked })
+}
+
+/// What others have done to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// As far as is known.
+    Nothing,
+    /// It was asked to end.
+    Asked,
+    /// It was ended.
+    Killed,
+    /// It was asked to end by the manager before this one, when its time was over.
+    Late,
 }
 
 /// The engine's word; none when the container is gone.
