@@ -91,6 +91,29 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
 }
 
+/// A directory that somebody else may have put something else in the place of: held open, so that what is done by its
+/// [`Held::path`] is done in this very one.
+#[derive(Debug)]
+pub struct Held(OwnedFd);
+
+impl Held {
+    /// Opens the directory, never through a link.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is something else.
+    pub fn open(path: &Path) -> io::Result<Held> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Held(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// A path to it that leads nowhere else as long as it is held, whatever becomes of its name.
+    pub fn path(&self) -> std::path::PathBuf {
+        use std::os::fd::AsRawFd;
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
 /// Opens a file for writing as `options` say, made for its owner alone when it is not there: never through a link, and never
 /// waiting, as a fifo that somebody put there would make us.
 ///

@@ -2,9 +2,12 @@
 //!
 //! Prints a table and writes the same figures as JSON lines to `target/bench/core.jsonl`. `--check` exits 1 on a miss; words
 //! choose figures: `make bench BENCH=memory`.
-#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![allow(clippy::print_stdout, clippy::panic, reason = "a benchmark prints its figures, and a fault of its surroundings ends it")]
 
 mod claude;
+mod containers;
+#[path = "../support/docker/mod.rs"]
+mod engines;
 mod floor;
 mod place;
 #[path = "../support/pty.rs"]
@@ -29,7 +32,7 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, Figure<'_>); 9] = [
+    let figures: [(&str, Figure<'_>); 10] = [
         ("throughput", &|report| runs::throughput(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),
@@ -39,6 +42,7 @@ fn main() {
         ("screen", &screen::all),
         ("transcript", &transcripts::all),
         ("claude", &claude::all),
+        ("containers", &containers::all),
     ];
     for (name, measure) in figures {
         if words.is_empty() || words.iter().any(|word| word == name) {

@@ -426,7 +426,7 @@ impl Sim {
                 let Some(queue) = self.reports.get_mut(&id) else { break };
                 let Some(report) = queue.pop_front() else { break };
                 // Each inspection is answered once; everything else may be told twice.
-                let is_answer = matches!(report, Report::NeverStarted { .. } | Report::Live { .. });
+                let is_answer = matches!(report, Report::NeverStarted { .. } | Report::Live { .. } | Report::Unsure { .. });
                 if !everything && !is_answer && self.dice.chance(50) {
                     // Told twice, now and a little later.
                     self.reports.entry(id).or_default().push_front(report.clone());
@@ -599,7 +599,13 @@ impl Sim {
 
     fn inspect(&mut self, id: AttemptId) {
         if !self.reaches(id, "an inspection without an answer") {
+            if self.dice.chance(500) {
+                self.send(id, Report::Unsure { attempt: id });
+            }
             return;
+        }
+        if self.is_far(id) && !self.is_calm && self.dice.chance(100) {
+            return self.send(id, Report::Unsure { attempt: id });
         }
         let is_blind = self.plant == Plant::DoubleStart;
         match self.attempts.get(&id).filter(|_| !is_blind) {

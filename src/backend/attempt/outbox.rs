@@ -7,6 +7,7 @@ use super::directory::read;
 use super::ending::keep;
 use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxBody, OutboxItem};
 use crate::model::change::TaskResult;
+use crate::os;
 
 /// Most files that are looked at; the writing side stops there as well.
 const MAX_FILES: usize = 10_000;
@@ -16,8 +17,9 @@ const MAX_NAMES: usize = 50_000;
 /// Items numbered above `after`, in order, and remarks about files that could not be used (set aside as `*.bad`). Large results
 /// are put into files of the directory `results`.
 pub fn take(dir: &Path, after: u32, results: &Path) -> (Vec<OutboxItem>, Vec<String>) {
-    let outbox = dir.join("outbox");
-    // Most attempts have none.
+    // Most attempts have none. A link in its place leads out of what is the task's: it is as good as none.
+    let Ok(held) = os::Held::open(&dir.join("outbox")) else { return (Vec::new(), Vec::new()) };
+    let outbox = held.path();
     let Ok(entries) = fs::read_dir(&outbox) else { return (Vec::new(), Vec::new()) };
     let mut names: Vec<(u32, String)> = entries
         .take(MAX_NAMES)
@@ -101,6 +103,15 @@ mod tests {
         let (items, notes) = take(dir.path(), 0, dir.path());
         assert_eq!((items, notes.len()), (vec![], 3));
         assert_eq!(take(dir.path(), 0, dir.path()), (vec![], vec![]), "set aside, they are not looked at again");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_outbox_leads_nowhere() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(other.path().join("000001-x.json"), "somebody else's").unwrap();
+        std::os::unix::fs::symlink(other.path(), dir.path().join("outbox")).unwrap();
+        assert_eq!(take(dir.path(), 0, dir.path()), (vec![], vec![]));
+        assert!(other.path().join("000001-x.json").exists(), "nothing there is set aside");
     }
 
     #[test]

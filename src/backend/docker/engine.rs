@@ -41,6 +41,8 @@ pub struct Engine {
     pub claude: Arc<dyn ClaudeCli>,
     /// The manager's environment, for registry logins.
     pub registries: super::registry::Registries,
+    /// Where the certificates for an engine at tcp are, when it is reached by TLS: `ca.pem`, `cert.pem`, `key.pem`.
+    pub tls: Option<PathBuf>,
     client: RefCell<Option<Docker>>,
     facts: RefCell<EngineFacts>,
     trouble: RefCell<Option<String>>,
@@ -72,12 +74,14 @@ pub struct Parts {
     pub claude: Arc<dyn ClaudeCli>,
     /// See [`Engine`].
     pub registries: super::registry::Registries,
+    /// See [`Engine`].
+    pub tls: Option<PathBuf>,
 }
 
 impl Engine {
     /// Not connected yet.
     pub fn new(parts: Parts) -> Engine {
-        let Parts { name, url, side, results, sink, claude, registries } = parts;
+        let Parts { name, url, side, results, sink, claude, registries, tls } = parts;
         Engine {
             name,
             url,
@@ -86,6 +90,7 @@ impl Engine {
             sink,
             claude,
             registries,
+            tls,
             client: RefCell::default(),
             facts: RefCell::default(),
             trouble: RefCell::default(),
@@ -135,12 +140,20 @@ impl Engine {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn connect(&self) -> Result<(), Fault> {
-        let made = match self.url.strip_prefix("unix://") {
-            Some(path) => Docker::connect_with_unix(path, PATIENCE_S, API_DEFAULT_VERSION),
-            None if self.url.starts_with("tcp://") || self.url.starts_with("http://") => {
+        let made = match (self.url.strip_prefix("unix://"), &self.tls) {
+            (Some(path), _) => Docker::connect_with_unix(path, PATIENCE_S, API_DEFAULT_VERSION),
+            (None, Some(certs)) => {
+                let file = |name: &str| certs.join(name);
+                let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+                if let Some(missing) = [&key, &cert, &ca].into_iter().find(|file| !file.is_file()) {
+                    return Err(Fault::Unreachable(format!("DOCKER_TLS_VERIFY is set, and there is no {}", missing.display())));
+                }
+                Docker::connect_with_ssl(&self.url, &key, &cert, &ca, PATIENCE_S, API_DEFAULT_VERSION)
+            }
+            (None, None) if self.url.starts_with("tcp://") || self.url.starts_with("http://") => {
                 Docker::connect_with_http(&self.url, PATIENCE_S, API_DEFAULT_VERSION)
             }
-            None => {
+            (None, None) => {
                 let why = "only unix:///PATH and tcp://HOST:PORT can be reached; forward another one's socket with `ssh -L`";
                 return Err(Fault::Unreachable(why.to_owned()));
             }

@@ -48,18 +48,17 @@ impl From<Error> for Fault {
     }
 }
 
-/// An error with what led to it: the outermost says no more than that a connection failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
+/// What led to an error in the end: the outermost says no more than that a connection failed.
+fn causes(error: &Error) -> String {
+    if let Error::SocketNotFoundError(_) = error {
+        return "there is no such socket".to_owned();
     }
-    text
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text = cause.to_string();
+    text.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
 /// What was being done when an engine said no.

@@ -94,10 +94,8 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
         Some(owner) => owner,
         None => remote::user_in_image(&docker, &id, plan.body.user.as_deref().unwrap_or_default()).await?,
     };
-    if plan.record.is_remote {
-        custody.record.borrow_mut().owner = Some(owner);
-        custody.record.borrow().write(&order.dir).map_err(|e| directory_fault(order, &e))?;
-    }
+    custody.record.borrow_mut().owner = Some(owner);
+    custody.record.borrow().write(&order.dir).map_err(|e| directory_fault(order, &e))?;
     if plan.record.is_remote && !plan.record.is_reduced {
         remote::upload(engine, &docker, &id, order, &plan, owner).await?;
     } else if !plan.record.is_remote && !plan.record.is_reduced {

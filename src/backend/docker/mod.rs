@@ -127,7 +127,15 @@ fn parts(name: String, settings: &Settings, sink: ReportSink, claude: Arc<dyn Cl
         guarded: mounts::Guarded { sockets, private: vec![settings.home.clone()] },
     };
     let registries = registry::Registries::find(&settings.environment);
-    engine::Parts { name, url, side, results: settings.results.clone(), sink, claude, registries }
+    let tls = tls(&url, &settings.environment);
+    engine::Parts { name, url, side, results: settings.results.clone(), sink, claude, registries, tls }
+}
+
+/// Where certificates are, as the docker command line looks for them: only for an engine at tcp, and when TLS is asked for.
+fn tls(url: &str, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let known = |name: &str| env.get(name).filter(|value| !value.is_empty());
+    known("DOCKER_TLS_VERIFY").filter(|_| url.starts_with("tcp://"))?;
+    known("DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| known("HOME").map(|home| Path::new(home).join(".docker")))
 }
 
 /// Where an engine is: as the pool says, else as the environment does, else where it usually is.
@@ -165,8 +173,15 @@ fn program(directory: &Path) -> io::Result<PathBuf> {
         return Ok(place);
     }
     let new = directory.join(format!(".{}.new", os::random_hex(4)));
-    std::fs::copy("/proc/self/exe", &new)?;
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
+    // Another name for the same file costs nothing, where it is that very file, everybody may run it, and it is on the same
+    // file system: who replaces ours puts another file in its place.
+    let same = std::env::current_exe().ok().filter(|path| {
+        path.metadata().is_ok_and(|found| (found.dev(), found.ino()) == (data.dev(), data.ino()) && found.mode() & 0o005 == 0o005)
+    });
+    if same.is_none_or(|path| std::fs::hard_link(path, &new).is_err()) {
+        std::fs::copy("/proc/self/exe", &new)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
+    }
     std::fs::rename(&new, &place)?;
     Ok(place)
 }

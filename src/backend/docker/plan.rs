@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::mounts::{Guarded, guard};
@@ -123,8 +123,10 @@ pub fn plan(
         attach_stdin: Some(!record.is_reduced),
         open_stdin: Some(!record.is_reduced),
         stdin_once: Some(!record.is_reduced),
+        // The image's own would run beside the task.
+        healthcheck: (!engine.is_podman).then(|| HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         stop_timeout: Some(i64::try_from(record.grace_ms.div_ceil(1000).saturating_add(5)).unwrap_or(i64::MAX)),
-        host_config: Some(host_config(place, engine, side, &record, mounts)),
+        host_config: Some(host_config(place, engine, side, &record, mounts, copies)),
         ..command(order, &record)
     };
     let copies = copies.then(|| side.guarded.hidden_in(&place.workspace));
@@ -138,7 +140,9 @@ fn command(order: &LaunchOrder, record: &Record) -> ContainerCreateBody {
         return ContainerCreateBody { entrypoint: Some(entry.to_vec()), cmd: Some(Vec::new()), ..ContainerCreateBody::default() };
     }
     let (program, args) = order.spec.argv.split_first().map_or((String::new(), &[][..]), |(p, args)| (p.clone(), args));
-    let env = order.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // Without our program in it, it has no use for its way to the manager, which the configuration would show.
+    let is_ours = |name: &str| matches!(name, "AIRX_DIR" | "AIRX_SOCKET" | "AIRX_TOKEN");
+    let env = order.env.iter().filter(|(name, _)| !is_ours(name)).map(|(name, value)| format!("{name}={value}")).collect();
     ContainerCreateBody {
         entrypoint: Some(vec![program]),
         cmd: Some(args.to_vec()),
@@ -264,13 +268,20 @@ fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record
     Ok(mounts)
 }
 
-fn host_config(place: &DockerPlace, engine: &EngineFacts, side: &Side, record: &Record, mounts: Vec<Mount>) -> HostConfig {
+fn host_config(
+    place: &DockerPlace,
+    engine: &EngineFacts,
+    side: &Side,
+    record: &Record,
+    mounts: Vec<Mount>,
+    copies: bool,
+) -> HostConfig {
     let settings = &place.settings;
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let memory = place.resources.memory.map(bytes);
     HostConfig {
         mounts: Some(mounts),
-        tmpfs: Some(tmpfs(place, side, record)),
+        tmpfs: Some(tmpfs(place, side, copies)),
         readonly_rootfs: Some(settings.read_only),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: some(settings.overrides.cap_add.clone()),
@@ -299,7 +310,7 @@ fn host_config(place: &DockerPlace, engine: &EngineFacts, side: &Side, record: &
 }
 
 /// The scratch directory, what the pool says, and empty places over what must not be seen.
-fn tmpfs(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+fn tmpfs(place: &DockerPlace, side: &Side, copies: bool) -> HashMap<String, String> {
     let options = |size: Option<u64>| {
         let size = size.map_or_else(String::new, |size| format!(",size={size}"));
         format!("rw,exec,nosuid,nodev,mode=1777{size}")
@@ -307,7 +318,7 @@ fn tmpfs(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, S
     let mut all: HashMap<String, String> =
         place.settings.tmpfs.iter().map(|(target, size)| (target.clone(), options(*size))).collect();
     all.entry(CONTAINER_SCRATCH.to_owned()).or_insert_with(|| options(None));
-    if record.workspace.is_none() && !record.is_remote {
+    if !copies {
         for hidden in side.guarded.hidden_in(&place.workspace) {
             let target = Path::new(CONTAINER_WORKSPACE).join(hidden);
             all.insert(target.display().to_string(), "ro,nosuid,nodev,noexec,size=4k,mode=0555".to_owned());
@@ -356,3 +367,6 @@ fn mapping(device: &str) -> DeviceMapping {
 fn limit(name: &str, soft: i64, hard: i64) -> ResourcesUlimits {
     ResourcesUlimits { name: Some(name.to_owned()), soft: Some(soft), hard: Some(hard) }
 }
+
+#[cfg(test)]
+mod tests;

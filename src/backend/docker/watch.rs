@@ -66,10 +66,33 @@ pub async fn see_out(engine: Rc<Engine>, custody: Rc<Custody>) {
     let (kept, stopped) = if is_reduced {
         follow(&engine, &custody).await
     } else {
-        custody.until_ended().await;
+        tokio::select! {
+            () = custody.until_ended() => {}
+            () = look_for_news(&engine, &custody) => {}
+        }
         ((0, 0), None)
     };
     tell_end(&engine, &custody, kept, stopped).await;
+}
+
+/// A container of another user cannot tell the manager by its socket that there is something new, which is its own user's alone:
+/// it is looked for. Never ends.
+async fn look_for_news(engine: &Rc<Engine>, custody: &Custody) {
+    let other = custody.record.borrow().owner.is_some_and(|owner| owner.0 != engine.side.uid);
+    if !other || custody.record.borrow().is_remote {
+        return std::future::pending().await;
+    }
+    let places = ["outbox", "live.json"].map(|name| custody.dir.join(name));
+    let written = || places.each_ref().map(|place| std::fs::symlink_metadata(place).and_then(|data| data.modified()).ok());
+    let mut seen = written();
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let now = written();
+        if now != seen {
+            seen = now;
+            super::worker::intake(engine, custody.attempt, None);
+        }
+    }
 }
 
 /// The reduced mode: keeps the output, and enforces the limits that the runner would.

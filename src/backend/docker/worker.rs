@@ -29,6 +29,8 @@ use crate::os;
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Events of this much time before the stream began are asked for too.
 const OVERLAP_MS: i64 = 2_000;
+/// Longest wait for the list of what an engine has.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// After a stream of events ended for no reason that can be seen.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -42,14 +44,12 @@ pub async fn run(engine: Rc<Engine>, mut queue: Receiver<Command>) {
             Command::Stop(attempt, kill) => ask(&engine, attempt, kill),
             Command::Inspect(attempts, set_aside) => {
                 // One comparison at a time: two would adopt the same container twice.
-                let before = rounds.take();
+                if rounds.as_ref().is_some_and(|round| !round.is_finished()) {
+                    attempts.into_iter().for_each(|(attempt, _)| engine.tell(Report::Unsure { attempt }));
+                    continue;
+                }
                 let engine = engine.clone();
-                rounds = Some(spawn_local(async move {
-                    if let Some(before) = before {
-                        let _ = before.await;
-                    }
-                    inspect(&engine, attempts, &set_aside).await;
-                }));
+                rounds = Some(spawn_local(async move { inspect(&engine, attempts, &set_aside).await }));
             }
             Command::Intake(attempt, after) => intake(&engine, attempt, Some(after)),
             Command::Put(attempt, name, content) => put(&engine, attempt, name, content),
@@ -100,7 +100,8 @@ fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
     }
 }
 
-fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
+/// Looks for what is new of an attempt.
+pub fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
     let Some(custody) = engine.get(attempt) else { return };
     let engine = engine.clone();
     spawn_local(async move {
@@ -122,7 +123,7 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
     let (is_remote, owner) = (custody.record.borrow().is_remote, custody.record.borrow().owner);
     // Asked for again by the next manager, should this one not see it through.
     if !is_remote {
-        if let Err(error) = inbox::put(&custody.dir, &name, &content) {
+        if let Err(error) = inbox::put(&custody.dir, &name, &content, owner.filter(|owner| owner.0 != engine.side.uid)) {
             custody.note(format!("inbox/{name} could not be written: {error}"));
         }
         return;
@@ -191,7 +192,10 @@ fn happened(engine: &Rc<Engine>, event: &EventMessage) {
 /// What the engine has of this home.
 async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, Fault> {
     let options = ListContainersOptions { all: true, filters: Some(names::of_home(&engine.side.instance)), ..Default::default() };
-    let found = engine.client()?.list_containers(Some(options)).map_err(Fault::from).await?;
+    let client = engine.client()?;
+    let listing = client.list_containers(Some(options)).map_err(Fault::from);
+    let late = |_| Fault::Unreachable("it does not say what it has".to_owned());
+    let found = tokio::time::timeout(PATIENCE, listing).await.map_err(late)??;
     let known = |summary: ContainerSummary| {
         let mark = summary.labels.as_ref()?.get(names::ATTEMPT)?;
         Some((names::attempt(&engine.side.instance, mark)?, summary))

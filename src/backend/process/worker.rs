@@ -290,7 +290,7 @@ impl Worker {
     fn put(&mut self, attempt: AttemptId, name: &str, content: &[u8]) {
         let Some(live) = self.live.get_mut(&attempt) else { return };
         // Asked for again by the next manager, should this one not see it through.
-        if let Err(error) = inbox::put(&live.dir, name, content) {
+        if let Err(error) = inbox::put(&live.dir, name, content, None) {
             live.note([format!("inbox/{name} could not be written: {error}")]);
         }
     }

@@ -111,7 +111,7 @@ impl Sim {
         !self.engine.gone
     }
 
-    fn is_far(&self, id: AttemptId) -> bool {
+    pub(super) fn is_far(&self, id: AttemptId) -> bool {
         let journal = self.journal.lock().expect("one thread");
         let task = journal.jobs.get(&id.job.0).and_then(|job| job.tasks.get(id.task.0 as usize));
         task.is_some_and(|task| task.spec.pool.as_deref() == Some(FAR))

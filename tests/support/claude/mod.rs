@@ -34,16 +34,22 @@ pub fn binary() -> Option<PathBuf> {
 /// A fake Messages API on a port of its own; ends when dropped, and when the test dies.
 pub struct FakeApi {
     child: Child,
+    host: String,
     port: u16,
 }
 
 impl FakeApi {
     /// Starts it and waits until it answers; `dir` gets its port file and its request log `requests.ndjson`.
     pub fn start(dir: &Path) -> FakeApi {
+        FakeApi::start_on(dir, "127.0.0.1")
+    }
+
+    /// The same on another address of this machine, such as that of a bridge to containers.
+    pub fn start_on(dir: &Path, host: &str) -> FakeApi {
         let port_file = dir.join("port");
         let child = Command::new("python3")
             .arg(format!("{HERE}/fake_messages_api.py"))
-            .args(["--until-stdin-closes", "--port", "0", "--port-file"])
+            .args(["--until-stdin-closes", "--port", "0", "--host", host, "--port-file"])
             .arg(&port_file)
             .arg("--log")
             .arg(dir.join("requests.ndjson"))
@@ -54,7 +60,7 @@ impl FakeApi {
             .stderr(Stdio::null())
             .spawn()
             .expect("python3 runs the fake Messages API");
-        let mut api = FakeApi { child, port: 0 };
+        let mut api = FakeApi { child, host: host.to_owned(), port: 0 };
         wait_until("the fake API to write its port", Duration::from_secs(30), || {
             assert_eq!(api.child.try_wait().expect("its state"), None, "the fake API ended early");
             api.port = std::fs::read_to_string(&port_file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
@@ -65,7 +71,7 @@ impl FakeApi {
 
     /// For `ANTHROPIC_BASE_URL`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.host, self.port)
     }
 
     /// An environment to be used instead of the test's own: nothing outside of `home` and the fake API is reached.
