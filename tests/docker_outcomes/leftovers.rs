@@ -95,7 +95,7 @@ fn a_container_of_a_job_that_is_set_aside_is_left_alone() {
     assert_eq!(bench.home.until_over(&good), "completed");
     assert!(bench.status().warnings.iter().any(|warning| warning.contains(&bad)), "{:?}", bench.status().warnings);
     let proxied = bench.containers(false, "{{.ID}}");
-    assert_eq!(proxied, [container.clone()], "it goes on");
+    assert_eq!(proxied.join(" "), container, "it goes on");
     bench.touch("go");
     bench.home.until("it has ended", || bench.containers(true, "{{.State}}") == ["exited"]);
     let again = bench.home.submit("name: again\npool: box\ntasks:\n  - { id: t, run: 'true' }\n");

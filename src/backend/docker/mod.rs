@@ -14,6 +14,7 @@ mod names;
 mod plan;
 mod pull;
 mod record;
+mod reduced;
 mod registry;
 mod remote;
 mod watch;
