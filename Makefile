@@ -4,10 +4,10 @@ CARGO  ?= cargo
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 AIRX   := target/$(TARGET)/debug/airx
 
-.PHONY: help run test lint doc bench sim fuzz install claude
+.PHONY: help run test lint doc bench sim fuzz install claude docker-image
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\): *##* *\(.*\)/  make \1\t\2/p;s/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sort -u
+	@sed -n 's/^\([a-z-]*\): *##* *\(.*\)/  make \1\t\2/p;s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sort -u
 
 run: ## Build, then run the demo job: no account, network or server needed
 	$(CARGO) build --bin airx
@@ -53,3 +53,6 @@ fuzz: ## Fuzz the transcript readers: make fuzz SECONDS=60 FUZZ=live
 
 install: ## Into ~/.cargo/bin
 	$(CARGO) install --path . --locked
+
+docker-image: ## An image for pools of containers, with the Claude Code CLI: localhost/airx-runner
+	$(or $(DOCKER),docker) build -t localhost/airx-runner assets/docker

@@ -10,6 +10,9 @@ fn main() {
     if let Some(dir) = airx::runner::enter::requested(std::env::args_os()) {
         std::process::exit(airx::runner::enter::main(&dir));
     }
+    if let Some(request) = airx::runner::relay::requested(std::env::args_os()) {
+        std::process::exit(airx::runner::relay::main(request));
+    }
     if airx::notify::deliver::requested(std::env::args_os()) {
         std::process::exit(airx::notify::deliver::main());
     }

@@ -89,23 +89,38 @@ macro_rules! tests_of {
 struct Adapter {
     /// As the scenarios' `not:` calls it.
     name: &'static str,
+    /// Whether the task sees a copy of the workspace, so that what is done in it while it runs is done in the container.
+    copies: bool,
     /// The pool `box` of a configuration file; none where the backend cannot be (which has been said).
     pool: fn() -> Option<String>,
 }
 
-const PROCESS: Adapter = Adapter { name: "process", pool: || Some("{ backend: process, slots: 4 }".to_owned()) };
+const PROCESS: Adapter = Adapter { name: "process", copies: false, pool: || Some("{ backend: process, slots: 4 }".to_owned()) };
 
-const DOCKER: Adapter = Adapter { name: "docker", pool: || containers("") };
+const DOCKER: Adapter = Adapter { name: "docker", copies: false, pool: || containers("") };
 
-const REDUCED: Adapter = Adapter { name: "reduced", pool: || containers(", runner: none") };
+const REDUCED: Adapter = Adapter { name: "reduced", copies: false, pool: || containers(", runner: none") };
+
+/// The same engine as if it were another machine's: all is copied.
+const REMOTE: Adapter = Adapter { name: "remote", copies: true, pool: || remote("") };
+
+const REMOTE_REDUCED: Adapter = Adapter { name: "reduced", copies: true, pool: || remote(", runner: none") };
 
 fn containers(more: &str) -> Option<String> {
-    let (engine, image) = (engines::shared()?.host(), engines::BUSYBOX);
-    Some(format!("{{ backend: docker, slots: 4, image: {image}, pull: never, host: \"{engine}\"{more} }}"))
+    Some(pool(&engines::shared()?.host(), more))
+}
+
+fn remote(more: &str) -> Option<String> {
+    Some(pool(&engines::shared()?.remote(), more))
+}
+
+fn pool(engine: &str, more: &str) -> String {
+    let image = engines::BUSYBOX;
+    format!("{{ backend: docker, slots: 4, image: {image}, pull: never, host: \"{engine}\"{more} }}")
 }
 
 // The backends that fulfil the contract: a module of tests for each.
-backends! { process: PROCESS, docker: DOCKER, reduced: REDUCED }
+backends! { process: PROCESS, docker: DOCKER, reduced: REDUCED, remote: REMOTE, remote_reduced: REMOTE_REDUCED }
 
 /// A scenario. Its job is `NAME.1` in the pool `box`, its tasks are called `t`, or `t1`, `t2`… when there are copies.
 #[derive(Deserialize)]
@@ -254,7 +269,7 @@ fn fulfil(adapter: &Adapter, name: &str) {
 
     let job = home.submit(&job_file(&scenario, &mark_of(&home)));
     for act in &scenario.act {
-        perform(&mut home, &job, act);
+        perform(&mut home, adapter, &job, act);
     }
     home.until_over(&job);
     let left = marked(&mark_of(&home));
@@ -314,7 +329,23 @@ fn marked(mark: &str) -> Vec<String> {
         .collect()
 }
 
-fn perform(home: &mut TestHome, job: &str, act: &Act) {
+/// The container of a home with one task.
+fn container(home: &TestHome) -> String {
+    let of_home = format!("label=airx.home={}", home.path().display());
+    engine().ok(["ps", "-aq", "--filter", &of_home]).trim().to_owned()
+}
+
+fn engine() -> &'static engines::Engine {
+    engines::shared().expect("it has the container")
+}
+
+/// Also when the container has ended.
+fn is_inside(home: &TestHome, name: &str) -> bool {
+    let path = format!("/containers/{}/archive?path=/workspace/{name}", container(home));
+    engine().request("GET", &path, None).is_ok_and(|(status, _)| status == 200)
+}
+
+fn perform(home: &mut TestHome, adapter: &Adapter, job: &str, act: &Act) {
     let task = format!("{job}/t");
     match act {
         Act::Printed(text) => {
@@ -324,6 +355,8 @@ fn perform(home: &mut TestHome, job: &str, act: &Act) {
             });
             assert!(!marked(&mark_of(home)).is_empty(), "its processes are seen, so that it would be seen if some were left");
         }
+        Act::File(name) if adapter.copies => home.until("the file is there", || is_inside(home, name)),
+        Act::Touch(name) if adapter.copies => drop(engine().ok(["exec", "-w", "/workspace", &container(home), "touch", name])),
         Act::File(name) => home.until("the file is there", || home.work().join(name).exists()),
         Act::Touch(name) => std::fs::write(home.work().join(name), "").unwrap(),
         Act::Cancel => drop(home.ok(["cancel", &task])),

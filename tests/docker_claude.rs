@@ -19,10 +19,12 @@ const KEY: &str = "test-key-that-nobody-may-see";
 /// A home with a pool `box` of containers that have the real CLI, a model that they reach, and no manager yet. Runs are those of
 /// user 1000, to whom the workspace belongs. Each test has a network of its own, by its number: nothing else on this machine is
 /// expected there.
-fn unstarted(number: u8, more: &str) -> Option<(TestHome, FakeApi, engines::Private)> {
+fn unstarted(number: u8, more: &str) -> Option<World> {
     let cli = claude::binary()?.canonicalize().unwrap();
     let engine = engines::private(engines::Options { images: &[engines::TOOLS], ..engines::Options::default() })?;
-    engine.ok(["network", "create", "--subnet", &format!("10.213.{number}.0/24"), "model"]);
+    let bridge = Bridge::free(number);
+    let (subnet, name) = (format!("10.213.{number}.0/24"), format!("com.docker.network.bridge.name={}", bridge.0));
+    engine.ok(["network", "create", "--subnet", &subnet, "-o", &name, "model"]);
     let mut home = TestHome::new();
     let api = FakeApi::start_on(&home.work(), &format!("10.213.{number}.1"));
     std::os::unix::fs::chown(home.work(), Some(1000), Some(1000)).unwrap();
@@ -39,13 +41,38 @@ fn unstarted(number: u8, more: &str) -> Option<(TestHome, FakeApi, engines::Priv
     std::fs::write(home.path().join("config.yaml"), config).unwrap();
     home.env.push(("TEST_KEY".to_owned(), KEY.to_owned()));
     home.env.push(("ANTHROPIC_BASE_URL".to_owned(), api.url()));
-    Some((home, api, engine))
+    Some((home, api, engine, bridge))
 }
 
-fn started(number: u8) -> Option<(TestHome, FakeApi, engines::Private)> {
-    let (mut home, api, engine) = unstarted(number, "    user: \"1000:1000\"\n")?;
+/// A home, the model that its runs ask, the engine, and the bridge between them.
+type World = (TestHome, FakeApi, engines::Private, Bridge);
+
+/// A bridge of this machine, which an engine that ends leaves behind.
+struct Bridge(String);
+
+impl Bridge {
+    fn free(number: u8) -> Bridge {
+        let bridge = Bridge(format!("airx-test-{number}"));
+        bridge.remove();
+        bridge
+    }
+
+    fn remove(&self) {
+        let command = std::process::Command::new("ip").args(["link", "delete", &self.0]).output();
+        assert!(command.is_ok(), "`ip` is missing (Debian: apt install iproute2)");
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn started(number: u8) -> Option<World> {
+    let (mut home, api, engine, bridge) = unstarted(number, "    user: \"1000:1000\"\n")?;
     home.start();
-    Some((home, api, engine))
+    Some((home, api, engine, bridge))
 }
 
 const QUIET: &str = "env: { DISABLE_TELEMETRY: 1, DISABLE_ERROR_REPORTING: 1, CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: 1 }";
@@ -60,7 +87,7 @@ fn outcomes(home: &TestHome, name: &str) -> Vec<Outcome> {
 
 #[test]
 fn a_run_works_in_its_workspace_as_nobody_special_and_its_key_is_written_nowhere() {
-    let Some((home, _api, engine)) = started(71) else { return };
+    let Some((home, _api, engine, _bridge)) = started(71) else { return };
     let command =
         r#"[[fake:bash {"command": "id -u > who; env | grep -c TEST_KEY; cat /proc/self/status | grep NoNewPrivs; sleep 2"}]]"#;
     let name = home.submit(&job(command, "      allowed_tools: [Bash]\n    result: text\n"));
@@ -90,7 +117,7 @@ fn is_written(directory: &Path, wanted: &str) -> bool {
 
 #[test]
 fn a_permission_is_asked_for_and_the_answer_reaches_the_run_over_a_restart_of_the_manager() {
-    let Some((mut home, _api, _engine)) = started(72) else { return };
+    let Some((mut home, _api, _engine, _bridge)) = started(72) else { return };
     let tools = r#"[[fake:tools {"path": "/workspace/made", "command": "touch made-by-bash"}]]"#;
     let name = home.submit(&job(tools, "      permissions: ask\n      allowed_tools: [Bash]\n"));
     home.until("a person is asked", || matches!(home.tasks(&name)[0].state, TaskState::AwaitingInput { attempt: 1 }));
@@ -104,7 +131,7 @@ fn a_permission_is_asked_for_and_the_answer_reaches_the_run_over_a_restart_of_th
 
 #[test]
 fn a_run_queues_tasks_by_our_own_tools() {
-    let Some((home, _api, _engine)) = started(73) else { return };
+    let Some((home, _api, _engine, _bridge)) = started(73) else { return };
     let step =
         r#"{"blocks": [{"tool": "mcp__airx__queue_task", "input": {"id": "child", "command": ["echo", "from the child"]}}]}"#;
     let prompt = format!(r#"go [[fake:script {{"steps": [{step}, {{"blocks": [{{"text": "done"}}]}}]}}]]"#);
@@ -119,7 +146,7 @@ fn a_run_queues_tasks_by_our_own_tools() {
 
 #[test]
 fn a_container_that_is_killed_loses_no_session() {
-    let Some((home, _api, engine)) = started(74) else { return };
+    let Some((home, _api, engine, _bridge)) = started(74) else { return };
     let steps = r#"[{"blocks": [{"tool": "Bash", "input": {"command": "echo step-one"}}]}, {"blocks": [{"text": "slow slow slow slow slow slow slow slow"}], "delay": 0.3, "times": 1}, {"blocks": [{"text": "the end"}]}]"#;
     let name = home.submit(&job(&format!(r#"Work [[fake:script {{"steps": {steps}}}]]"#), ""));
     let projects = home.path().join("jobs").join(&name).join(".claude/projects");
@@ -140,12 +167,12 @@ fn a_container_that_is_killed_loses_no_session() {
 
 #[test]
 fn neither_a_login_nor_root_goes_into_a_container() {
-    let Some((mut home, _api, _engine)) = unstarted(75, "") else { return };
+    let Some((mut home, _api, _engine, _bridge)) = unstarted(75, "") else { return };
     home.start();
-    let name = home.submit(&job("[[fake:text]]", "      auth: login\n"));
-    assert_eq!(home.until_over(&name), "failed");
-    let shown = home.ok(["tasks", &name]);
-    assert!(shown.contains("your login stays outside of containers"), "{shown}");
+    let file = home.job_file("job.yaml", &job("[[fake:text]]", "      auth: login\n"));
+    let refused = home.run([std::ffi::OsStr::new("submit"), file.as_os_str()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused).contains("your login stays outside of containers"), "{}", text(&refused));
     let name = home.submit(&job("[[fake:text]]", ""));
     assert_eq!(home.until_over(&name), "failed");
     let shown = home.ok(["show", &format!("{name}/a")]);

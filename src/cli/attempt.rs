@@ -34,7 +34,7 @@ pub(super) struct Attempt {
 pub(super) enum Asked {
     /// The manager took it in.
     Taken(Taken),
-    /// It lies in the outbox under this key; the manager does not answer now and takes it in when it is back.
+    /// It lies in the outbox under this key; the manager does not answer here now (it is away, or another machine) and takes it in when it can.
     Later(String),
 }
 

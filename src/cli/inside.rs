@@ -101,7 +101,7 @@ fn ask(attempt: &Attempt, body: OutboxBody, id: Option<&str>, done: &str) -> Res
     match attempt.ask(body, id)? {
         Asked::Taken(taken) => Ok(Some(taken)),
         Asked::Later(key) => {
-            print::note(&format!("{done} ({key}): the manager does not answer now and takes it in when it is back"));
+            print::note(&format!("{done} ({key}): the manager cannot be asked from here now, and takes it in as soon as it can"));
             Ok(None)
         }
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::api::socket::SocketClient;
 use crate::model::attempt::AddedTask;
 use crate::model::diagnostic::{self, Diagnostic};
+use crate::model::fit::parse_fitting;
 use crate::model::ids::{AddressError, JobName};
-use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed, parse};
+use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed};
 use crate::model::message::{Command, Done};
 use crate::model::spec::{Action, ClaudeSpec, Submission};
 use crate::model::template::escape;
@@ -158,7 +159,7 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         claude_passed: &context.services.claude_passed(&context.env),
         read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
     };
-    match parse(text, &options) {
+    match parse_fitting(text, &options, &settings.settings) {
         Ok(parsed) => {
             context.warn(&parsed.warnings);
             Ok(parsed)
@@ -189,7 +190,8 @@ pub fn checker(context: &Context) -> Checker {
     let claude_passed = context.services.claude_passed(&environment);
     let config = context.config_path();
     Box::new(move |text, file, base, params| {
-        let pools: BTreeSet<String> = crate::config::load(&config).settings.pools.into_keys().collect();
+        let settings = crate::config::load(&config).settings;
+        let pools: BTreeSet<String> = settings.pools.keys().cloned().collect();
         let options = ParseOptions {
             file,
             base,
@@ -199,7 +201,7 @@ pub fn checker(context: &Context) -> Checker {
             claude_passed: &claude_passed,
             read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
         };
-        parse(text, &options)
+        parse_fitting(text, &options, &settings)
     })
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use crate::model::change::TaskResult;
 use crate::model::core::Launch;
-use crate::model::credential::{API_KEY, CONFIG_DIR};
+use crate::model::credential::API_KEY;
+use crate::model::docker::LEFT_OUTSIDE;
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
@@ -249,9 +250,8 @@ impl Composer {
             env.extend(launch.job.claude_env.clone());
         }
         if let Some(container) = container {
-            // They name places of the submitter's machine.
-            for name in ["PATH", "HOME", CONFIG_DIR, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
-                env.remove(name);
+            for name in LEFT_OUTSIDE {
+                env.remove(*name);
             }
             for (name, value) in &container.settings.env {
                 let value = match value {

@@ -19,6 +19,24 @@ pub const CONFIG_DIR: &str = "CLAUDE_CONFIG_DIR";
 /// Variables that carry a token in place of a login kept on disk.
 const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 
+/// Switches to a provider whose own credentials the CLI looks for.
+const CLOUDS: [&str; 2] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"];
+
+/// Why a Claude run in a container has no credential, and what to do.
+pub const LOGIN_STAYS: &str = concat!(
+    "your login stays outside of containers: give this run a credential by reference, such as ",
+    "claude: { auth: env:ANTHROPIC_API_KEY } in the configuration, or CLAUDE_CODE_OAUTH_TOKEN: { from: \"env:NAME\" } in the `env` ",
+    "of the job or the pool (`claude setup-token` makes one)",
+);
+
+/// Whether a run whose login is not there gets to its model by what its environment says: a key or a token, a cloud's own
+/// credentials, or a directory that somebody put there.
+pub fn is_given<'v>(variable: impl Fn(&str) -> Option<&'v str>) -> bool {
+    let is_key = |name: &&str| variable(name).is_some_and(|key| !key.is_empty());
+    let is_cloud = |name: &&str| variable(name).is_some_and(|value| value != "0");
+    is_key(&API_KEY) || TOKENS.iter().any(is_key) || CLOUDS.iter().any(is_cloud) || variable(CONFIG_DIR).is_some()
+}
+
 /// A credential's name, for people too: `login /home/ann/.claude`, `key TEAM_KEY`. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

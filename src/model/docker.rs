@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::credential::CONFIG_DIR;
 use super::spec::EnvValue;
 
 /// Longest pull of an image when nothing else is said, in milliseconds.
@@ -12,6 +13,9 @@ pub const DEFAULT_PIDS: u32 = 4096;
 
 /// The name of the engine of pools that do not say which.
 pub const DEFAULT_ENGINE: &str = "default";
+
+/// Variables of the submitter that name places of the submitter's machine: containers do not get them.
+pub const LEFT_OUTSIDE: &[&str] = &["PATH", "HOME", CONFIG_DIR, "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// The settings of a pool of containers, one for each attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,6 +132,38 @@ pub enum RunnerMode {
     /// Never: the engine alone says what became of the command (the reduced mode).
     None,
 }
+
+/// Why there is no runner, where the pool says so.
+pub const NO_RUNNER: &str = "the pool says runner: none";
+
+/// What of a task only our runner can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunnerNeeds {
+    /// It is a Claude run.
+    pub claude: bool,
+    /// It has an acceptance command.
+    pub accept: bool,
+    /// It repeats.
+    pub repeat: bool,
+    /// It is ended when it says nothing.
+    pub silence: bool,
+}
+
+impl RunnerNeeds {
+    /// The first of them, in words; none when the engine alone will do.
+    pub fn first(self) -> Option<&'static str> {
+        let all = [(self.claude, "a Claude run"), (self.accept, "accept"), (self.repeat, "repeat"), (self.silence, "silence")];
+        all.into_iter().find_map(|(needed, what)| needed.then_some(what))
+    }
+}
+
+/// Why a task that needs the runner cannot be where there is none.
+pub fn needs_runner(what: &str, why: &str) -> String {
+    format!("{what} needs the runner in the container, and there is none ({why}): {RUNNER_REMEDY}")
+}
+
+/// What to do about it.
+pub const RUNNER_REMEDY: &str = "use a pool whose image is of this system, without `runner: none`";
 
 /// What is lifted or added beyond the hardened defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

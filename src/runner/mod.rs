@@ -11,6 +11,7 @@ mod follow;
 mod launch;
 pub mod outbox;
 mod records;
+pub mod relay;
 mod supervise;
 
 use std::ffi::OsString;

@@ -35,6 +35,14 @@ pub fn age(database: &Path) -> Age {
     open(database).and_then(|connection| schema::age(&connection)).unwrap_or(Age::Current)
 }
 
+/// The identity of the home whose database this is; none when it cannot be read.
+pub fn identity(database: &Path) -> Option<String> {
+    // Anything else than a file might keep its reader waiting.
+    let is_file = std::fs::metadata(database).is_ok_and(|data| data.is_file());
+    let read = |connection: Connection| connection.query_row("SELECT value FROM meta WHERE key = 'home'", [], |row| row.get(0));
+    is_file.then(|| open(database).and_then(read).ok()).flatten()
+}
+
 /// SQLite's own check of the file. Returns its complaints.
 pub fn integrity(database: &Path) -> Vec<String> {
     let check = |connection: Connection| {

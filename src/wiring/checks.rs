@@ -4,7 +4,8 @@ use airx::cli::context::{Context, Failure};
 use airx::cli::doctor::Check;
 use airx::store::Age;
 
-use super::lock::HomeLock;
+use super::containers;
+use super::lock::{HomeLock, LockError};
 
 /// Checks of the home, the database, the disk and the sweep.
 pub fn all(context: &Context) -> Vec<Check> {
@@ -16,6 +17,7 @@ pub fn all(context: &Context) -> Vec<Check> {
     checks.extend(database(context));
     checks.push(disk(context));
     checks.push(sweep());
+    checks.extend(containers::checks(context));
     checks.extend(screen(context));
     checks.push(logout(context));
     checks
@@ -114,12 +116,32 @@ fn sweep() -> Check {
     }
 }
 
-/// Rebuilds a damaged database; the lines tell what was done.
+/// Rebuilds a damaged database, and removes what homes that are gone have left on engines; the lines tell what was done.
 pub fn repair(context: &Context) -> Result<Vec<String>, Failure> {
     let home = &context.home;
     home.create().map_err(|error| Failure::input(error.to_string(), ""))?;
-    let _lock = HomeLock::take(&home.lock())
-        .map_err(|error| Failure::failed(error.to_string(), "a repair needs the home for itself: airx stop"))?;
+    match HomeLock::take(&home.lock()) {
+        Ok(_lock) => {
+            let mut lines = rebuild(context)?;
+            lines.extend(containers::clear(context));
+            Ok(lines)
+        }
+        Err(error) => {
+            let hint = "a repair needs the home for itself: airx stop";
+            // Of what others have left, the manager of this home knows nothing.
+            let mut lines = if matches!(error, LockError::Held { .. }) { containers::clear(context) } else { Vec::new() };
+            if lines.is_empty() {
+                return Err(Failure::failed(error.to_string(), hint));
+            }
+            lines.push(format!("the database was left alone: {error}; {hint}"));
+            Ok(lines)
+        }
+    }
+}
+
+/// The home is ours alone.
+fn rebuild(context: &Context) -> Result<Vec<String>, Failure> {
+    let home = &context.home;
     let path = home.database();
     if !path.exists() {
         return Ok(vec!["there is no database, so nothing to repair".to_owned()]);

@@ -2,6 +2,7 @@
 
 mod checks;
 mod clock;
+mod containers;
 mod lock;
 mod logging;
 mod manager;

@@ -1,6 +1,7 @@
 //! What the thread knows about an attempt that is in its hands.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokio::sync::Notify;
@@ -54,6 +55,8 @@ pub struct Custody {
     pub kills: Cell<u32>,
     /// How often the engine had been gone when it came into our hands.
     pub outages: Cell<Option<u32>>,
+    /// What was put into its inbox on a remote engine: it is said again and again, and carried there once.
+    pub inbox: RefCell<BTreeMap<String, Vec<u8>>>,
     /// What was told of it.
     pub told: RefCell<Told>,
     /// What was told of its end, and how often it was asked for since.
@@ -78,6 +81,7 @@ impl Custody {
             stop: Cell::new(None),
             kills: Cell::new(0),
             outages: Cell::new(None),
+            inbox: RefCell::default(),
             told: RefCell::default(),
             over: RefCell::default(),
         }
@@ -91,6 +95,11 @@ impl Custody {
     /// Its container; none when it has none, or none any more. One of others that has its name is none of its.
     pub fn id(&self) -> Option<String> {
         Some(self.container.borrow().clone()).filter(|id| !id.is_empty())
+    }
+
+    /// What the engine is asked by: its id, and before that is known its name.
+    pub fn address(&self) -> String {
+        self.id().unwrap_or_else(|| self.name())
     }
 
     /// Whether the task itself is there. Whoever launched what was found may have ended before the environment was handed

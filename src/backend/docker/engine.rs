@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::{SystemInfo, SystemVersion};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::Notify;
 
@@ -43,6 +44,8 @@ pub struct Engine {
     pub registries: super::registry::Registries,
     /// Where the certificates for an engine at tcp are, when it is reached by TLS: `ca.pem`, `cert.pem`, `key.pem`.
     pub tls: Option<PathBuf>,
+    /// Our program on a remote engine.
+    pub program: super::remote::Program,
     client: RefCell<Option<Docker>>,
     facts: RefCell<EngineFacts>,
     trouble: RefCell<Option<String>>,
@@ -91,6 +94,7 @@ impl Engine {
             claude,
             registries,
             tls,
+            program: super::remote::Program::default(),
             client: RefCell::default(),
             facts: RefCell::default(),
             trouble: RefCell::default(),
@@ -140,36 +144,10 @@ impl Engine {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn connect(&self) -> Result<(), Fault> {
-        let made = match (self.url.strip_prefix("unix://"), &self.tls) {
-            (Some(path), _) => Docker::connect_with_unix(path, PATIENCE_S, API_DEFAULT_VERSION),
-            (None, Some(certs)) => {
-                let file = |name: &str| certs.join(name);
-                let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
-                if let Some(missing) = [&key, &cert, &ca].into_iter().find(|file| !file.is_file()) {
-                    return Err(Fault::Unreachable(format!("DOCKER_TLS_VERIFY is set, and there is no {}", missing.display())));
-                }
-                Docker::connect_with_ssl(&self.url, &key, &cert, &ca, PATIENCE_S, API_DEFAULT_VERSION)
-            }
-            (None, None) if self.url.starts_with("tcp://") || self.url.starts_with("http://") => {
-                Docker::connect_with_http(&self.url, PATIENCE_S, API_DEFAULT_VERSION)
-            }
-            (None, None) => {
-                let why = "only unix:///PATH and tcp://HOST:PORT can be reached; forward another one's socket with `ssh -L`";
-                return Err(Fault::Unreachable(why.to_owned()));
-            }
-        };
-        let docker = within(async { Ok(made?.negotiate_version().await?) }).await?;
+        let docker = within(async { Ok(open(&self.url, self.tls.as_deref(), PATIENCE_S)?.negotiate_version().await?) }).await?;
         let info = within(async { Ok(docker.info().await?) }).await?;
-        let options = info.security_options.unwrap_or_default();
-        let has = |name: &str| options.iter().any(|option| option.split(',').any(|part| part == name));
         let version = within(async { Ok(docker.version().await?) }).await?;
-        let parts = version.components.unwrap_or_default();
-        *self.facts.borrow_mut() = EngineFacts {
-            is_local: self.url.starts_with("unix://"),
-            is_rootless: has("name=rootless"),
-            remaps_users: has("name=userns"),
-            is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
-        };
+        *self.facts.borrow_mut() = EngineFacts::of(&self.url, &info, &version);
         *self.client.borrow_mut() = Some(docker);
         if self.trouble.borrow_mut().take().is_some() {
             tracing::info!(engine = self.name, "the engine is back");
@@ -244,6 +222,44 @@ impl Engine {
     /// Lets go of one.
     pub fn remove(&self, attempt: AttemptId) -> Option<Rc<Custody>> {
         self.live.borrow_mut().remove(&attempt)
+    }
+}
+
+/// The way to the engine at `url`; nothing is said to it yet.
+///
+/// # Errors
+/// Why there is none.
+pub fn open(url: &str, tls: Option<&Path>, patience_s: u64) -> Result<Docker, Fault> {
+    if let Some(path) = url.strip_prefix("unix://") {
+        Ok(Docker::connect_with_unix(path, patience_s, API_DEFAULT_VERSION)?)
+    } else if let Some(certs) = tls {
+        let file = |name: &str| certs.join(name);
+        let (key, cert, ca) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+        if let Some(missing) = [&key, &cert, &ca].into_iter().find(|file| !file.is_file()) {
+            return Err(Fault::Unreachable(format!("DOCKER_TLS_VERIFY is set, and there is no {}", missing.display())));
+        }
+        Ok(Docker::connect_with_ssl(url, &key, &cert, &ca, patience_s, API_DEFAULT_VERSION)?)
+    } else if url.starts_with("tcp://") || url.starts_with("http://") {
+        Ok(Docker::connect_with_http(url, patience_s, API_DEFAULT_VERSION)?)
+    } else {
+        let why = "only unix:///PATH and tcp://HOST:PORT can be reached; forward another one's socket with `ssh -L`";
+        Err(Fault::Unreachable(why.to_owned()))
+    }
+}
+
+impl EngineFacts {
+    /// What the engine at `url` says of itself.
+    pub fn of(url: &str, info: &SystemInfo, version: &SystemVersion) -> EngineFacts {
+        let options = info.security_options.as_deref().unwrap_or_default();
+        let has = |name: &str| options.iter().any(|option| option.split(',').any(|part| part == name));
+        let parts = version.components.as_deref().unwrap_or_default();
+        EngineFacts {
+            is_local: url.starts_with("unix://"),
+            is_rootless: has("name=rootless"),
+            remaps_users: has("name=userns"),
+            is_podman: parts.iter().any(|part| part.name.to_lowercase().contains("podman")),
+            program: String::new(),
+        }
     }
 }
 

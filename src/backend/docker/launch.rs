@@ -14,6 +14,7 @@ use tokio::io::AsyncWriteExt;
 use super::custody::Custody;
 use super::engine::Engine;
 use super::fault::{Fault, Stage, why_not};
+use super::owner::{self, ANY_GROUP};
 use super::plan::{Plan, plan};
 use super::pull::image;
 use super::record::Record;
@@ -83,30 +84,18 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
     }
     let facts = image(engine, custody, place).await?;
     let record = Record::of(order, &engine.name, &engine.url);
-    let plan = plan(order, place, &engine.facts(), &facts, &engine.side, record).map_err(Obstacle::never)?;
+    let mut known = engine.facts();
+    if !known.is_local {
+        known.program = engine.program.volume(&engine.side.program).await.map_err(|e| directory_fault(order, &e))?;
+    }
+    let plan = plan(order, place, &known, &facts, &engine.side, record).map_err(Obstacle::never)?;
     prepare(engine, order, place, &plan).map_err(|e| directory_fault(order, &e))?;
     *custody.record.borrow_mut() = plan.record.clone();
     plan.record.notes.iter().for_each(|note| custody.note(note.clone()));
     let image = &place.settings.image;
     let id = create(&docker, &name, &plan, image).await?;
     *custody.container.borrow_mut() = id.clone();
-    let owner = match plan.owner {
-        Some(owner) => owner,
-        None => remote::user_in_image(&docker, &id, plan.body.user.as_deref().unwrap_or_default()).await?,
-    };
-    custody.record.borrow_mut().owner = Some(owner);
-    custody.record.borrow().write(&order.dir).map_err(|e| directory_fault(order, &e))?;
-    if plan.record.is_remote && !plan.record.is_reduced {
-        remote::upload(engine, &docker, &id, order, &plan, owner).await?;
-    } else if !plan.record.is_remote && !plan.record.is_reduced {
-        hand_over(&order.dir, owner, (engine.side.uid, engine.side.gid))?;
-        if let Some(config) = &place.claude_config {
-            hand_over(config, owner, (engine.side.uid, engine.side.gid))?;
-        }
-    }
-    if let Some(hidden) = plan.copies.clone() {
-        remote::fill_workspace(&docker, &id, &plan, hidden, owner).await?;
-    }
+    furnish(engine, custody, &docker, (order, place), (&plan, &known.program)).await?;
     engine.delicate.set(engine.delicate.get() + 1);
     let started = start(&docker, &id, &plan, order, image).await;
     engine.delicate.set(engine.delicate.get() - 1);
@@ -117,6 +106,36 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
         tracing::warn!(name, "that it was started is not written down: {error}");
     }
     Ok(Launched::Runs)
+}
+
+/// Sees to it that all the container needs is where its user finds it.
+async fn furnish(
+    engine: &Engine,
+    custody: &Custody,
+    docker: &Docker,
+    (order, place): (&LaunchOrder, &DockerPlace),
+    (plan, program): (&Plan, &str),
+) -> Result<(), Obstacle> {
+    let owner = match plan.owner {
+        Some(owner) => owner,
+        None => remote::user_in_image(docker, &custody.address(), plan.body.user.as_deref().unwrap_or_default()).await?,
+    };
+    custody.record.borrow_mut().owner = Some(owner);
+    custody.record.borrow().write(&order.dir).map_err(|e| directory_fault(order, &e))?;
+    if plan.record.is_remote && !plan.record.is_reduced {
+        remote::ensure(engine, custody, docker, &place.settings.image, program).await?;
+        remote::upload(engine, custody, docker, order, plan, owner).await?;
+    } else if !plan.record.is_remote && !plan.record.is_reduced {
+        let own = (engine.side.uid, engine.side.gid);
+        if let Some(outside) = owner::outside(owner, &engine.facts(), own).map_err(Obstacle::never)? {
+            hand_over(&order.dir, outside)?;
+            place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
+        }
+    }
+    if let Some(hidden) = plan.copies.clone() {
+        remote::fill_workspace(engine, custody, docker, plan, hidden, owner).await?;
+    }
+    Ok(())
 }
 
 /// What there is of it already. One that was made and never started is removed: made anew, it is as this order wants it.
@@ -201,7 +220,7 @@ fn prepare(engine: &Engine, order: &LaunchOrder, place: &DockerPlace, plan: &Pla
     if let Some(config) = place.claude_config.as_ref().filter(|_| !plan.record.is_remote) {
         private(config)?;
     }
-    if !plan.record.is_remote && !plan.record.is_reduced && !engine.side.program.is_file() {
+    if !plan.record.is_reduced && !engine.side.program.is_file() {
         return Err(io::Error::other(format!("airx's own program is gone from {}", engine.side.program.display())));
     }
     Ok(())
@@ -215,25 +234,15 @@ fn private(directory: &Path) -> io::Result<()> {
 }
 
 /// Gives a directory with what lies in it to the container's user.
-fn hand_over(dir: &Path, owner: (u32, u32), own: (u32, u32)) -> Result<(), Obstacle> {
-    if owner.0 == own.0 {
-        return Ok(());
-    }
-    let gid = Some(owner.1).filter(|gid| *gid != u32::MAX);
-    let give = |path: &Path| lchown(path, Some(owner.0), gid);
+fn hand_over(dir: &Path, (uid, gid): (u32, u32)) -> Result<(), Obstacle> {
+    let gid = Some(gid).filter(|gid| *gid != ANY_GROUP);
+    let give = |path: &Path| lchown(path, Some(uid), gid);
     let all = || -> io::Result<()> {
         give(dir)?;
         fs::read_dir(dir)?.flatten().try_for_each(|entry| give(&entry.path()))
     };
-    all().map_err(|error| {
-        Obstacle::never(format!(
-            "the pool's user is {}, and {} cannot be given to it: {error}; only root can do that: leave `user` out of the pool, so \
-             that containers run as whoever runs the manager ({})",
-            owner.0,
-            dir.display(),
-            own.0
-        ))
-    })
+    let refused = |error: io::Error| format!("{} cannot be given to user {uid} of the pool: {error}", dir.display());
+    all().map_err(|error| Obstacle::never(refused(error)))
 }
 
 fn directory_fault(order: &LaunchOrder, error: &io::Error) -> Obstacle {

@@ -8,15 +8,19 @@ mod ending;
 mod engine;
 mod fault;
 mod launch;
+mod left;
 mod logs;
 mod mounts;
 mod names;
+mod owner;
 mod plan;
 mod pull;
 mod record;
 mod reduced;
 mod registry;
+mod relay;
 mod remote;
+pub mod survey;
 mod watch;
 mod worker;
 
@@ -38,6 +42,9 @@ use crate::os;
 /// Commands waiting for the thread. More are dropped: whatever a command would have done, the next inspection finds
 /// undone, and the manager asks again.
 const QUEUE: usize = 16_384;
+
+/// Copies to and from containers that go on at the same time; others wait.
+const THREADS: usize = 8;
 
 /// What the backend needs to know.
 #[derive(Debug, Clone)]
@@ -88,7 +95,8 @@ impl DockerBackend {
         let (name, settings) = (name.to_owned(), settings.clone());
         let work = move || {
             // Fails only when the system has no descriptors left: then nothing can be reached anyway, and the next manager tries.
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build() else {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build()
+            else {
                 tracing::error!("no runtime can be made for the engine {name}");
                 return;
             };

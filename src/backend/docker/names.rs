@@ -17,9 +17,17 @@ pub const HOME: &str = "airx.home";
 /// Which machine that is.
 pub const MACHINE: &str = "airx.machine";
 
+/// The volume with our own program: its own name.
+pub const PROGRAM: &str = "airx.program";
+
 /// The name of an attempt's container: the same for the same attempt, so that two requests make one.
 pub fn container(mark: &str) -> String {
     format!("airx-{mark}")
+}
+
+/// The name that a container gets whose workspace could not be copied back: kept for a person, it is no attempt's any more.
+pub fn left(mark: &str) -> String {
+    format!("airx-{mark}-left")
 }
 
 /// The name of the volume that keeps a job's Claude sessions on a remote engine.

@@ -4,21 +4,27 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::mounts::{Guarded, guard};
 use super::names;
+use super::owner::{self, ROOT_REFUSED};
 use super::record::Record;
+use super::remote;
 use crate::manager::ports::{
     CONTAINER_ATTEMPT, CONTAINER_BIN, CONTAINER_CLAUDE, CONTAINER_SCRATCH, CONTAINER_SOCKET, CONTAINER_WORKSPACE, DockerPlace,
     LaunchOrder,
 };
-use crate::model::docker::{DEFAULT_PIDS, RunnerMode, WorkspaceMode};
+use crate::model::docker::{DEFAULT_PIDS, NO_RUNNER, RunnerMode, RunnerNeeds, WorkspaceMode, needs_runner};
 
 /// Where everything of ours is, when nothing can be mounted.
 pub const ROOM: &str = "/airx";
+
+/// Why a workspace is not mounted on another machine's engine.
+pub const FAR_WORKSPACE: &str = "workspace: bind mounts a directory of this machine, and the engine is another's: leave \
+                                 `workspace` out, or write copy";
 
 /// What is known of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +37,8 @@ pub struct EngineFacts {
     pub remaps_users: bool,
     /// Whether it is Podman.
     pub is_podman: bool,
+    /// The volume with our program, where that cannot be mounted.
+    pub program: String,
 }
 
 /// What is known of an image.
@@ -40,6 +48,19 @@ pub struct ImageFacts {
     pub os: String,
     /// `amd64`, `arm64`.
     pub architecture: String,
+}
+
+impl ImageFacts {
+    /// Why our runner cannot run there; none when it can.
+    pub fn foreign(&self) -> Option<String> {
+        let own = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        let fits = self.os == "linux" && (self.architecture.is_empty() || self.architecture == own);
+        (!fits).then(|| format!("the image is of {}/{}, and this airx of linux/{own}", self.os, self.architecture))
+    }
 }
 
 /// What is known of this side.
@@ -94,11 +115,9 @@ pub fn plan(
     let settings = &place.settings;
     record.is_reduced = reduced(order, place, image, &mut record.notes)?;
     record.is_remote = !engine.is_local;
-    let (user, owner) = user(place, engine, side);
-    if place.claude_config.is_some() && settings.user.is_none() && owner == Some((0, 0)) && !engine.is_rootless {
-        return Err("a Claude run in a container is never root by default, and the manager runs as root: name another user in \
-                    the pool (user: \"1000:1000\") and give it the workspace, or say user: root"
-            .to_owned());
+    let (user, owner) = owner::inside(settings, engine, (side.uid, side.gid));
+    if place.claude_config.is_some() && owner::is_root_unasked(settings, engine, owner) {
+        return Err(ROOT_REFUSED.to_owned());
     }
     let copies = match settings.workspace {
         WorkspaceMode::Auto => record.is_remote,
@@ -106,14 +125,10 @@ pub fn plan(
         WorkspaceMode::Copy | WorkspaceMode::None => true,
     };
     if !copies && record.is_remote {
-        return Err(
-            "workspace: bind mounts a directory of this machine, and the engine is another's: leave `workspace` out, or \
-                    write copy"
-                .to_owned(),
-        );
+        return Err(FAR_WORKSPACE.to_owned());
     }
     record.workspace = (copies && settings.workspace != WorkspaceMode::None).then(|| place.workspace.clone());
-    let mounts = mounts(order, place, side, &record, copies)?;
+    let mounts = mounts(order, place, (engine, side), &record, copies)?;
     let body = ContainerCreateBody {
         image: Some(settings.image.clone()),
         user: Some(user),
@@ -153,28 +168,22 @@ fn command(order: &LaunchOrder, record: &Record) -> ContainerCreateBody {
 
 /// Whether there is no runner in it, and why that is impossible for this task.
 fn reduced(order: &LaunchOrder, place: &DockerPlace, image: &ImageFacts, notes: &mut Vec<String>) -> Result<bool, Refusal> {
-    let own = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let fits = image.os == "linux" && (image.architecture.is_empty() || image.architecture == own);
-    if fits && place.settings.runner == RunnerMode::Auto {
-        return Ok(false);
-    }
     let why = match place.settings.runner {
-        RunnerMode::None => "the pool says runner: none".to_owned(),
-        RunnerMode::Auto => format!("the image is of {}/{}, and this airx of linux/{own}", image.os, image.architecture),
+        RunnerMode::None => NO_RUNNER.to_owned(),
+        RunnerMode::Auto => match image.foreign() {
+            Some(why) => why,
+            None => return Ok(false),
+        },
     };
     let spec = &order.spec;
-    let needs = [
-        (spec.claude, "a Claude run"),
-        (spec.gate.is_some(), "accept"),
-        (spec.round.is_some(), "repeat"),
-        (spec.silence_ms.is_some(), "silence"),
-    ];
-    if let Some((_, what)) = needs.iter().find(|(needed, _)| *needed) {
-        return Err(format!("{what} needs the runner in the container, and there is none ({why}): use an image of this system"));
+    let needs = RunnerNeeds {
+        claude: spec.claude,
+        accept: spec.gate.is_some(),
+        repeat: spec.round.is_some(),
+        silence: spec.silence_ms.is_some(),
+    };
+    if let Some(what) = needs.first() {
+        return Err(needs_runner(what, &why));
     }
     notes.push(format!(
         "reduced mode, since {why}: the engine alone tells what became of the command, there are no sub-tasks, results by `airx \
@@ -183,37 +192,21 @@ fn reduced(order: &LaunchOrder, place: &DockerPlace, image: &ImageFacts, notes: 
     Ok(true)
 }
 
-/// The user as the engine takes it, and as numbers where they are known.
-fn user(place: &DockerPlace, engine: &EngineFacts, side: &Side) -> (String, Option<(u32, u32)>) {
-    match place.settings.user.as_deref() {
-        // Root in a container of a rootless engine is whoever runs the engine.
-        None if engine.is_rootless => ("0:0".to_owned(), Some((0, 0))),
-        None => (format!("{}:{}", side.uid, side.gid), Some((side.uid, side.gid))),
-        Some("root") => ("0:0".to_owned(), Some((0, 0))),
-        Some(user) => {
-            let (name, group) = user.split_once(':').unwrap_or((user, ""));
-            let owner = match (name.parse(), group.parse()) {
-                (Ok(uid), Ok(gid)) => Some((uid, gid)),
-                // The group is the image's to say; files need only the user.
-                (Ok(uid), Err(_)) if group.is_empty() => Some((uid, u32::MAX)),
-                _ => None,
-            };
-            (user.to_owned(), owner)
-        }
-    }
+fn labels(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+    let own = [(names::TASK, place.task.clone()), (names::ATTEMPT, record.mark.clone())];
+    let theirs = place.settings.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
+    theirs.chain(own.map(|(name, value)| (name.to_owned(), value))).chain(owned(place, side)).collect()
 }
 
-fn labels(place: &DockerPlace, side: &Side, record: &Record) -> HashMap<String, String> {
+/// Whose something on an engine is.
+fn owned(place: &DockerPlace, side: &Side) -> HashMap<String, String> {
     let own = [
         (names::INSTANCE, side.instance.clone()),
         (names::JOB, place.job.clone()),
-        (names::TASK, place.task.clone()),
-        (names::ATTEMPT, record.mark.clone()),
         (names::HOME, side.home.display().to_string()),
         (names::MACHINE, side.machine.clone()),
     ];
-    let theirs = place.settings.labels.iter().map(|(name, value)| (name.clone(), value.clone()));
-    theirs.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+    own.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
@@ -230,12 +223,28 @@ fn volume(name: Option<String>, target: &str) -> Mount {
     Mount { typ: Some(MountType::VOLUME), source: name, target: Some(target.to_owned()), ..Mount::default() }
 }
 
-fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record, copies: bool) -> Result<Vec<Mount>, Refusal> {
+/// The job's Claude sessions on a remote engine: found by label, since it outlives the containers.
+fn sessions(place: &DockerPlace, side: &Side) -> Mount {
+    let options = MountVolumeOptions { labels: Some(owned(place, side)), ..MountVolumeOptions::default() };
+    let named = volume(Some(names::claude_volume(&side.instance, &place.job)), CONTAINER_CLAUDE);
+    Mount { volume_options: Some(options), ..named }
+}
+
+fn mounts(
+    order: &LaunchOrder,
+    place: &DockerPlace,
+    (engine, side): (&EngineFacts, &Side),
+    record: &Record,
+    copies: bool,
+) -> Result<Vec<Mount>, Refusal> {
     let mut mounts = Vec::new();
     match (record.is_reduced, record.is_remote) {
         (true, _) => {}
         // A volume of its own, since an image's own file system may be read-only even for what is copied in.
-        (false, true) => mounts.push(volume(None, ROOM)),
+        (false, true) => {
+            mounts.push(volume(None, ROOM));
+            mounts.push(remote::mount(&engine.program, side, true));
+        }
         (false, false) => {
             mounts.push(bind(&side.program, &format!("{CONTAINER_BIN}/airx"), true));
             mounts.push(bind(&order.dir, CONTAINER_ATTEMPT, false));
@@ -249,11 +258,7 @@ fn mounts(order: &LaunchOrder, place: &DockerPlace, side: &Side, record: &Record
         mounts.push(bind(&place.workspace, CONTAINER_WORKSPACE, false));
     }
     if let Some(config) = &place.claude_config {
-        mounts.push(if record.is_remote {
-            volume(Some(names::claude_volume(&side.instance, &place.job)), CONTAINER_CLAUDE)
-        } else {
-            bind(config, CONTAINER_CLAUDE, false)
-        });
+        mounts.push(if record.is_remote { sessions(place, side) } else { bind(config, CONTAINER_CLAUDE, false) });
     }
     for mount in &place.settings.mounts {
         let target = mount.target.display().to_string();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bollard::models::CreateImageInfo;
+use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptions;
 use futures_util::{StreamExt, TryFutureExt};
 use tokio::time::Instant;
@@ -47,8 +47,13 @@ pub async fn image(engine: &Engine, custody: &Custody, place: &DockerPlace) -> R
 }
 
 async fn look(engine: &Engine, image: &str) -> Result<ImageFacts, Fault> {
-    let found = engine.client()?.inspect_image(image).map_err(Fault::from).await?;
-    Ok(ImageFacts { os: found.os.unwrap_or_else(|| "linux".to_owned()), architecture: found.architecture.unwrap_or_default() })
+    Ok(engine.client()?.inspect_image(image).map_err(Fault::from).await?.into())
+}
+
+impl From<ImageInspect> for ImageFacts {
+    fn from(found: ImageInspect) -> ImageFacts {
+        ImageFacts { os: found.os.unwrap_or_else(|| "linux".to_owned()), architecture: found.architecture.unwrap_or_default() }
+    }
 }
 
 async fn pull(engine: &Engine, custody: &Custody, place: &DockerPlace) -> Result<(), Obstacle> {

@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::launch::{Launched, Obstacle, launch};
 use super::reduced::{Others, ended_by_others, follow, said_by_init};
-use super::remote;
+use super::{left, relay};
 use crate::backend::attempt::collect::{self, Kind, Reading};
 use crate::backend::attempt::{directory, ending};
 use crate::manager::ports::{DockerPlace, LaunchOrder};
@@ -63,6 +63,9 @@ pub async fn see_out(engine: Rc<Engine>, custody: Rc<Custody>) {
     let is_reduced = custody.record.borrow().is_reduced;
     let (kept, stopped) = if is_reduced {
         follow(&engine, &custody).await
+    } else if custody.record.borrow().is_remote {
+        tokio::select! { () = custody.until_ended() => {}, () = relay::follow(&engine, &custody) => {} }
+        ((0, 0), None)
     } else {
         tokio::select! {
             () = custody.until_ended() => {}
@@ -109,10 +112,10 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     custody.stage.set(Stage::Over);
     let record = custody.record.borrow().clone();
     if record.is_remote && !record.is_reduced {
-        fetch(engine, custody, "").await;
+        left::fetch(engine, custody).await;
     }
-    if let Some(workspace) = record.workspace.clone() {
-        fetch_workspace(engine, custody, &workspace).await;
+    if let Some(workspace) = &record.workspace {
+        left::fetch_workspace(engine, custody, workspace).await;
     }
     let exit = ending::exit(&custody.dir);
     let needs_engine = record.is_reduced || !matches!(exit, ExitFile::Complete(_));
@@ -197,35 +200,6 @@ fn end_of(state: ContainerState, oom: bool) -> EngineEnd {
         started: instant(state.started_at.as_deref()),
         ended: instant(state.finished_at.as_deref()),
         error: state.error.unwrap_or_default(),
-    }
-}
-
-/// Takes files of the attempt's directory from a remote container.
-pub async fn fetch(engine: &Engine, custody: &Custody, part: &str) {
-    let Some(id) = custody.id() else { return };
-    for _ in 0..TRIES {
-        engine.until_back().await;
-        let Ok(docker) = engine.client() else { continue };
-        match remote::fetch(&docker, &id, &custody.dir, part).await {
-            Ok(()) => return,
-            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
-            Err(fault) => custody.note(format!("what it left could not be read: {fault}")),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &std::path::Path) {
-    let Some(id) = custody.id() else { return };
-    for _ in 0..TRIES {
-        engine.until_back().await;
-        let Ok(docker) = engine.client() else { continue };
-        match remote::fetch_workspace(&docker, &id, &custody.dir, workspace).await {
-            Ok(()) => return,
-            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
-            Err(fault) => custody.note(fault.to_string()),
-        }
-        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -82,10 +82,12 @@ fn begin(engine: &Rc<Engine>, order: LaunchOrder) {
 
 fn ask(engine: &Rc<Engine>, attempt: AttemptId, kill: bool) {
     let Some(custody) = engine.get(attempt) else { return };
-    custody.kills.set(custody.kills.get() + u32::from(kill));
+    // Said while it is launched, it is said once more when it runs.
+    let counts = kill && custody.stage.get() != Stage::Launching;
+    custody.kills.set(custody.kills.get() + u32::from(counts));
     custody.stop.set(Some(kill || custody.stop.get() == Some(true)));
     custody.asked.notify_one();
-    // While it is launched the start is awaited first.
+    // While it is launched what takes long is given up, and the start is awaited.
     if custody.stage.get() == Stage::Running && !custody.record.borrow().is_reduced {
         let engine = engine.clone();
         spawn_local(async move {
@@ -102,20 +104,29 @@ fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
 
 /// Looks for what is new of an attempt.
 pub fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
-    let Some(custody) = engine.get(attempt) else { return };
-    let engine = engine.clone();
-    spawn_local(async move {
-        let (is_remote, is_reduced) = (custody.record.borrow().is_remote, custody.record.borrow().is_reduced);
-        if is_remote && !is_reduced && custody.stage.get() == Stage::Running {
-            for part in ["outbox", "live.json", "runner.json"] {
-                watch::fetch(&engine, &custody, part).await;
-            }
+    if let Some(custody) = engine.get(attempt) {
+        tell_news(engine, &custody, asked);
+    }
+}
+
+/// Tells what is new in its directory, as far as that is known here.
+pub fn tell_news(engine: &Engine, custody: &Custody, asked: Option<u32>) {
+    let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
+    let reading = Reading { results: &engine.results, claude: &*engine.claude };
+    let told = &mut custody.told.borrow_mut();
+    let news = collect::news(custody.attempt, &custody.dir, kind, told, asked, reading, os::now().mono);
+    news.into_iter().for_each(|news| engine.tell(news));
+}
+
+/// Where nothing tells what happens on a remote engine: what is small is copied, and told.
+pub async fn copy_small(engine: &Engine, custody: &Custody) {
+    for part in ["outbox", "live.json", "runner.json"] {
+        let Ok(docker) = engine.client() else { return };
+        if let Err(fault) = remote::fetch(&docker, &custody.address(), &custody.dir, part, 0).await {
+            tracing::debug!(attempt = %custody.attempt, "{part}: {fault}");
         }
-        let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
-        let reading = Reading { results: &engine.results, claude: &*engine.claude };
-        let news = collect::news(attempt, &custody.dir, kind, &mut custody.told.borrow_mut(), asked, reading, os::now().mono);
-        news.into_iter().for_each(|news| engine.tell(news));
-    });
+    }
+    tell_news(engine, custody, None);
 }
 
 fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) {
@@ -128,11 +139,23 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
         }
         return;
     }
+    if custody.inbox.borrow().get(&name) == Some(&content) {
+        return;
+    }
+    custody.inbox.borrow_mut().insert(name.clone(), content.clone());
     let engine = engine.clone();
     spawn_local(async move {
-        let (Ok(docker), Some(id)) = (engine.client(), custody.id()) else { return };
-        if remote::put(&docker, &id, name.clone(), content, owner.unwrap_or((0, 0))).await.is_err() {
-            custody.note(format!("inbox/{name} could not be put into the container"));
+        let put = match engine.client() {
+            Ok(docker) => remote::put(&docker, &custody.address(), name.clone(), content, owner.unwrap_or((0, 0))).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = put {
+            // It is said again at the next comparison with reality.
+            custody.inbox.borrow_mut().remove(&name);
+            match fault {
+                Fault::Unreachable(_) => engine.doubt(&fault),
+                Fault::Refused { .. } => custody.note(format!("inbox/{name} could not be put into the container: {fault}")),
+            }
         }
     });
 }
@@ -198,6 +221,10 @@ async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, 
     let found = tokio::time::timeout(PATIENCE, listing).await.map_err(late)??;
     let known = |summary: ContainerSummary| {
         let mark = summary.labels.as_ref()?.get(names::ATTEMPT)?;
+        let left = format!("/{}", names::left(mark));
+        if summary.names.iter().flatten().any(|name| *name == left) {
+            return None;
+        }
         Some((names::attempt(&engine.side.instance, mark)?, summary))
     };
     Ok(found.into_iter().filter_map(known).collect())

@@ -254,7 +254,9 @@ impl Tools {
     fn put(&self, body: OutboxBody, key: Option<&str>, done: impl FnOnce(crate::model::core::Taken) -> String) -> Said {
         match self.attempt.ask(body, key).map_err(|failure| words(&failure))? {
             Asked::Taken(taken) => Ok(done(taken)),
-            Asked::Later(_) => Ok("noted; airx does not answer now and takes it in when it is back: do not repeat it".to_owned()),
+            Asked::Later(_) => {
+                Ok("noted; airx cannot be asked from here now and takes it in as soon as it can: do not repeat it".to_owned())
+            }
         }
     }
 }

@@ -5,15 +5,9 @@ use std::collections::BTreeMap;
 use super::{Composer, Obstacle, workspace};
 use crate::manager::ports::{CONTAINER_CLAUDE, DockerPlace};
 use crate::model::core::Launch;
-use crate::model::credential::{API_KEY, CONFIG_DIR};
+use crate::model::credential::{CONFIG_DIR, LOGIN_STAYS, is_given};
 use crate::model::settings::PoolBackend;
 use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec};
-
-const LOGIN_STAYS: &str = concat!(
-    "your login stays outside of containers: give this run a credential by reference, such as ",
-    "claude: { auth: env:ANTHROPIC_API_KEY } in the configuration, or CLAUDE_CODE_OAUTH_TOKEN: { from: \"env:NAME\" } in the `env` ",
-    "of the job or the pool (`claude setup-token` makes one)",
-);
 
 impl Composer {
     /// The container that the attempt is to live in, when its pool is one of containers.
@@ -39,13 +33,8 @@ impl Composer {
         container: &DockerPlace,
         env: &mut BTreeMap<String, String>,
     ) -> Result<(), Obstacle> {
-        const KEYS: [&str; 3] = [API_KEY, "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
         let auth = spec.auth.as_ref().unwrap_or(&self.settings.claude.auth);
-        let is_cloud = |name: &&str| env.get(*name).is_some_and(|value| value != "0");
-        let has_way = KEYS.iter().any(|name| env.get(*name).is_some_and(|key| !key.is_empty()))
-            || ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"].iter().any(is_cloud)
-            || env.contains_key(CONFIG_DIR);
-        if *auth == ClaudeAuth::Login && !has_way {
+        if *auth == ClaudeAuth::Login && !is_given(|name| env.get(name).map(String::as_str)) {
             return Err(Obstacle::Never(LOGIN_STAYS.to_owned()));
         }
         if container.claude_config.is_some() {

@@ -96,7 +96,7 @@ impl Private {
         }
         let port = options.tcp.then(free_port);
         if let Some(port) = port {
-            extra.extend(["--host".to_owned(), format!("tcp://127.0.0.1:{port}"), "--tls=false".to_owned()]);
+            extra.extend(listening(port));
         }
         let mut supervisor =
             engine.supervise("private", &extra, Stdio::piped(), Stdio::piped()).map_err(|error| error.to_string())?;
@@ -174,6 +174,15 @@ impl Engine {
     /// For a pool's `host:` and for `DOCKER_HOST`.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
+    }
+
+    /// The shared engine as one that can mount nothing of this machine is reached, for a pool's `host:`.
+    ///
+    /// # Panics
+    /// When it is not the shared engine.
+    pub fn remote(&self) -> String {
+        let port = std::fs::read_to_string(self.state.join("ready")).expect("the shared engine");
+        format!("tcp://127.0.0.1:{port}")
     }
 
     /// Its socket.
@@ -318,12 +327,27 @@ impl Engine {
         // One that was left without a supervisor may still listen there, until the new one has ended it.
         let _ = std::fs::remove_file(self.socket());
         let _ = std::fs::remove_file(self.state.join("log"));
-        self.supervise("shared", &[], Stdio::null(), Stdio::null()).map_err(|error| error.to_string())?;
-        self.await_answer()?;
+        let port = self.start_with_port()?;
         for image in [BUSYBOX, TOOLS, FOREIGN] {
             self.load(&images, image)?;
         }
-        std::fs::write(&ready, "").map_err(|error| error.to_string())
+        std::fs::write(&ready, port.to_string()).map_err(|error| error.to_string())
+    }
+
+    /// Between the choice of a port and its use somebody else may take it: then another one.
+    fn start_with_port(&self) -> Result<u16, String> {
+        let mut tries = 0;
+        loop {
+            let port = free_port();
+            let started = self.supervise("shared", &listening(port), Stdio::null(), Stdio::null());
+            started.map_err(|error| error.to_string())?;
+            match self.await_answer() {
+                Ok(()) => return Ok(port),
+                Err(why) if !why.contains("address already in use") || tries == 3 => return Err(why),
+                Err(_) => self.end_the_one_before(),
+            }
+            tries += 1;
+        }
     }
 
     /// A supervisor without a ready engine: its starter died, or its engine did. The lock proves whose the process id is.
@@ -371,6 +395,11 @@ fn locked(path: &Path) -> io::Result<File> {
     let file = File::create(path)?;
     flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
+}
+
+/// On this machine's own address alone: whoever reaches an engine is root.
+fn listening(port: u16) -> [String; 3] {
+    ["--host".to_owned(), format!("tcp://127.0.0.1:{port}"), "--tls=false".to_owned()]
 }
 
 fn free_port() -> u16 {
