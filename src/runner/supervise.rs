@@ -268,9 +268,11 @@ impl Supervisor {
                 self.notes.push("a fork was refused: the limit `pids` was reached".to_owned());
             }
         }
-        if let Some(before) = self.ended_before.filter(|_| ended.as_ref().is_some_and(|e| *e != End::Exited(0))) {
+        if let Some(before) = self.ended_before.filter(|_| ended.is_some()) {
             let now = os::cgroup::ended_by_limits();
-            if now.killed > before.killed {
+            if now.killed > before.killed && ended == Some(End::Exited(0)) {
+                self.notes.push("a process was killed: the container's limit `memory` was reached".to_owned());
+            } else if now.killed > before.killed {
                 self.feed(Input::Enforced(StopCause::Memory))?;
             } else if now.forks_refused > before.forks_refused {
                 self.notes.push("a fork was refused: the container's limit `pids` was reached".to_owned());

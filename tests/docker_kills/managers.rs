@@ -200,3 +200,21 @@ fn a_launch_whose_connection_breaks_goes_on_under_its_number_without_runner() {
     ];
     connections_break(Mode::Reduced, &points);
 }
+
+/// The store cannot be written to for a while: an end that was told then is told again.
+#[test]
+fn an_end_that_could_not_be_stored_is_told_again() {
+    for mode in [Mode::Runner, Mode::Reduced] {
+        let Some(engine) = docker::shared() else { return };
+        let mut bench = Bench::new(engine, &engine.host(), 1, mode, "");
+        bench.home.start();
+        let job = bench.home.submit(&job());
+        bench.home.until("it runs", || bench.listed(&job, "t").started.is_some() && bench.file("runs").exists());
+        let database = rusqlite::Connection::open(bench.home.path().join("airx.db")).unwrap();
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        bench.touch("go");
+        bench.home.until("it cannot be stored", || bench.log().contains("another process holds the database"));
+        database.execute_batch("ROLLBACK").unwrap();
+        see_out(&bench, &job);
+    }
+}

@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub kept: (u64, u64),
     /// In the reduced mode, why the engine's init could not start the command.
     pub not_started: Option<String>,
+    /// In the reduced mode, whether somebody else killed it.
+    pub is_killed: bool,
 }
 
 /// How it ended.
@@ -76,6 +78,9 @@ pub fn find(known: Known<'_>) -> (Finding, Vec<String>) {
             "the engine was killed while it started the container, and does not know that it has run: what is left of it may go on"
                 .to_owned(),
         );
+        return (Finding::Exit(ExitFinding::Missing { rebooted: known.rebooted }), notes);
+    }
+    if known.is_reduced && known.is_killed {
         return (Finding::Exit(ExitFinding::Missing { rebooted: known.rebooted }), notes);
     }
     if known.is_reduced {
@@ -166,6 +171,7 @@ mod tests {
             stopped: None,
             kept: (0, 0),
             not_started: None,
+            is_killed: false,
         }
     }
 

@@ -111,6 +111,9 @@ pub fn why_not(stage: Stage, image: &str, status: u16, message: &str) -> (String
         _ if has(&["unable to find user", "no matching entries in passwd file"]) => {
             (format!("{said}: the image does not know the pool's `user`; give numbers, UID:GID"), false)
         }
+        _ if has(&["gathering device information", "invalid runtime name", "runtime not found"]) => {
+            (format!("the engine refused the container: {said}; look at the pool's `override`"), false)
+        }
         Stage::Start if has(&["exec format error"]) => {
             (format!("the image {image} is of another architecture: {said}; use one of this machine's, or `runner: none`"), false)
         }

@@ -391,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn exactly_the_limit_is_all_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keeper = Keeper::open(dir.path(), 5).unwrap();
+        keeper.take(0, &piece(1_000, b"abcde")).unwrap();
+        keeper.flush().unwrap();
+        assert!(!keeper.is_cut());
+        keeper = Keeper::open(dir.path(), 5).unwrap();
+        keeper.take(0, &piece(1_000, b"abcde")).unwrap();
+        assert!(!keeper.is_cut(), "what comes again is no more");
+        keeper.take(0, &piece(1_000, b"f")).unwrap();
+        assert_eq!((keeper.kept(), keeper.is_cut()), ((5, 0), true));
+    }
+
+    #[test]
     fn a_torn_index_is_mended() {
         let dir = tempfile::tempdir().unwrap();
         let mut keeper = Keeper::open(dir.path(), 100).unwrap();

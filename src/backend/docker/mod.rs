@@ -16,6 +16,7 @@ mod owner;
 mod plan;
 mod pull;
 mod record;
+mod reduced;
 mod registry;
 mod relay;
 mod remote;

@@ -1,20 +1,18 @@
 //! An attempt in its container: to its end, and what is left then.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bollard::models::ContainerState;
-use bollard::query_parameters::{EventsOptions, KillContainerOptions, RemoveContainerOptions};
-use futures_util::{StreamExt, TryFutureExt};
-use tokio::time::Instant;
+use bollard::query_parameters::{KillContainerOptions, RemoveContainerOptions};
+use futures_util::TryFutureExt;
 
 use super::custody::{Custody, Stage};
-use super::ending::{EngineEnd, Finding, Known, find, init_failure};
+use super::ending::{EngineEnd, Finding, Known, find};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::launch::{Launched, Obstacle, launch};
-use super::logs::{self, Keeper};
+use super::reduced::{Others, ended_by_others, follow, said_by_init};
 use super::{left, relay};
 use crate::backend::attempt::collect::{self, Kind, Reading};
 use crate::backend::attempt::{directory, ending};
@@ -26,9 +24,9 @@ use crate::model::time::Utc;
 use crate::os;
 
 /// Between two tries to do what the engine refused for the moment.
-const PAUSE: Duration = Duration::from_millis(500);
+pub const PAUSE: Duration = Duration::from_millis(500);
 /// Tries to read what a container that has ended left, when the engine refuses it.
-const TRIES: u32 = 10;
+pub const TRIES: u32 = 10;
 /// Tries to remove a container; the next comparison with reality finds one that is left.
 const REMOVALS: u32 = 20;
 
@@ -43,10 +41,8 @@ pub async fn run(engine: Rc<Engine>, custody: Rc<Custody>, order: LaunchOrder, p
             custody.stage.set(Stage::Running);
             // One that was found may still lack its task.
             if !custody.is_adopted.get() || custody.has_task() {
+                // Should its end have been asked for meanwhile, that is said again now.
                 engine.tell(Report::Started { attempt });
-            }
-            if let Some(kill) = custody.stop.get() {
-                stop(&engine, &custody, kill).await;
             }
             see_out(engine, custody).await;
         }
@@ -77,122 +73,13 @@ pub async fn see_out(engine: Rc<Engine>, custody: Rc<Custody>) {
     tell_end(&engine, &custody, kept, stopped).await;
 }
 
-/// The reduced mode: keeps the output, and enforces the limits that the runner would.
-async fn follow(engine: &Engine, custody: &Custody) -> ((u64, u64), Option<StopCause>) {
-    let (limit, timeout, grace) = {
-        let record = custody.record.borrow();
-        (record.output_limit, record.timeout_ms, Duration::from_millis(record.grace_ms))
-    };
-    let mut keeper = loop {
-        match Keeper::open(&custody.dir, limit) {
-            Ok(keeper) => break keeper,
-            Err(error) => {
-                custody.note(format!("its output could not be kept for a while: {error}"));
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    };
-    let started = started_at(engine, custody).await;
-    let elapsed = started.map_or(0, |at| u64::try_from(os::now().utc.0 - at.0).unwrap_or(0));
-    let mut deadline = timeout.map(|ms| Instant::now() + Duration::from_millis(ms.saturating_sub(elapsed)));
-    let mut stopped = None;
-    let reading = async {
-        while !custody.is_ended.get() && !keeper.is_cut() {
-            engine.until_back().await;
-            let Ok(docker) = engine.client() else { continue };
-            let Some(id) = custody.id() else { break };
-            if let Err(fault) = logs::read(&docker, &id, &mut keeper, true).await {
-                engine.doubt(&fault);
-            }
-            // The stream ends with the container, or with the engine.
-            tokio::select! { () = tokio::time::sleep(PAUSE) => {}, () = custody.ended.notified() => custody.end() }
-        }
-        keeper.is_cut()
-    };
-    tokio::pin!(reading);
-    let (mut insist, mut heard) = (false, false);
-    let mut reads = true;
-    while !custody.is_ended.get() {
-        tokio::select! {
-            is_cut = &mut reading, if reads => {
-                reads = false;
-                if is_cut {
-                    (stopped, insist) = (stopped.or(Some(StopCause::OutputLimit)), true);
-                    heard |= stop(engine, custody, false).await;
-                    deadline = Some(Instant::now() + grace);
-                }
-            }
-            () = custody.until_ended() => {}
-            () = custody.asked.notified() => {
-                let kill = custody.stop.get() == Some(true);
-                stopped = stopped.or(Some(StopCause::Asked { kill }));
-                // It is asked for at every comparison with reality, until it has ended: the command is told once, and its
-                // grace does not begin again.
-                if kill || !heard {
-                    heard |= stop(engine, custody, kill).await;
-                }
-                let until = Instant::now() + if kill { PAUSE } else { grace };
-                deadline = Some(deadline.filter(|_| insist).map_or(until, |before| before.min(until)));
-                insist = true;
-            }
-            () = at(deadline) => {
-                stopped = stopped.or(Some(StopCause::Timeout));
-                heard |= stop(engine, custody, insist).await;
-                (insist, deadline) = (true, Some(Instant::now() + grace.max(PAUSE)));
-            }
-        }
-    }
-    let (kept, is_cut) = finish_reading(engine, custody, limit).await;
-    // It ended by itself before it could be stopped: what is missing is missing all the same.
-    (kept, stopped.or(is_cut.then_some(StopCause::OutputLimit)))
-}
-
-/// The tail: what a followed stream left out when the container ended.
-async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> ((u64, u64), bool) {
-    let told = |keeper: &Keeper| (keeper.kept(), keeper.is_cut());
-    for _ in 0..TRIES {
-        engine.until_back().await;
-        let (Ok(docker), Ok(mut keeper)) = (engine.client(), Keeper::open(&custody.dir, limit)) else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let read = match custody.id() {
-            Some(id) => logs::read(&docker, &id, &mut keeper, false).await,
-            None => Err(Fault::Refused { status: 404, message: String::new() }),
-        };
-        match read {
-            Ok(()) => return told(&keeper),
-            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
-            Err(fault) if fault.is_missing() => {
-                custody.note("its container was removed, and the last of its output with it");
-                return told(&keeper);
-            }
-            Err(fault) => custody.note(format!("its output could not be read to the end: {fault}")),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Keeper::open(&custody.dir, limit).map_or(((0, 0), false), |keeper| told(&keeper))
-}
-
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn started_at(engine: &Engine, custody: &Custody) -> Option<Utc> {
-    let found = engine.client().ok()?.inspect_container(&custody.id()?, None).await.ok()?;
-    found.state.and_then(|state| instant(state.started_at.as_deref()))
-}
-
 /// A time as the engine takes it.
 pub fn engine_time(at: Utc) -> String {
     format!("{}.{:03}000000", at.0.div_euclid(1000), at.0.rem_euclid(1000))
 }
 
 /// A time of the engine's; years before 1970 are how it says never.
-fn instant(text: Option<&str>) -> Option<Utc> {
+pub fn instant(text: Option<&str>) -> Option<Utc> {
     let at: jiff::Timestamp = text?.parse().ok()?;
     Some(Utc(at.as_millisecond())).filter(|at| at.0 > 0)
 }
@@ -212,10 +99,15 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
     let not_started = end.as_ref().filter(|_| record.is_reduced).and_then(|end| said_by_init(&custody.dir, end.code));
     let kept = if not_started.is_some() { (0, 0) } else { kept };
-    let stopped = match stopped {
+    let others = match stopped {
         None if record.is_reduced && not_started.is_none() => ended_by_others(engine, custody, end.as_ref()).await,
-        known => known,
+        _ => Others::Nothing,
     };
+    let stopped = stopped.or(match others {
+        Others::Asked => Some(StopCause::Asked { kill: false }),
+        Others::Late => Some(StopCause::Timeout),
+        Others::Killed | Others::Nothing => None,
+    });
     let (finding, notes) = find(Known {
         mark: &record.mark,
         is_reduced: record.is_reduced,
@@ -227,6 +119,7 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
         stopped,
         kept,
         not_started,
+        is_killed: others == Others::Killed,
     });
     if record.is_reduced && custody.outages.get() != Some(engine.outages.get()) {
         custody.note("the engine was gone for a while as it ran: what it printed then may be missing");
@@ -258,45 +151,6 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             engine.tell(Report::LaunchFailed { attempt: custody.attempt, why, transient: true });
         }
     }
-}
-
-/// Why the engine's init could not start the command. That is no output of the task's: it is taken out of it.
-fn said_by_init(dir: &std::path::Path, code: i32) -> Option<String> {
-    let err = directory::read(&dir.join("err"), 4096).ok()?;
-    let why = init_failure(code, &err)?;
-    for name in ["err", "index"] {
-        if let Err(error) = directory::write(&dir.join(name), b"") {
-            tracing::warn!("{}: {error}", dir.join(name).display());
-        }
-    }
-    Some(why)
-}
-
-/// The reduced mode: whether something else than this manager has told the container to end. An engine that was killed, and
-/// keeps no containers alive, does that when it comes back; it knows of little more than its last events.
-async fn ended_by_others(engine: &Engine, custody: &Custody, end: Option<&EngineEnd>) -> Option<StopCause> {
-    let (id, started, ended) = (custody.id()?, end?.started?, end?.ended?);
-    let docker = engine.client().ok()?;
-    let filters = [("container", id), ("event", "kill".to_owned())].map(|(key, value)| (key.to_owned(), vec![value]));
-    let options = EventsOptions {
-        since: Some(engine_time(started)),
-        until: Some(engine_time(os::now().utc)),
-        filters: Some(HashMap::from(filters)),
-    };
-    let mut events = Box::pin(docker.events(Some(options)));
-    // An engine whose clock is behind would wait for that time.
-    let told = tokio::time::timeout(PAUSE * 2, events.next()).await.ok()??.ok()?;
-    let timeout = custody.record.borrow().timeout_ms.and_then(|ms| i64::try_from(ms).ok());
-    if timeout.is_some_and(|ms| ended.0 - started.0 >= ms) {
-        // The manager before this one did.
-        return Some(StopCause::Timeout);
-    }
-    let signal = told.actor.and_then(|actor| actor.attributes).and_then(|mut labels| labels.remove("signal"));
-    custody.note(format!(
-        "its container was sent signal {}, not by airx: by somebody else, or by the engine when it was started anew",
-        signal.unwrap_or_else(|| "KILL".to_owned())
-    ));
-    Some(StopCause::Asked { kill: false })
 }
 
 /// The engine's word; none when the container is gone.

@@ -57,8 +57,11 @@ impl Core {
         }
         self.emit(Change::TaskMoved { job: id, task: idx, state: state.clone() }, now);
         if let TaskState::Cancelling { attempt: number, kill } = state {
-            // Also while launching: a pull or a copy is given up for it. A start is awaited, and its confirmation says it again.
-            self.effects.push(Effect::Stop { attempt: AttemptId { job: id, task: idx, number }, kill });
+            let attempt = AttemptId { job: id, task: idx, number };
+            // Also while launching: a pull or a copy is given up for it. A start is awaited, and its confirmation says it again; told
+            // twice to insist, a backend would not wait for any last word.
+            let is_confirmed = self.live.get(&attempt).is_some_and(|live| live.confirmed);
+            self.effects.push(Effect::Stop { attempt, kill: kill && is_confirmed });
         }
         true
     }

@@ -49,8 +49,13 @@ impl Core {
             }
             Report::NeverStarted { .. } => self.no_trace(attempt, now),
             Report::Unsure { .. } => {
-                if let Some(live) = self.live.get_mut(&attempt) {
-                    live.answered();
+                let Some(live) = self.live.get_mut(&attempt) else { return };
+                live.answered();
+                let is_launched = !live.confirmed;
+                let state = self.task(attempt.job, attempt.task).map(|task| &task.state);
+                if is_launched && matches!(state, Some(TaskState::Cancelling { .. })) {
+                    // Said before the launch was on its way, it was heard by nobody.
+                    self.effects.push(Effect::Stop { attempt, kill: false });
                 }
             }
             Report::Outbox { items, live, .. } => {

@@ -154,6 +154,12 @@ impl Bench {
         assert!(differences.is_empty(), "{differences:?}");
     }
 
+    /// What the manager wrote down.
+    pub fn log(&self) -> String {
+        let logs = fs::read_dir(self.home.path().join("logs")).into_iter().flatten().flatten();
+        logs.filter_map(|log| fs::read_to_string(log.path()).ok()).collect::<String>() + &self.home.manager_log()
+    }
+
     /// Waits until a task has ended, with anything.
     pub fn until_ended(&self, job: &str, task: &str) -> Outcome {
         self.home.until("the task is over", || self.listed(job, task).state.is_terminal());
