@@ -233,9 +233,16 @@ impl Composer {
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
     }
 
+    /// Whether a command has to run to resolve a secret of this launch.
+    pub fn runs_command(&self, launch: &Launch) -> bool {
+        let of_pool = self.settings.pools.get(pool(launch)).into_iter().flat_map(|pool| pool.env().map(|(_, value)| value));
+        let mut all = launch.job.env.values().chain(launch.task.env.values()).chain(of_pool);
+        all.any(|value| matches!(value, EnvValue::From(SecretRef::Command(_))))
+    }
+
     /// What a new job's secrets lack now.
     pub fn missing_secrets(&self, submission: &Submission) -> Vec<String> {
-        secrets::missing(submission, &self.environment)
+        secrets::missing(submission, &self.settings, &self.environment)
     }
 
     /// Passed variables, then the job's, then the task's.
@@ -324,10 +331,14 @@ impl Composer {
     /// The task's limits; what it leaves open comes from its pool.
     fn resources(&self, launch: &Launch) -> Resources {
         let own = &launch.task.limits.resources;
-        let pool = launch.task.pool.as_deref().unwrap_or(&launch.job.pool);
-        let Some(pool) = self.settings.pools.get(pool).map(|pool| &pool.resources) else { return own.clone() };
+        let Some(pool) = self.settings.pools.get(pool(launch)).map(|pool| &pool.resources) else { return own.clone() };
         Resources { memory: own.memory.or(pool.memory), cpus: own.cpus.or(pool.cpus), pids: own.pids.or(pool.pids) }
     }
+}
+
+/// Where the attempt is to live.
+fn pool(launch: &Launch) -> &str {
+    launch.task.pool.as_deref().unwrap_or(&launch.job.pool)
 }
 
 /// Where the task works.
@@ -339,14 +350,6 @@ fn workspace(launch: &Launch) -> &Path {
 pub fn attempt_directory(home: &Path, job: &str, task: &str, number: u32) -> PathBuf {
     // Ids of mapped instances hold a slash, which must not make a directory of its own.
     home.join("jobs").join(job).join(format!("{}.{number}", task.replace('/', ".")))
-}
-
-impl Launch {
-    /// Whether a command has to run to resolve a secret.
-    pub fn has_command_secret(&self) -> bool {
-        let is_command = |value: &EnvValue| matches!(value, EnvValue::From(SecretRef::Command(_)));
-        self.job.env.values().chain(self.task.env.values()).any(is_command)
-    }
 }
 
 /// Writes a digest of the workspace's git tree, untracked files included, where there is one.

@@ -1,6 +1,6 @@
 //! Secrets by reference, resolved at each launch and kept nowhere.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use crate::model::message::Done;
+use crate::model::settings::Settings;
 use crate::model::spec::{EnvValue, SecretRef, Submission};
 
 use super::handle::Reply;
@@ -31,18 +32,25 @@ pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Re
         SecretRef::Env(name) => environment.get(name).cloned().ok_or_else(|| {
             format!("the manager's environment has no {name} (set it and restart the manager: `airx stop`, then start again)")
         }),
-        SecretRef::File(path) => read(path),
+        // What the configuration refers to may lie below the manager's home.
+        SecretRef::File(path) => match path.strip_prefix("~").ok().zip(environment.get("HOME")) {
+            Some((rest, home)) => read(&Path::new(home).join(rest)),
+            None => read(path),
+        },
         SecretRef::Command(line) => run(line, environment, COMMAND_TIMEOUT),
     }
 }
 
-/// The secrets that a new job refers to and that are not there: each once, at most 20, with the reason. A command
-/// is not run for this.
-pub fn missing(submission: &Submission, environment: &BTreeMap<String, String>) -> Vec<String> {
+/// The secrets that a new job refers to, or the pools of containers that it names, and that are not there: each once, at most 20,
+/// with the reason. A command is not run for this.
+pub fn missing(submission: &Submission, settings: &Settings, environment: &BTreeMap<String, String>) -> Vec<String> {
     let of_job = submission.job.env.iter();
     let of_tasks = submission.tasks.iter().flat_map(|task| &task.env);
+    let named = submission.tasks.iter().map(|task| task.pool.as_ref().unwrap_or(&submission.job.pool));
+    let pools: BTreeSet<&String> = named.collect();
+    let of_pools = pools.into_iter().filter_map(|pool| settings.pools.get(pool)).flat_map(|pool| pool.env());
     let mut seen = HashSet::new();
-    let references = of_job.chain(of_tasks).filter_map(|(name, value)| match value {
+    let references = of_job.chain(of_tasks).chain(of_pools).filter_map(|(name, value)| match value {
         EnvValue::From(secret) if !matches!(secret, SecretRef::Command(_)) && seen.insert(secret) => Some((name, secret)),
         _ => None,
     });
@@ -160,6 +168,15 @@ mod tests {
         assert_eq!(read("link").as_deref(), Ok("s3cret"));
         assert!(read("fifo").is_err_and(|why| why.contains("no regular file")));
         assert!(read(".").is_err());
+    }
+
+    #[test]
+    fn a_file_below_the_home_is_the_managers() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), "s3cret").unwrap();
+        let environment = BTreeMap::from([("HOME".to_owned(), dir.path().display().to_string())]);
+        assert_eq!(resolve(&SecretRef::File("~/key".into()), &environment).as_deref(), Ok("s3cret"));
+        assert!(resolve(&SecretRef::File("~/key".into()), &BTreeMap::new()).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::docker::DockerSettings;
 use super::notice::Notifier;
-use super::spec::{Budget, ClaudeAuth, Resources, WhenLimited};
+use super::spec::{Budget, ClaudeAuth, EnvValue, Resources, WhenLimited};
 
 /// The configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,15 @@ impl PoolSettings {
             PoolBackend::Process => None,
             PoolBackend::Docker(settings) => Some(settings.engine()),
         }
+    }
+
+    /// The variables that it gives to its tasks.
+    pub fn env(&self) -> impl Iterator<Item = (&String, &EnvValue)> {
+        let env = match &self.backend {
+            PoolBackend::Process => None,
+            PoolBackend::Docker(settings) => Some(&settings.env),
+        };
+        env.into_iter().flatten()
     }
 }
 

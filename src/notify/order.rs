@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::manager::secrets;
 use crate::model::notice::words::Words;
 use crate::model::notice::{Means, Notice, Notifier};
-use crate::model::spec::{EnvValue, SecretRef};
+use crate::model::spec::EnvValue;
 
 /// Largest order, in bytes of JSON.
 pub const MAX_ORDER: u64 = 1 << 20;
@@ -119,10 +119,6 @@ fn passed(environment: &BTreeMap<String, String>, names: &[&str]) -> BTreeMap<St
 fn resolved(value: &EnvValue, environment: &BTreeMap<String, String>) -> Result<String, String> {
     match value {
         EnvValue::Text(text) => Ok(text.clone()),
-        EnvValue::From(SecretRef::File(path)) => {
-            let below = path.strip_prefix("~").ok().and_then(|rest| Some(Path::new(environment.get("HOME")?).join(rest)));
-            secrets::resolve(&SecretRef::File(below.unwrap_or_else(|| path.clone())), environment)
-        }
         EnvValue::From(secret) => secrets::resolve(secret, environment),
     }
 }

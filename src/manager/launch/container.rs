@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Composer, Obstacle, workspace};
+use super::{Composer, Obstacle, pool, workspace};
 use crate::manager::ports::{CONTAINER_CLAUDE, DockerPlace};
 use crate::model::core::Launch;
 use crate::model::credential::{CONFIG_DIR, LOGIN_STAYS, is_given};
@@ -12,8 +12,7 @@ use crate::model::spec::{Action, ClaudeAuth, ClaudeSpec};
 impl Composer {
     /// The container that the attempt is to live in, when its pool is one of containers.
     pub(super) fn container(&self, launch: &Launch) -> Option<DockerPlace> {
-        let pool = launch.task.pool.as_deref().unwrap_or(&launch.job.pool);
-        let PoolBackend::Docker(settings) = &self.settings.pools.get(pool)?.backend else { return None };
+        let PoolBackend::Docker(settings) = &self.settings.pools.get(pool(launch))?.backend else { return None };
         let job = launch.name.to_string();
         let is_claude = matches!(launch.task.action, Action::Claude(_));
         Some(DockerPlace {
