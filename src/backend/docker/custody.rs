@@ -47,6 +47,8 @@ pub struct Custody {
     pub is_ended: Cell<bool>,
     /// Whether the engine said that something in it was killed for its memory.
     pub oom: Cell<bool>,
+    /// Whether its container holds what could not be copied, and stays for a person.
+    pub is_kept: Cell<bool>,
     /// Rings when its end is asked for.
     pub asked: Notify,
     /// Whether it is, and whether at once.
@@ -77,6 +79,7 @@ impl Custody {
             ended: Notify::new(),
             is_ended: Cell::new(false),
             oom: Cell::new(false),
+            is_kept: Cell::new(false),
             asked: Notify::new(),
             stop: Cell::new(None),
             kills: Cell::new(0),

@@ -109,7 +109,10 @@ async fn set_aside(engine: &Engine, custody: &Custody, why: &Fault) {
         docker.rename_container(&name, options).map_err(Fault::from).await
     };
     let place = match asked(engine, rename).await {
-        Ok(()) => format!("in the container {left} of the engine: `docker cp {left}:/workspace/. DIRECTORY`, then remove it"),
+        Ok(()) => {
+            custody.is_kept.set(true);
+            format!("in the container {left} of the engine: `docker cp {left}:/workspace/. DIRECTORY`, then remove it")
+        }
         Err(fault) => format!("in its container, which could not be set aside and will be removed: {fault}"),
     };
     let note = format!("the workspace could not be copied back: {why}; it is still {place}");

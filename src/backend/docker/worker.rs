@@ -97,7 +97,7 @@ fn ask(engine: &Rc<Engine>, attempt: AttemptId, kill: bool) {
 }
 
 fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
-    if let Some(id) = engine.remove(attempt).and_then(|custody| custody.id()) {
+    if let Some(id) = engine.remove(attempt).filter(|custody| !custody.is_kept.get()).and_then(|custody| custody.id()) {
         spawn_local(watch::remove(engine.clone(), id));
     }
 }
