@@ -43,8 +43,8 @@ use crate::os;
 /// undone, and the manager asks again.
 const QUEUE: usize = 16_384;
 
-/// Copies to and from containers that go on at the same time; others wait.
-const THREADS: usize = 8;
+/// Threads for what waits: copies, and beside them the looking up of engines' names, which must not wait for those.
+const THREADS: usize = remote::COPIES + 4;
 
 /// What the backend needs to know.
 #[derive(Debug, Clone)]
