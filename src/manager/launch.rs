@@ -125,6 +125,14 @@ impl Composer {
         }
     }
 
+    /// Whether a command has to run to resolve a secret: of the job, the task, or the pool of containers.
+    pub fn runs_commands(&self, launch: &Launch) -> bool {
+        let is_command = |value: &EnvValue| matches!(value, EnvValue::From(SecretRef::Command(_)));
+        let container = self.container(launch);
+        let of_pool = container.iter().flat_map(|container| container.settings.env.values());
+        launch.job.env.values().chain(launch.task.env.values()).chain(of_pool).any(is_command)
+    }
+
     fn order(&self, launch: &Launch) -> Result<LaunchOrder, Obstacle> {
         let context = self.context(launch)?;
         let container = self.container(launch);
@@ -339,14 +347,6 @@ fn workspace(launch: &Launch) -> &Path {
 pub fn attempt_directory(home: &Path, job: &str, task: &str, number: u32) -> PathBuf {
     // Ids of mapped instances hold a slash, which must not make a directory of its own.
     home.join("jobs").join(job).join(format!("{}.{number}", task.replace('/', ".")))
-}
-
-impl Launch {
-    /// Whether a command has to run to resolve a secret.
-    pub fn has_command_secret(&self) -> bool {
-        let is_command = |value: &EnvValue| matches!(value, EnvValue::From(SecretRef::Command(_)));
-        self.job.env.values().chain(self.task.env.values()).any(is_command)
-    }
 }
 
 /// Writes a digest of the workspace's git tree, untracked files included, where there is one.

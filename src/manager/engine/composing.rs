@@ -14,7 +14,7 @@ const MAX_CHECKS: usize = 16;
 impl<S: Store> Engine<S> {
     /// Makes the launch order; off this thread when a command has to print a secret first.
     pub(super) fn compose(&mut self, launch: Launch) {
-        if launch.has_command_secret() {
+        if self.composer.runs_commands(&launch) {
             // One at a time: of two answers, one could start what the other has given up.
             if !self.composing.insert(launch.attempt) {
                 return;
