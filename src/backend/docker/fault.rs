@@ -117,6 +117,8 @@ pub fn why_not(stage: Stage, image: &str, status: u16, message: &str) -> (String
         Stage::Start if has(&["exec format error"]) => {
             (format!("the image {image} is of another architecture: {said}; use one of this machine's, or `runner: none`"), false)
         }
+        // Another of its name is being removed, which may take long.
+        Stage::Create if status == 409 => (format!("the engine refused the container: {said}"), true),
         _ => (format!("the engine refused the container: {said}"), status >= 500 && stage != Stage::Create),
     }
 }
@@ -151,6 +153,7 @@ mod tests {
                 false,
             ),
             (Stage::Create, 404, "No such image: x:latest", "gone from the engine", true),
+            (Stage::Create, 409, "Conflict. The container name \"/x\" is already in use", "refused", true),
             (Stage::Start, 404, "network nowhere not found", "docker network create", false),
             (Stage::Start, 500, "write /var/lib/docker/x: no space left on device", "short of", true),
             (Stage::Start, 400, "unable to find user ann: no matching entries in passwd file", "UID:GID", false),

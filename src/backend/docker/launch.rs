@@ -21,13 +21,16 @@ use super::record::Record;
 use super::{logs, names, remote};
 use crate::backend::attempt::directory;
 use crate::manager::ports::{DockerPlace, LaunchOrder};
-use crate::model::attempt::environment_message;
+use crate::model::attempt::{MAX_ENVIRONMENT, environment_message};
 use crate::os;
 
 /// Tries to make a container whose name is being let go of by another that is removed.
 const CREATE_TRIES: u32 = 50;
 /// Between two of them.
 const CREATE_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Longest wait until all of an environment is taken: its reader gives up sooner.
+const HAND_OVER: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Why an attempt was not launched.
 #[derive(Debug, PartialEq)]
@@ -76,6 +79,11 @@ pub enum Launched {
 /// # Errors
 /// Why there is none.
 pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, place: &DockerPlace) -> Result<Launched, Obstacle> {
+    let message = environment_message(&order.env);
+    if message.len() as u64 > MAX_ENVIRONMENT {
+        let why = "the task's environment is larger than a container can be handed: pass large values in files";
+        return Err(Obstacle::never(why));
+    }
     engine.until_tried().await;
     let docker = engine.client().map_err(Obstacle::Gone)?;
     let name = custody.name();
@@ -97,7 +105,7 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
     *custody.container.borrow_mut() = id.clone();
     furnish(engine, custody, &docker, (order, place), (&plan, &known.program)).await?;
     engine.delicate.set(engine.delicate.get() + 1);
-    let started = start(&docker, &id, &plan, order, image).await;
+    let started = start(&docker, &id, &plan, &message, image).await;
     engine.delicate.set(engine.delicate.get() - 1);
     started?;
     custody.record.borrow_mut().is_started = true;
@@ -125,12 +133,12 @@ async fn furnish(
     if plan.record.is_remote && !plan.record.is_reduced {
         remote::ensure(engine, custody, docker, &place.settings.image, program).await?;
         remote::upload(engine, custody, docker, order, plan, owner).await?;
-    } else if !plan.record.is_remote && !plan.record.is_reduced {
-        let own = (engine.side.uid, engine.side.gid);
-        if let Some(outside) = owner::outside(owner, &engine.facts(), own).map_err(Obstacle::never)? {
-            hand_over(&order.dir, outside)?;
-            place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
-        }
+    } else if !plan.record.is_remote
+        && !plan.record.is_reduced
+        && let Some(outside) = owner::outside(owner, &engine.facts(), engine.side.own()).map_err(Obstacle::never)?
+    {
+        hand_over(&order.dir, outside)?;
+        place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
     }
     if let Some(hidden) = plan.copies.clone() {
         remote::fill_workspace(engine, custody, docker, plan, hidden, owner).await?;
@@ -170,8 +178,11 @@ async fn existing(docker: &Docker, name: &str, custody: &Custody) -> Result<Opti
     if adopted.is_some() {
         *custody.container.borrow_mut() = id;
         custody.is_adopted.set(true);
-        if let Some(record) = Record::find(&custody.dir) {
-            *custody.record.borrow_mut() = record;
+        match Record::find(&custody.dir) {
+            Ok(Some(record)) => *custody.record.borrow_mut() = record,
+            Ok(None) => {}
+            // What would be taken for granted instead may not be true of it.
+            Err(error) => return Err(Obstacle::Gone(Fault::Unreachable(format!("its record cannot be read: {error}")))),
         }
     }
     Ok(adopted)
@@ -194,7 +205,7 @@ async fn create(docker: &Docker, name: &str, plan: &Plan, image: &str) -> Result
 }
 
 /// Starts it, and hands the task's environment to its first process.
-async fn start(docker: &Docker, id: &str, plan: &Plan, order: &LaunchOrder, image: &str) -> Result<(), Obstacle> {
+async fn start(docker: &Docker, id: &str, plan: &Plan, message: &[u8], image: &str) -> Result<(), Obstacle> {
     let at = Obstacle::at(Stage::Start, image);
     let begin = docker.start_container(id, None::<StartContainerOptions>).map_err(Fault::from);
     if plan.record.is_reduced {
@@ -204,8 +215,11 @@ async fn start(docker: &Docker, id: &str, plan: &Plan, order: &LaunchOrder, imag
     let mut attached = docker.attach_container(id, Some(options)).map_err(Fault::from).await.map_err(&at)?;
     begin.await.map_err(&at)?;
     // Should this fail, the first process ends for the lack of it, and the attempt is launched anew.
-    let sent = attached.input.write_all(&environment_message(&order.env)).await;
-    let sent = sent.and(attached.input.shutdown().await);
+    let sent = async {
+        attached.input.write_all(message).await?;
+        attached.input.shutdown().await
+    };
+    let sent = tokio::time::timeout(HAND_OVER, sent).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     sent.map_err(|error| Obstacle::Gone(Fault::Unreachable(format!("the environment could not be handed over: {error}"))))
 }
 

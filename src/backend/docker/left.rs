@@ -1,7 +1,8 @@
 //! What a container that has ended left, brought to this side before its outcome is told.
 //!
-//! An engine that is gone is waited for, however long. What cannot be kept here (the disk is full) is tried for a while;
-//! then the outcome is told with a remark that says where it is.
+//! An engine that is gone is waited for, however long, and so is room on this side's disk for what the attempt's directory
+//! holds: without it a task that has succeeded would count as lost, and run again. What else cannot be kept here is tried
+//! for a while; then the outcome is told with a remark that says where it is.
 
 use std::io;
 use std::path::Path;
@@ -18,6 +19,8 @@ use super::remote::{self, Spool};
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The same while this side's disk is full.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(5);
 /// Tries to copy what the engine gives and this side cannot keep, or the other way round.
 const TRIES: u32 = 10;
 
@@ -29,6 +32,10 @@ async fn asked<T>(engine: &Engine, ask: impl AsyncFn(bollard::Docker) -> Result<
         let Ok(docker) = engine.client() else { continue };
         match ask(docker).await {
             Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(Fault::Refused { status: remote::NO_ROOM, message }) => {
+                tracing::warn!("what an attempt left cannot be copied here yet: {message}");
+                tokio::time::sleep(NO_ROOM_PAUSE).await;
+            }
             Err(Fault::Refused { status, .. }) if status != remote::TOO_MUCH && tries < TRIES => tries += 1,
             answer => return answer,
         }

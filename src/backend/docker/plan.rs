@@ -84,6 +84,13 @@ pub struct Side {
     pub guarded: Guarded,
 }
 
+impl Side {
+    /// Whoever runs the manager: user and group.
+    pub fn own(&self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+}
+
 /// A container to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -115,7 +122,7 @@ pub fn plan(
     let settings = &place.settings;
     record.is_reduced = reduced(order, place, image, &mut record.notes)?;
     record.is_remote = !engine.is_local;
-    let (user, owner) = owner::inside(settings, engine, (side.uid, side.gid));
+    let (user, owner) = owner::inside(settings, engine, side.own());
     if place.claude_config.is_some() && owner::is_root_unasked(settings, engine, owner) {
         return Err(ROOT_REFUSED.to_owned());
     }
@@ -286,7 +293,7 @@ fn host_config(
     let memory = place.resources.memory.map(bytes);
     HostConfig {
         mounts: Some(mounts),
-        tmpfs: Some(tmpfs(place, side, copies)),
+        tmpfs: Some(tmpfs(place, side, record.is_remote, copies)),
         readonly_rootfs: Some(settings.read_only),
         cap_drop: Some(vec!["ALL".to_owned()]),
         cap_add: some(settings.overrides.cap_add.clone()),
@@ -315,7 +322,7 @@ fn host_config(
 }
 
 /// The scratch directory, what the pool says, and empty places over what must not be seen.
-fn tmpfs(place: &DockerPlace, side: &Side, copies: bool) -> HashMap<String, String> {
+fn tmpfs(place: &DockerPlace, side: &Side, is_remote: bool, copies: bool) -> HashMap<String, String> {
     let options = |size: Option<u64>| {
         let size = size.map_or_else(String::new, |size| format!(",size={size}"));
         format!("rw,exec,nosuid,nodev,mode=1777{size}")
@@ -323,10 +330,14 @@ fn tmpfs(place: &DockerPlace, side: &Side, copies: bool) -> HashMap<String, Stri
     let mut all: HashMap<String, String> =
         place.settings.tmpfs.iter().map(|(target, size)| (target.clone(), options(*size))).collect();
     all.entry(CONTAINER_SCRATCH.to_owned()).or_insert_with(|| options(None));
-    if !copies {
-        for hidden in side.guarded.hidden_in(&place.workspace) {
-            let target = Path::new(CONTAINER_WORKSPACE).join(hidden);
-            all.insert(target.display().to_string(), "ro,nosuid,nodev,noexec,size=4k,mode=0555".to_owned());
+    let workspace = (place.workspace.as_path(), Path::new(CONTAINER_WORKSPACE));
+    let mounts = place.settings.mounts.iter().map(|mount| (Path::new(&mount.source), mount.target.as_path()));
+    // Of another machine's directories we know nothing.
+    let mounts = mounts.filter(|(source, _)| !is_remote && source.is_absolute());
+    for (source, target) in mounts.chain((!copies).then_some(workspace)) {
+        for hidden in side.guarded.hidden_in(source) {
+            let target = target.join(hidden).display().to_string();
+            all.insert(target, "ro,nosuid,nodev,noexec,size=4k,mode=0555".to_owned());
         }
     }
     all

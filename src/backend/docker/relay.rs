@@ -78,6 +78,7 @@ async fn listen(engine: &Rc<Engine>, custody: &Rc<Custody>) -> Result<(), Fault>
     let mut words = interval(WORD);
     words.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut decoder = Decoder::default();
+    let mut room = remote::Room::of(&custody.dir);
     let mut deadline = Instant::now() + SILENCE;
     loop {
         let piece = tokio::select! {
@@ -102,7 +103,7 @@ async fn listen(engine: &Rc<Engine>, custody: &Rc<Custody>) -> Result<(), Fault>
         while let Some(frame) = decoder.frame().map_err(refused)? {
             has_news |= frame.kind == Kind::Whole;
             // On a full disk the next call goes on where this one stopped.
-            keep(&custody.dir, frame, limit).map_err(|error| refused(format!("it cannot be kept here: {error}")))?;
+            keep(&custody.dir, frame, limit, &mut room).map_err(|error| refused(format!("it cannot be kept here: {error}")))?;
         }
         if has_news {
             worker::tell_news(engine, custody, None);
@@ -126,7 +127,7 @@ fn command(dir: &Path) -> Vec<String> {
 }
 
 /// Keeps what came, when it is what was asked for: the task could say anything.
-fn keep(dir: &Path, frame: Frame, limit: u64) -> io::Result<()> {
+fn keep(dir: &Path, frame: Frame, limit: u64, room: &mut remote::Room) -> io::Result<()> {
     match frame.kind {
         Kind::Beat => Ok(()),
         Kind::Part if GROWING.contains(&frame.name.as_str()) => {
@@ -141,6 +142,9 @@ fn keep(dir: &Path, frame: Frame, limit: u64) -> io::Result<()> {
         }
         Kind::Whole if WHOLE.contains(&frame.name.as_str()) || frame.name.strip_prefix(OUTBOX).is_some_and(remote::is_item) => {
             let target = dir.join(&frame.name);
+            if frame.name.starts_with(OUTBOX) && !room.take(&target, frame.content.len() as u64) {
+                return Err(io::Error::other("its outbox is full"));
+            }
             let new = dir.join(format!(".{}.part", os::random_hex(4)));
             std::fs::write(&new, &frame.content)?;
             std::fs::rename(new, target)
@@ -158,6 +162,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("1");
         std::fs::create_dir_all(dir.join("outbox")).unwrap();
+        let mut room = remote::Room::of(&dir);
+        let mut keep = |dir: &Path, frame, limit| keep(dir, frame, limit, &mut room);
         let part = |name: &str, offset, content: &str| Frame {
             kind: Kind::Part,
             name: name.to_owned(),

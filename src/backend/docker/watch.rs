@@ -91,9 +91,6 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     if record.is_remote && !record.is_reduced {
         left::fetch(engine, custody).await;
     }
-    if let Some(workspace) = &record.workspace {
-        left::fetch_workspace(engine, custody, workspace).await;
-    }
     let exit = ending::exit(&custody.dir);
     let needs_engine = record.is_reduced || !matches!(exit, ExitFile::Complete(_));
     let end = if needs_engine { engine_end(engine, custody).await } else { None };
@@ -124,10 +121,13 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
     if record.is_reduced && custody.outages.get() != Some(engine.outages.get()) {
         custody.note("the engine was gone for a while as it ran: what it printed then may be missing");
     }
-    let mut told = std::mem::take(&mut *custody.told.borrow_mut());
-    told.note(notes);
     match finding {
         Finding::Exit(exit) => {
+            if let Some(workspace) = &record.workspace {
+                left::fetch_workspace(engine, custody, workspace).await;
+            }
+            let mut told = std::mem::take(&mut *custody.told.borrow_mut());
+            told.note(notes);
             if needs_engine {
                 told.note(ending::runner_log(&custody.dir));
             }
@@ -137,7 +137,8 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             *custody.over.borrow_mut() = Some((report.clone(), 0));
             engine.tell(report);
         }
-        // Whoever launched it ended before the environment was handed over. Nothing of the task ran: it is launched again.
+        // Whoever launched it ended before the environment was handed over. Nothing of the task ran: it is launched again. What
+        // was copied there as its workspace may be older by now than what is here.
         Finding::NotEntered if custody.is_adopted.get() => {
             if let Some(id) = custody.id() {
                 remove(engine.clone(), id).await;

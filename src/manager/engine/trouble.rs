@@ -48,10 +48,7 @@ impl<S: Store> Engine<S> {
 
     /// An engine is gone, or back: then what was asked of it meanwhile is asked for again in this very turn.
     pub(super) fn hear_of_engine(&mut self, engine: String, trouble: Option<String>, inputs: &mut Vec<Input>) {
-        match &trouble {
-            Some(why) => tracing::warn!(engine, "the engine cannot be reached: {why}"),
-            None => tracing::info!(engine, "the engine can be reached"),
-        }
+        // Backends say in the log what has changed; some tell it again and again.
         if self.reach.hear(engine, trouble) {
             self.next_poll = Mono(0);
         }

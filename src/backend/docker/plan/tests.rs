@@ -138,5 +138,10 @@ fn a_remote_engine_shares_nothing_and_a_home_in_a_workspace_is_hidden() {
         host(&plan).tmpfs.clone().unwrap()
     };
     assert!(tmpfs(&place(|_| {})).contains_key("/workspace/.air-executor"));
+    let beside = place(|pool| {
+        let source = "/src".to_owned();
+        pool.mounts = vec![crate::model::docker::Mount { source, target: "/data".into(), read_only: true }];
+    });
+    assert!(tmpfs(&beside).contains_key("/data/shop/.air-executor"), "nor is it seen by way of a mount of the pool's");
     assert!(!tmpfs(&place(|pool| pool.workspace = WorkspaceMode::None)).contains_key("/workspace/.air-executor"));
 }

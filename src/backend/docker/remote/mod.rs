@@ -15,7 +15,7 @@ mod user;
 mod workspace;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use bollard::Docker;
@@ -24,7 +24,8 @@ use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use futures_util::TryFutureExt;
 use tar::Builder;
 
-pub use attempt::{FILES, is_item};
+pub use attempt::{FILES, Room, is_item};
+pub use pipe::COPIES;
 pub use program::{Program, ensure, mount};
 pub use user::user_in_image;
 
@@ -39,13 +40,20 @@ use super::plan::{Plan, ROOM};
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_WORKSPACE, LaunchOrder};
 use crate::model::attempt::Progress;
 use crate::model::report::Report;
+use crate::os;
 
 /// Uploads that an engine which is there breaks off before that is a reason.
 const UPLOADS: u32 = 3;
 /// The status of what is larger than is taken, as engines would say it.
 pub const TOO_MUCH: u16 = 413;
+/// And of what this side has no room for, now.
+pub const NO_ROOM: u16 = 507;
 /// Bytes of an attempt's directory beside its output.
 const BESIDES: u64 = 256 << 20;
+/// Room that the archive of a workspace leaves on this side's disk, and how much of it comes between two looks. A file that is
+/// almost nothing where it is, but holes, is as large as it says in an archive.
+const RESERVE: u64 = 512 << 20;
+const LOOK: u64 = 64 << 20;
 
 /// Puts the attempt's directory into a container that shares nothing with us.
 ///
@@ -184,8 +192,21 @@ fn fault(trouble: Trouble) -> Fault {
         Trouble::Here(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             Fault::Refused { status: TOO_MUCH, message: "it is more than is taken".to_owned() }
         }
+        Trouble::Here(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Fault::Refused { status: NO_ROOM, message: error.to_string() }
+        }
         Trouble::Here(error) => Fault::Refused { status: 0, message: error.to_string() },
     }
+}
+
+/// Copies to the end, as long as `has_room` says so between two parts.
+fn copy_with_room(from: &mut impl Read, to: &mut impl io::Write, part: u64, has_room: impl Fn() -> bool) -> io::Result<()> {
+    while io::copy(&mut from.take(part), to)? == part {
+        if !has_room() {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it would leave too little room on the disk"));
+        }
+    }
+    Ok(())
 }
 
 /// Takes what the attempt's directory in the container holds at `part` of it (all of it: an empty path) into `dir`. Each file
@@ -226,13 +247,14 @@ impl Spool {
         let keep = move |mut archive: pipe::Arriving| -> io::Result<()> {
             use std::os::unix::fs::OpenOptionsExt;
             let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&place)?;
-            io::copy(&mut archive, &mut file).map(drop)
+            copy_with_room(&mut archive, &mut file, LOOK, || os::free_bytes(&place).is_ok_and(|free| free > RESERVE))
         };
         match receive(docker, name, CONTAINER_WORKSPACE, u64::MAX, keep).await {
             Ok(found) => Ok(found.is_some()),
             Err(Trouble::Engine(fault)) => Err(fault),
             Err(Trouble::Here(error)) => {
-                Err(Fault::Refused { status: 0, message: format!("{} cannot be written: {error}", self.0.display()) })
+                let status = if error.kind() == io::ErrorKind::FileTooLarge { TOO_MUCH } else { 0 };
+                Err(Fault::Refused { status, message: format!("{} cannot be written: {error}", self.0.display()) })
             }
         }
     }
@@ -243,7 +265,9 @@ impl Spool {
     /// Why it could not go on.
     pub async fn unpack(&self, workspace: &Path, hidden: Vec<PathBuf>) -> io::Result<Vec<String>> {
         let (place, workspace) = (self.0.clone(), workspace.to_owned());
+        let turn = pipe::turn().await;
         let unpacking = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let archive = io::BufReader::with_capacity(1 << 20, File::open(place)?);
             workspace::take(archive, &workspace, &hidden)
         });

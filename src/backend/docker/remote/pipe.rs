@@ -11,7 +11,7 @@ use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerO
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, TryFutureExt, stream};
 use tar::Builder;
-use tokio::sync::mpsc;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 
 use crate::backend::docker::fault::Fault;
@@ -27,6 +27,21 @@ const TICK: Duration = Duration::from_millis(500);
 const NEWS: Duration = Duration::from_secs(1);
 /// Longest time of a whole upload: what is slow may go on, what stands still is found by [`STALL`].
 const FOREVER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Copies to and from the containers of an engine that go on at the same time; others wait.
+pub const COPIES: usize = 8;
+
+thread_local! {
+    static TURNS: Arc<Semaphore> = Arc::new(Semaphore::new(COPIES));
+}
+
+/// The right to a thread that copies, for as long as it is kept. It cannot fail: nobody closes what it waits for.
+pub type Turn = Result<OwnedSemaphorePermit, AcquireError>;
+
+/// Waits for one.
+pub async fn turn() -> Turn {
+    TURNS.with(Arc::clone).acquire_owned().await
+}
 
 /// Why something was not copied.
 #[derive(Debug)]
@@ -52,10 +67,12 @@ pub async fn send(
     mut tell: impl FnMut(u64),
     pack: impl FnOnce(&mut Builder<Pieces>) -> io::Result<()> + Send + 'static,
 ) -> Result<(), Trouble> {
+    let turn = turn().await;
     let (sender, receiver) = mpsc::channel(PIECES);
     let (taken, made) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let counts = made.clone();
     let packing = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let broken = sender.clone();
         let mut tar = Builder::new(Pieces { sender, bytes: Vec::with_capacity(PIECE), made: counts });
         let packed = pack(&mut tar).and_then(|()| tar.into_inner()?.flush());
@@ -150,6 +167,7 @@ pub async fn receive<T: Send + 'static>(
     limit: u64,
     work: impl FnOnce(Arriving) -> io::Result<T> + Send + 'static,
 ) -> Result<Option<T>, Trouble> {
+    let turn = turn().await;
     let options = DownloadFromContainerOptions { path: from.to_owned() };
     let mut stream = Box::pin(docker.download_from_container(name, Some(options)).map(|piece| piece.map_err(Fault::from)));
     let mut next = match stream.next().await {
@@ -157,7 +175,10 @@ pub async fn receive<T: Send + 'static>(
         other => other,
     };
     let (sender, receiver) = mpsc::channel(PIECES);
-    let working = tokio::task::spawn_blocking(move || work(Arriving { receiver, piece: Bytes::new(), left: limit }));
+    let working = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(Arriving { receiver, piece: Bytes::new(), left: limit })
+    });
     let stopped = loop {
         match next {
             Some(Ok(piece)) => {
@@ -212,5 +233,20 @@ impl Read for Arriving {
         self.piece.copy_to_slice(&mut buffer[..count]);
         self.left -= count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn copies_leave_threads_for_what_engines_names_are_looked_up_on() {
+        let turns: Vec<Turn> = (0..COPIES).filter_map(|_| turn().now_or_never()).collect();
+        assert_eq!(turns.len(), COPIES);
+        assert!(turn().now_or_never().is_none());
+        drop(turns);
+        assert!(turn().now_or_never().is_some());
     }
 }

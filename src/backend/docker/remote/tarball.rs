@@ -59,10 +59,11 @@ impl<R: Read> Tarball<R> {
                 return Ok(None);
             }
             if !is_sound(&header) {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no archive, or a damaged one"));
+                return Err(damaged());
             }
             self.left = size.unwrap_or(header.entry_size()?);
-            self.padding = self.left.next_multiple_of(BLOCK) - self.left;
+            let whole = self.left.checked_next_multiple_of(BLOCK).ok_or_else(damaged)?;
+            self.padding = whole - self.left;
             match header.entry_type() {
                 EntryType::GNULongName => path = Some(until_nul(self.head()?)),
                 EntryType::GNULongLink => link = Some(until_nul(self.head()?)),
@@ -125,6 +126,10 @@ impl<R: Read> Read for Tarball<R> {
         self.left -= count as u64;
         Ok(count)
     }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is no archive, or a damaged one")
 }
 
 fn is_sound(header: &Header) -> bool {
@@ -196,6 +201,13 @@ mod tests {
         let third = read.next().unwrap().unwrap();
         assert_eq!((third.kind, third.link), (EntryType::Link, Some("first".into())));
         assert_eq!(read.next().unwrap(), None);
+
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_pax_extensions([("size", &b"18446744073709551615"[..])]).unwrap();
+        let mut header = Header::new_gnu();
+        header.set_size(0);
+        tar.append_data(&mut header, "endless", &b""[..]).unwrap();
+        assert_eq!(Tarball::new(&tar.into_inner().unwrap()[..]).next().unwrap_err().kind(), io::ErrorKind::InvalidData);
 
         for end in (0..whole.len() - 1024).step_by(512) {
             let mut read = Tarball::new(&whole[..end]);

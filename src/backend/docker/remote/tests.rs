@@ -16,7 +16,7 @@ fn packed(source: &Path, hidden: &[PathBuf]) -> io::Result<Vec<u8>> {
     let (mut read, mut back) = (tarball::Tarball::new(&*tar), Builder::new(Vec::new()));
     while let Some(item) = read.next()? {
         let mut content = Vec::new();
-        io::Read::read_to_end(&mut read, &mut content)?;
+        Read::read_to_end(&mut read, &mut content)?;
         let mut header = pack::header(item.kind, (0, 0), item.mode);
         header.set_size(item.size);
         header.set_mtime(u64::try_from(item.mtime).unwrap());
@@ -181,4 +181,14 @@ fn a_directory_and_a_file_take_each_others_place_where_nothing_is_lost() {
     assert!(work.join("full/kept").exists());
     let cut = workspace::take(&tar[..tar.len() - 1024], work, &[]).unwrap_err();
     assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof, "one that is cut off is never a whole one");
+}
+
+#[test]
+fn an_archive_that_would_fill_the_disk_is_given_up() {
+    let copied = |size: u64, has_room: bool| {
+        let mut kept = Vec::new();
+        copy_with_room(&mut io::repeat(0).take(size), &mut kept, 10, || has_room).map(|()| kept.len())
+    };
+    assert_eq!((copied(25, true).unwrap(), copied(9, false).unwrap()), (25, 9));
+    assert_eq!(copied(25, false).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
 }
