@@ -133,12 +133,12 @@ async fn furnish(
     if plan.record.is_remote && !plan.record.is_reduced {
         remote::ensure(engine, custody, docker, &place.settings.image, program).await?;
         remote::upload(engine, custody, docker, order, plan, owner).await?;
-    } else if !plan.record.is_remote && !plan.record.is_reduced {
-        let own = (engine.side.uid, engine.side.gid);
-        if let Some(outside) = owner::outside(owner, &engine.facts(), own).map_err(Obstacle::never)? {
-            hand_over(&order.dir, outside)?;
-            place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
-        }
+    } else if !plan.record.is_remote
+        && !plan.record.is_reduced
+        && let Some(outside) = owner::outside(owner, &engine.facts(), engine.side.own()).map_err(Obstacle::never)?
+    {
+        hand_over(&order.dir, outside)?;
+        place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
     }
     if let Some(hidden) = plan.copies.clone() {
         remote::fill_workspace(engine, custody, docker, plan, hidden, owner).await?;

@@ -84,6 +84,13 @@ pub struct Side {
     pub guarded: Guarded,
 }
 
+impl Side {
+    /// Whoever runs the manager: user and group.
+    pub fn own(&self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+}
+
 /// A container to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -115,7 +122,7 @@ pub fn plan(
     let settings = &place.settings;
     record.is_reduced = reduced(order, place, image, &mut record.notes)?;
     record.is_remote = !engine.is_local;
-    let (user, owner) = owner::inside(settings, engine, (side.uid, side.gid));
+    let (user, owner) = owner::inside(settings, engine, side.own());
     if place.claude_config.is_some() && owner::is_root_unasked(settings, engine, owner) {
         return Err(ROOT_REFUSED.to_owned());
     }

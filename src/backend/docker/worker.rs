@@ -10,12 +10,13 @@ use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use futures_util::{StreamExt, TryFutureExt};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 
 use super::custody::{Custody, Stage};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::record::Record;
-use super::{Command, names, remote, watch};
+use super::{Command, names, owner, remote, watch};
 use crate::backend::attempt::collect::{self, Kind, Reading};
 use crate::backend::attempt::{directory, ending, inbox};
 use crate::manager::ports::{LaunchOrder, Place};
@@ -31,8 +32,12 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const OVERLAP_MS: i64 = 2_000;
 /// Longest wait for the list of what an engine has.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// After a stream of events ended for no reason that can be seen.
+/// After a stream of events ended for no reason that can be seen. Doubled each time up to the latter: there are engines, and
+/// what stands before them, that tell no events at all, and then the comparisons at every poll must do.
 const PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+/// A stream that went on for so long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
 
 /// Runs until the handle is dropped. Containers go on.
 pub async fn run(engine: Rc<Engine>, mut queue: Receiver<Command>) {
@@ -43,13 +48,14 @@ pub async fn run(engine: Rc<Engine>, mut queue: Receiver<Command>) {
             Command::Launch(order) => begin(&engine, *order),
             Command::Stop(attempt, kill) => ask(&engine, attempt, kill),
             Command::Inspect(attempts, set_aside) => {
-                // One comparison at a time: two would adopt the same container twice.
-                if rounds.as_ref().is_some_and(|round| !round.is_finished()) {
+                let (engine, before) = (engine.clone(), rounds.take().filter(|round| !round.is_finished()));
+                rounds = Some(spawn_local(async move {
+                    let Some(before) = before else { return inspect(&engine, attempts, &set_aside).await };
+                    // One comparison at a time: two would adopt the same container twice. And each is answered after the one
+                    // before it: the manager counts them to know which were asked for before a launch.
+                    let _ = before.await;
                     attempts.into_iter().for_each(|(attempt, _)| engine.tell(Report::Unsure { attempt }));
-                    continue;
-                }
-                let engine = engine.clone();
-                rounds = Some(spawn_local(async move { inspect(&engine, attempts, &set_aside).await }));
+                }));
             }
             Command::Intake(attempt, after) => intake(&engine, attempt, Some(after)),
             Command::Put(attempt, name, content) => put(&engine, attempt, name, content),
@@ -134,7 +140,9 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
     let (is_remote, owner) = (custody.record.borrow().is_remote, custody.record.borrow().owner);
     // Asked for again by the next manager, should this one not see it through.
     if !is_remote {
-        if let Err(error) = inbox::put(&custody.dir, &name, &content, owner.filter(|owner| owner.0 != engine.side.uid)) {
+        // What is refused at the launch does not get here.
+        let outside = owner.and_then(|owner| owner::outside(owner, &engine.facts(), engine.side.own()).unwrap_or(None));
+        if let Err(error) = inbox::put(&custody.dir, &name, &content, outside) {
             custody.note(format!("inbox/{name} could not be written: {error}"));
         }
         return;
@@ -163,6 +171,7 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
 /// Keeps listening to the engine; each time it begins, all is looked at once, so that nothing between two streams is missed.
 async fn listen(engine: Rc<Engine>) {
     let mut since = os::now().utc.0 - OVERLAP_MS;
+    let mut pause = PAUSE;
     loop {
         engine.reach().await;
         let Ok(docker) = engine.client() else { continue };
@@ -171,6 +180,7 @@ async fn listen(engine: Rc<Engine>) {
         let options = EventsOptions { since: Some(watch::engine_time(Utc(since))), until: None, filters: Some(filters) };
         let mut events = Box::pin(docker.events(Some(options)));
         let look = spawn_local(look(engine.clone()));
+        let began = Instant::now();
         loop {
             tokio::select! {
                 event = events.next() => match event {
@@ -192,7 +202,8 @@ async fn listen(engine: Rc<Engine>) {
             }
         }
         look.abort();
-        tokio::time::sleep(PAUSE).await;
+        pause = if began.elapsed() > GOOD { PAUSE } else { (pause * 2).min(LAST_PAUSE) };
+        tokio::time::sleep(pause).await;
     }
 }
 
