@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod docker;
+mod places;
 pub mod process;
 mod router;
 

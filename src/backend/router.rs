@@ -1,13 +1,16 @@
 //! All backends of a manager: each attempt is handed to the one where it lives.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::docker::{DockerBackend, Record, Settings as DockerParts};
+use super::docker::{self, DockerBackend, Record, Settings as DockerParts};
+use super::places::Places;
 use super::process::ProcessBackend;
 use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, Place, ReportSink};
+use crate::model::docker::DEFAULT_ENGINE;
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
 use crate::model::settings::{PoolBackend, Settings};
@@ -40,8 +43,7 @@ pub struct Backends {
     sink: ReportSink,
     claude: Arc<dyn ClaudeCli>,
     threads: Threads,
-    /// Where attempts live: on which engine, or none for processes.
-    places: HashMap<AttemptId, Option<String>>,
+    places: Places,
 }
 
 impl Backends {
@@ -49,7 +51,7 @@ impl Backends {
     pub fn new(mut process: ProcessBackend, docker: DockerParts, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> Backends {
         let threads = Threads::default();
         threads.add(process.thread());
-        Backends { process, engines: BTreeMap::new(), docker, sink, claude, threads, places: HashMap::new() }
+        Backends { process, engines: BTreeMap::new(), docker, sink, claude, threads, places: Places::default() }
     }
 
     /// Their threads.
@@ -59,7 +61,7 @@ impl Backends {
 
     fn engine(&mut self, name: &str) -> Option<&mut DockerBackend> {
         if !self.engines.contains_key(name) {
-            match DockerBackend::start(name, &self.docker, self.sink.clone(), self.claude.clone()) {
+            match DockerBackend::start(name, &self.docker, self.sink.clone(), self.claude.clone(), self.places.clone()) {
                 Ok(mut engine) => {
                     self.threads.add(engine.thread());
                     self.engines.insert(name.to_owned(), engine);
@@ -74,10 +76,21 @@ impl Backends {
     }
 
     fn of(&mut self, attempt: AttemptId) -> Option<&mut dyn Backend> {
-        match self.places.get(&attempt).cloned().flatten() {
+        match self.places.get(attempt).flatten() {
             Some(name) => self.engine(&name).map(|engine| engine as &mut dyn Backend),
             None => Some(&mut self.process),
         }
+    }
+
+    /// Where the attempt with this directory lives.
+    fn place(&self, attempt: AttemptId, dir: &Path) -> io::Result<Option<String>> {
+        if let Some(known) = self.places.get(attempt) {
+            return Ok(known);
+        }
+        let default = docker::url(DEFAULT_ENGINE, &self.docker.environment);
+        let place = Record::find(dir)?.map(|record| record.engine_now(&default).to_owned());
+        self.places.insert(attempt, place.clone());
+        Ok(place)
     }
 }
 
@@ -105,11 +118,17 @@ impl Backend for Backends {
         // Each engine is asked, also for none: what it has beyond that is to be cleared away.
         let mut on_engines: BTreeMap<String, Vec<(AttemptId, PathBuf)>> =
             self.engines.keys().map(|name| (name.clone(), Vec::new())).collect();
+        let mut kept = set_aside.clone();
         for (attempt, dir) in attempts {
-            let place = self.places.entry(attempt).or_insert_with(|| Record::find(&dir).map(|record| record.engine));
-            match place {
-                Some(name) => on_engines.entry(name.clone()).or_default().push((attempt, dir)),
-                None => processes.push((attempt, dir)),
+            match self.place(attempt, &dir) {
+                Ok(Some(name)) => on_engines.entry(name).or_default().push((attempt, dir)),
+                Ok(None) => processes.push((attempt, dir)),
+                Err(error) => {
+                    // It may live anywhere. Nothing is told of it until that is known, and nothing of its job is cleared away.
+                    tracing::warn!(%attempt, "the record beside {} cannot be read: {error}", dir.display());
+                    let job = dir.parent().and_then(Path::file_name);
+                    kept.extend(job.map(|job| job.to_string_lossy().into_owned()));
+                }
             }
         }
         if !processes.is_empty() {
@@ -117,7 +136,7 @@ impl Backend for Backends {
         }
         for (name, attempts) in on_engines {
             if let Some(engine) = self.engine(&name) {
-                engine.inspect(attempts, set_aside);
+                engine.inspect(attempts, &kept);
             }
         }
     }
@@ -138,7 +157,7 @@ impl Backend for Backends {
         if let Some(backend) = self.of(attempt) {
             backend.forget(attempt);
         }
-        self.places.remove(&attempt);
+        self.places.remove(attempt);
     }
 
     fn configure(&mut self, settings: &Settings) {

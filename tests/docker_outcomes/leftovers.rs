@@ -39,17 +39,55 @@ fn what_is_left_of_closed_attempts_is_cleared_away_and_what_is_others_is_not() {
     let instance = instance(&bench);
     let home = bench.home.path().display().to_string();
     let mark = format!("{instance}-1-0-1");
-    let ours = [("airx.instance", instance.as_str()), ("airx.attempt", &mark), ("airx.job", "who.1"), ("airx.home", &home)];
+    let gone = format!("{instance}-1-0-2");
+    let ours = [("airx.instance", instance.as_str()), ("airx.attempt", &gone), ("airx.job", "who.1"), ("airx.home", &home)];
     let stranger = made(&bench, &format!("airx-{mark}"), &[("who", "a stranger")]);
     let other = made(&bench, &format!("x-{mark}-o"), &[("airx.instance", "0a0a0a0a"), ("airx.attempt", "0a0a0a0a-1-0-1")]);
     let half = made(&bench, &format!("x-{mark}-h"), &[("airx.instance", &instance)]);
-    let left = made(&bench, &format!("x-{mark}-l"), &ours);
+    let left = made(&bench, &format!("airx-{gone}"), &ours);
+    // Started by a person from an image that was made of one of ours.
+    let copy = made(&bench, &format!("x-{mark}-c"), &ours);
     bench.home.until("what is left is removed, also with nothing to do", || !runs(&bench, &left));
     let job = bench.home.submit("name: k\npool: box\ntasks:\n  - { id: t, run: 'true' }\n");
     assert_eq!(bench.home.until_over(&job), "completed");
-    for id in [&stranger, &other, &half] {
+    for id in [&stranger, &other, &half, &copy] {
         assert!(runs(&bench, id), "it is not airx's to remove");
         bench.engine.ok(["rm", "-f", id]);
+    }
+    bench.until_nothing_is_left();
+}
+
+/// Two pools lead to one engine by two names, each followed by a thread of its own.
+#[test]
+fn an_engine_by_another_name_clears_away_nothing_that_lives() {
+    let Some(engine) = docker::shared() else { return };
+    let mut bench = Bench::new(engine, &engine.host(), 1, Mode::Runner, "");
+    let other = bench.home.work().join("engine.sock");
+    std::os::unix::fs::symlink(engine.socket(), &other).unwrap();
+    let path = bench.home.path().join("config.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let again =
+        text.lines().last().unwrap().replace("box:", "again:").replace(&engine.host(), &format!("unix://{}", other.display()));
+    std::fs::write(path, format!("{text}{again}\n")).unwrap();
+    bench.home.start();
+    let jobs: Vec<String> = ["box", "again"]
+        .iter()
+        .enumerate()
+        .map(|(at, pool)| {
+            let run = format!("touch here-t{}; until [ -e go ]; do sleep 0.05; done", at + 1);
+            bench.home.submit(&format!("name: {pool}\npool: {pool}\ntasks:\n  - {{ id: t, run: '{run}' }}\n"))
+        })
+        .collect();
+    bench.until_all_are_here(2);
+    // Comparisons by both, also of what a manager found that was started anew.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    bench.home.kill_manager();
+    bench.home.start();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    bench.touch("go");
+    for job in jobs {
+        assert_eq!(bench.home.until_over(&job), "completed");
+        assert_eq!(bench.outcomes(&format!("{job}/t")), ["succeeded"]);
     }
     bench.until_nothing_is_left();
 }

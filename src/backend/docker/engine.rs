@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::custody::Custody;
 use super::fault::Fault;
 use super::plan::{EngineFacts, Side};
+use crate::backend::places::Places;
 use crate::manager::ports::{ClaudeCli, ReportSink};
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub sink: ReportSink,
     /// Reads transcripts.
     pub claude: Arc<dyn ClaudeCli>,
+    /// Where all attempts live.
+    pub places: Places,
     /// The manager's environment, for registry logins.
     pub registries: super::registry::Registries,
     /// Where the certificates for an engine at tcp are, when it is reached by TLS: `ca.pem`, `cert.pem`, `key.pem`.
@@ -76,6 +79,8 @@ pub struct Parts {
     /// See [`Engine`].
     pub claude: Arc<dyn ClaudeCli>,
     /// See [`Engine`].
+    pub places: Places,
+    /// See [`Engine`].
     pub registries: super::registry::Registries,
     /// See [`Engine`].
     pub tls: Option<PathBuf>,
@@ -84,7 +89,7 @@ pub struct Parts {
 impl Engine {
     /// Not connected yet.
     pub fn new(parts: Parts) -> Engine {
-        let Parts { name, url, side, results, sink, claude, registries, tls } = parts;
+        let Parts { name, url, side, results, sink, claude, places, registries, tls } = parts;
         Engine {
             name,
             url,
@@ -92,6 +97,7 @@ impl Engine {
             results,
             sink,
             claude,
+            places,
             registries,
             tls,
             program: super::remote::Program::default(),

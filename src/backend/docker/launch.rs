@@ -178,8 +178,11 @@ async fn existing(docker: &Docker, name: &str, custody: &Custody) -> Result<Opti
     if adopted.is_some() {
         *custody.container.borrow_mut() = id;
         custody.is_adopted.set(true);
-        if let Some(record) = Record::find(&custody.dir) {
-            *custody.record.borrow_mut() = record;
+        match Record::find(&custody.dir) {
+            Ok(Some(record)) => *custody.record.borrow_mut() = record,
+            Ok(None) => {}
+            // What would be taken for granted instead may not be true of it.
+            Err(error) => return Err(Obstacle::Gone(Fault::Unreachable(format!("its record cannot be read: {error}")))),
         }
     }
     Ok(adopted)

@@ -35,6 +35,7 @@ use tokio::sync::mpsc;
 
 pub use record::Record;
 
+use super::places::Places;
 use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, ReportSink};
 use crate::model::ids::AttemptId;
 use crate::os;
@@ -90,7 +91,13 @@ impl DockerBackend {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn start(name: &str, settings: &Settings, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> io::Result<DockerBackend> {
+    pub fn start(
+        name: &str,
+        settings: &Settings,
+        sink: ReportSink,
+        claude: Arc<dyn ClaudeCli>,
+        places: Places,
+    ) -> io::Result<DockerBackend> {
         let (commands, queue) = mpsc::channel(QUEUE);
         let (name, settings) = (name.to_owned(), settings.clone());
         let work = move || {
@@ -100,7 +107,7 @@ impl DockerBackend {
                 tracing::error!("no runtime can be made for the engine {name}");
                 return;
             };
-            let engine = Rc::new(engine::Engine::new(parts(name, &settings, sink, claude)));
+            let engine = Rc::new(engine::Engine::new(parts(name, &settings, (sink, claude, places))));
             tokio::task::LocalSet::new().block_on(&runtime, worker::run(engine, queue));
             // What still packs or unpacks for a container is of no use to anybody any more.
             runtime.shutdown_background();
@@ -117,7 +124,7 @@ impl DockerBackend {
     }
 }
 
-fn parts(name: String, settings: &Settings, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> engine::Parts {
+fn parts(name: String, settings: &Settings, (sink, claude, places): (ReportSink, Arc<dyn ClaudeCli>, Places)) -> engine::Parts {
     let url = url(&name, &settings.environment);
     let mut sockets = vec![settings.control_socket.clone(), "/var/run/docker.sock".into(), "/run/docker.sock".into()];
     sockets.extend(url.strip_prefix("unix://").map(PathBuf::from));
@@ -137,7 +144,7 @@ fn parts(name: String, settings: &Settings, sink: ReportSink, claude: Arc<dyn Cl
     };
     let registries = registry::Registries::find(&settings.environment);
     let tls = tls(&url, &settings.environment);
-    engine::Parts { name, url, side, results: settings.results.clone(), sink, claude, registries, tls }
+    engine::Parts { name, url, side, results: settings.results.clone(), sink, claude, places, registries, tls }
 }
 
 /// Where certificates are, as the docker command line looks for them: only for an engine at tcp, and when TLS is asked for.

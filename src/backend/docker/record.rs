@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::attempt::directory::read;
 use crate::manager::ports::LaunchOrder;
+use crate::model::docker::DEFAULT_ENGINE;
 use crate::model::spec::ResultKind;
 
 /// Largest record that is read, in bytes.
@@ -79,11 +80,22 @@ impl Record {
     }
 
     /// The record of the attempt with this directory; none when it never was to live in a container.
-    pub fn find(dir: &Path) -> Option<Record> {
-        serde_json::from_slice(&read(&place(dir), MAX_RECORD).ok()?).ok()
+    ///
+    /// # Errors
+    /// When there is one that cannot be read: where the attempt lives is not known then.
+    pub fn find(dir: &Path) -> io::Result<Option<Record>> {
+        match read(&place(dir), MAX_RECORD) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => Ok(serde_json::from_slice(&bytes?)?),
+        }
     }
 
-    /// Writes it, whole or not at all.
+    /// The engine where it lives, by name. The one that pools call nothing may be another since: then it is known by where it was.
+    pub fn engine_now(&self, default_url: &str) -> &str {
+        if self.engine == DEFAULT_ENGINE && self.url != default_url { &self.url } else { &self.engine }
+    }
+
+    /// Writes it, whole or not at all, also when the power fails: containers of other machines outlive that.
     ///
     /// # Errors
     /// What the system says.
@@ -92,6 +104,7 @@ impl Record {
         new.push(".new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_data()?;
         fs::rename(new, place)
     }
 }
@@ -100,4 +113,33 @@ fn place(dir: &Path) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(".container");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(engine: &str, url: &str) -> Record {
+        let text = format!(r#"{{"engine":"{engine}","url":"{url}","mark":"m","grace_ms":0,"output_limit":0}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_told_apart_from_one_that_is_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("t.1");
+        assert_eq!(Record::find(&dir).unwrap(), None);
+        let written = record("default", "unix:///a");
+        written.write(&dir).unwrap();
+        assert_eq!(Record::find(&dir).unwrap(), Some(written));
+        fs::write(place(&dir), "").unwrap();
+        assert!(Record::find(&dir).is_err());
+    }
+
+    #[test]
+    fn another_default_engine_does_not_take_over_what_lives_on_the_one_before() {
+        assert_eq!(record("default", "unix:///a").engine_now("unix:///a"), "default");
+        assert_eq!(record("default", "unix:///a").engine_now("tcp://b:1"), "unix:///a");
+        assert_eq!(record("tcp://b:1", "tcp://b:1").engine_now("unix:///a"), "tcp://b:1");
+    }
 }

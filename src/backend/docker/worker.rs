@@ -230,15 +230,7 @@ async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, 
     let listing = client.list_containers(Some(options)).map_err(Fault::from);
     let late = |_| Fault::Unreachable("it does not say what it has".to_owned());
     let found = tokio::time::timeout(PATIENCE, listing).await.map_err(late)??;
-    let known = |summary: ContainerSummary| {
-        let mark = summary.labels.as_ref()?.get(names::ATTEMPT)?;
-        let left = format!("/{}", names::left(mark));
-        if summary.names.iter().flatten().any(|name| *name == left) {
-            return None;
-        }
-        Some((names::attempt(&engine.side.instance, mark)?, summary))
-    };
-    Ok(found.into_iter().filter_map(known).collect())
+    Ok(names::by_attempt(found, &engine.side.instance))
 }
 
 /// Ends what has ended meanwhile.
@@ -252,7 +244,8 @@ async fn look(engine: Rc<Engine>) {
 
 fn compare(running: &[Rc<Custody>], found: &BTreeMap<AttemptId, ContainerSummary>) {
     for custody in running {
-        match found.get(&custody.attempt).and_then(|summary| summary.state) {
+        let same = found.get(&custody.attempt).filter(|summary| summary.id == custody.id());
+        match same.and_then(|summary| summary.state) {
             Some(State::EXITED | State::DEAD | State::REMOVING) => custody.end(),
             Some(_) => {}
             // It is gone, or of another of its name.
@@ -296,7 +289,8 @@ async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_a
     for (attempt, summary) in found {
         let job = summary.labels.as_ref().and_then(|labels| labels.get(names::JOB));
         let is_left = !asked.contains(&attempt) && engine.get(attempt).is_none() && !before.contains_key(&attempt);
-        if is_left && !job.is_some_and(|job| set_aside.contains(job)) {
+        let is_others = !names::is_own(&summary) || engine.places.is_elsewhere(attempt, &engine.name);
+        if is_left && !is_others && !job.is_some_and(|job| set_aside.contains(job)) {
             clear(engine, attempt, summary);
         }
     }
@@ -319,25 +313,28 @@ fn live(engine: &Rc<Engine>, custody: &Custody) {
 
 /// An attempt that is not in our hands: what there is of it decides.
 fn adopt(engine: &Rc<Engine>, attempt: AttemptId, dir: PathBuf, summary: Option<&ContainerSummary>) {
-    let record = Record::find(&dir);
-    let state = summary.and_then(|summary| summary.state);
-    let (Some(record), Some(state)) = (record, state) else {
-        // Gone: was it there, and did it run?
+    let Ok(record) = Record::find(&dir) else { return engine.tell(Report::Unsure { attempt }) };
+    let Some(record) = record else { return engine.tell(Report::NeverStarted { attempt }) };
+    // One that is being removed is as good as gone.
+    let Some(state) = summary.and_then(|summary| summary.state).filter(|state| *state != State::REMOVING) else {
+        // Was it there, and did it run?
         let ran = directory::info(&dir).is_some() || matches!(ending::exit(&dir), ExitFile::Complete(_));
-        return match Record::find(&dir).filter(|record| ran || record.is_started) {
-            Some(record) => drop(take(engine, attempt, dir, record, String::new(), true)),
-            None => engine.tell(Report::NeverStarted { attempt }),
-        };
+        if ran || record.is_started {
+            take(engine, attempt, dir, record, String::new(), true);
+        } else {
+            engine.tell(Report::NeverStarted { attempt });
+        }
+        return;
     };
     let id = summary.and_then(|summary| summary.id.clone()).unwrap_or_default();
     match state {
         // Made, and never started: launched again it is made anew.
-        State::CREATED | State::REMOVING => engine.tell(Report::NeverStarted { attempt }),
+        State::CREATED => engine.tell(Report::NeverStarted { attempt }),
         State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING | State::EMPTY => {
             let custody = take(engine, attempt, dir, record, id, false);
             live(engine, &custody);
         }
-        State::EXITED | State::DEAD => drop(take(engine, attempt, dir, record, id, true)),
+        State::EXITED | State::DEAD | State::REMOVING => drop(take(engine, attempt, dir, record, id, true)),
     }
 }
 
