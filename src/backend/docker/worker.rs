@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// After a stream of events ended for no reason that can be seen. Doubled each time up to the latter: there are engines, and
 /// what stands before them, that tell no events at all, and then the comparisons at every poll must do.
 const PAUSE: Duration = Duration::from_millis(200);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// A stream that went on for so long was a good one.
 const GOOD: Duration = Duration::from_secs(10);
 
