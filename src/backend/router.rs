@@ -12,7 +12,6 @@ use super::process::ProcessBackend;
 use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, Place, ReportSink};
 use crate::model::docker::DEFAULT_ENGINE;
 use crate::model::ids::AttemptId;
-use crate::model::report::Report;
 use crate::model::settings::{PoolBackend, Settings};
 
 /// The threads of all backends, those that are started later among them: for whoever must know that they have done all they
@@ -66,10 +65,8 @@ impl Backends {
                     self.threads.add(engine.thread());
                     self.engines.insert(name.to_owned(), engine);
                 }
-                Err(error) => {
-                    let trouble = format!("no thread can be started for it: {error}");
-                    (self.sink)(Report::Engine { host: name.to_owned(), trouble: Some(trouble) });
-                }
+                // Tried again at the next comparison. Told to the manager, whose thread this is, it could wait for ever.
+                Err(error) => tracing::error!("no thread can be started for the engine {name}: {error}"),
             }
         }
         self.engines.get_mut(name)

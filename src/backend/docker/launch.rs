@@ -91,7 +91,9 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
         return Ok(found);
     }
     let facts = image(engine, custody, place).await?;
-    let record = Record::of(order, &engine.name, &engine.url);
+    let mut record = Record::of(order, &engine.name, &engine.url);
+    record.copied_at = Some(os::now().utc);
+    record.launches += Record::find(&order.dir).ok().flatten().map_or(0, |before| before.launches);
     let mut known = engine.facts();
     if !known.is_local {
         known.program = engine.program.volume(&engine.side.program).await.map_err(|e| directory_fault(order, &e))?;

@@ -24,14 +24,24 @@ const NO_ROOM_PAUSE: Duration = Duration::from_secs(5);
 /// Tries to copy what the engine gives and this side cannot keep, or the other way round.
 const TRIES: u32 = 10;
 
+/// Answers that break off though the engine is there, before that counts as an answer.
+const BROKEN: u32 = 20;
+
 /// Asks the engine, whenever it is there, until it has an answer: its refusals are asked about again, a few times.
 async fn asked<T>(engine: &Engine, ask: impl AsyncFn(bollard::Docker) -> Result<T, Fault>) -> Result<T, Fault> {
-    let mut tries = 1;
+    let (mut tries, mut broken) = (1, 0);
     loop {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
         match ask(docker).await {
-            Err(fault @ Fault::Unreachable(_)) => engine.doubt(&fault),
+            Err(fault @ Fault::Unreachable(_)) => {
+                // An engine that answers, but not this, will not at another time either.
+                broken += u32::from(engine.answers().await);
+                if broken > BROKEN {
+                    return Err(fault);
+                }
+                engine.doubt(&fault);
+            }
             Err(Fault::Refused { status: remote::NO_ROOM, message }) => {
                 tracing::warn!("what an attempt left cannot be copied here yet: {message}");
                 tokio::time::sleep(NO_ROOM_PAUSE).await;
@@ -65,6 +75,7 @@ async fn fetch_part(engine: &Engine, custody: &Custody, part: &str) -> Result<()
 pub async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &Path) {
     let (spool, name) = (Spool::of(&custody.dir), custody.address());
     let hidden = engine.side.guarded.hidden_in(workspace);
+    let copied_at = custody.record.borrow().copied_at;
     let mut tries = 1;
     loop {
         match asked(engine, async |docker| spool.fill(&docker, &name).await).await {
@@ -80,7 +91,7 @@ pub async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &Pat
                 return;
             }
         }
-        match spool.unpack(workspace, hidden.clone()).await {
+        match spool.unpack(workspace, hidden.clone(), copied_at).await {
             Ok(left) => {
                 if left.is_empty() {
                     spool.remove();

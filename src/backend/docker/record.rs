@@ -12,6 +12,7 @@ use crate::backend::attempt::directory::read;
 use crate::manager::ports::LaunchOrder;
 use crate::model::docker::DEFAULT_ENGINE;
 use crate::model::spec::ResultKind;
+use crate::model::time::Utc;
 
 /// Largest record that is read, in bytes.
 const MAX_RECORD: u64 = 64 << 10;
@@ -50,6 +51,12 @@ pub struct Record {
     pub grace_ms: u64,
     /// Bytes of output.
     pub output_limit: u64,
+    /// When the copying of the workspace began, for one that is copied: what was changed on this side since is not written over.
+    #[serde(default)]
+    pub copied_at: Option<Utc>,
+    /// How often it was launched under its number.
+    #[serde(default)]
+    pub launches: u32,
     /// Whether it was started: without a container it is gone then, and was not to begin with otherwise.
     #[serde(default)]
     pub is_started: bool,
@@ -74,6 +81,8 @@ impl Record {
             timeout_ms: order.spec.timeout_ms,
             grace_ms: order.spec.grace_ms,
             output_limit: order.spec.output_limit,
+            copied_at: None,
+            launches: 1,
             is_started: false,
             notes: Vec::new(),
         }
@@ -104,7 +113,9 @@ impl Record {
         new.push(".new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_data()?;
+        if self.is_remote {
+            file.sync_data()?;
+        }
         fs::rename(new, place)
     }
 }

@@ -27,6 +27,8 @@ use crate::os;
 pub const PAUSE: Duration = Duration::from_millis(500);
 /// Tries to read what a container that has ended left, when the engine refuses it.
 pub const TRIES: u32 = 10;
+/// Launches of one attempt whose task never arrived, before that is told as its end.
+const LAUNCHES: u32 = 5;
 /// Tries to remove a container; the next comparison with reality finds one that is left.
 const REMOVALS: u32 = 20;
 
@@ -139,7 +141,7 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
         }
         // Whoever launched it ended before the environment was handed over. Nothing of the task ran: it is launched again. What
         // was copied there as its workspace may be older by now than what is here.
-        Finding::NotEntered if custody.is_adopted.get() => {
+        Finding::NotEntered if custody.is_adopted.get() && record.launches < LAUNCHES => {
             if let Some(id) = custody.id() {
                 remove(engine.clone(), id).await;
             }
@@ -161,7 +163,14 @@ async fn engine_end(engine: &Engine, custody: &Custody) -> Option<EngineEnd> {
         engine.until_back().await;
         let Ok(docker) = engine.client() else { continue };
         match docker.inspect_container(&id, None).map_err(Fault::from).await {
-            Ok(found) => return Some(end_of(found.state.unwrap_or_default(), custody.oom.get())),
+            Ok(found) => {
+                let state = found.state.unwrap_or_default();
+                if !state.running.unwrap_or(false) {
+                    return Some(end_of(state, custody.oom.get()));
+                }
+                // An end that was taken for one before its time: nothing is told before it is proven.
+                tokio::time::sleep(PAUSE).await;
+            }
             Err(fault) if fault.is_missing() => return None,
             Err(fault) => {
                 engine.doubt(&fault);

@@ -40,6 +40,7 @@ use super::plan::{Plan, ROOM};
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_WORKSPACE, LaunchOrder};
 use crate::model::attempt::Progress;
 use crate::model::report::Report;
+use crate::model::time::Utc;
 use crate::os;
 
 /// Uploads that an engine which is there breaks off before that is a reason.
@@ -263,13 +264,13 @@ impl Spool {
     ///
     /// # Errors
     /// Why it could not go on.
-    pub async fn unpack(&self, workspace: &Path, hidden: Vec<PathBuf>) -> io::Result<Vec<String>> {
+    pub async fn unpack(&self, workspace: &Path, hidden: Vec<PathBuf>, copied_at: Option<Utc>) -> io::Result<Vec<String>> {
         let (place, workspace) = (self.0.clone(), workspace.to_owned());
         let turn = pipe::turn().await;
         let unpacking = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let archive = io::BufReader::with_capacity(1 << 20, File::open(place)?);
-            workspace::take(archive, &workspace, &hidden)
+            workspace::take(archive, &workspace, &hidden, copied_at)
         });
         unpacking.await.unwrap_or_else(|_| Err(io::Error::other("the thread that unpacked ended early")))
     }

@@ -75,7 +75,7 @@ fn whatever_a_workspace_holds_arrives_as_it_is() {
 
     let hidden = [PathBuf::from("home")];
     let tar = packed(&from, &hidden).unwrap();
-    assert_eq!(workspace::take(&tar[..], &to, &[]).unwrap(), Vec::<String>::new());
+    assert_eq!(workspace::take(&tar[..], &to, &[], None).unwrap(), Vec::<String>::new());
     for name in odd {
         let path = to.join("odd").join(OsStr::from_bytes(name)).join(OsStr::from_bytes(name));
         assert_eq!(fs::read(path).unwrap(), name);
@@ -92,7 +92,7 @@ fn whatever_a_workspace_holds_arrives_as_it_is() {
     // Taken once more nothing is touched, but for what has changed.
     fs::write(to.join("second"), "#!/bin/zh\n").unwrap();
     let before = [fs::metadata(to.join("program")).unwrap(), fs::metadata(to.join("odd/ü/ü")).unwrap()];
-    assert_eq!(workspace::take(&tar[..], &to, &[]).unwrap(), Vec::<String>::new());
+    assert_eq!(workspace::take(&tar[..], &to, &[], None).unwrap(), Vec::<String>::new());
     let after = [fs::metadata(to.join("program")).unwrap(), fs::metadata(to.join("odd/ü/ü")).unwrap()];
     for (before, after) in before.iter().zip(&after) {
         assert_eq!((before.ino(), before.ctime_nsec()), (after.ino(), after.ctime_nsec()));
@@ -145,7 +145,7 @@ fn what_comes_back_leads_nowhere_else() {
         ("workspace/good", EntryType::Regular, "good"),
         ("workspace/better", EntryType::Link, "workspace/good"),
     ]);
-    let left = workspace::take(&tar[..], &work, &[PathBuf::from("home")]).unwrap();
+    let left = workspace::take(&tar[..], &work, &[PathBuf::from("home")], None).unwrap();
     assert!(left.iter().any(|left| left.contains("lead out")), "{left:?}");
     let mut found: Vec<_> = fs::read_dir(&work).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
     found.sort();
@@ -174,12 +174,12 @@ fn a_directory_and_a_file_take_each_others_place_where_nothing_is_lost() {
         ("workspace/was empty", EntryType::Regular, "new"),
         ("workspace/full", EntryType::Regular, "new"),
     ]);
-    let left = workspace::take(&tar[..], work, &[]).unwrap();
+    let left = workspace::take(&tar[..], work, &[], None).unwrap();
     assert_eq!(left, ["workspace/full: a directory that is not empty is in its place"]);
     assert_eq!(fs::read_to_string(work.join("was a file/in it")).unwrap(), "new");
     assert_eq!(fs::read_to_string(work.join("was empty")).unwrap(), "new");
     assert!(work.join("full/kept").exists());
-    let cut = workspace::take(&tar[..tar.len() - 1024], work, &[]).unwrap_err();
+    let cut = workspace::take(&tar[..tar.len() - 1024], work, &[], None).unwrap_err();
     assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof, "one that is cut off is never a whole one");
 }
 
@@ -191,4 +191,31 @@ fn an_archive_that_would_fill_the_disk_is_given_up() {
     };
     assert_eq!((copied(25, true).unwrap(), copied(9, false).unwrap()), (25, 9));
     assert_eq!(copied(25, false).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+}
+
+#[test]
+fn what_was_changed_on_this_side_meanwhile_is_not_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str, seconds: u64| {
+        fs::write(dir.path().join(name), "ours").unwrap();
+        let file = File::options().append(true).open(dir.path().join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds)).unwrap();
+    };
+    at("edited", 2_000);
+    at("both", 2_000);
+    at("old", 500);
+    let mut tar = Builder::new(Vec::new());
+    for (name, mtime) in [("edited", 900), ("both", 3_000), ("old", 3_000)] {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_mode(0o644);
+        header.set_mtime(mtime);
+        header.set_size(6);
+        tar.append_data(&mut header, format!("workspace/{name}"), &b"theirs"[..]).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let left = workspace::take(&tar[..], dir.path(), &[], Some(Utc(1_000_000))).unwrap();
+    let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    assert_eq!([text("edited"), text("both"), text("old")], ["ours", "ours", "theirs"]);
+    assert!(left.len() == 1 && left[0].starts_with("workspace/both: it was changed here"), "{left:?}");
 }

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use super::tarball::{Item, Tarball, shown};
+use crate::model::time::Utc;
 use crate::os;
 
 /// Bytes that are compared at once.
@@ -32,6 +33,7 @@ type Left = BTreeMap<String, (u64, String)>;
 struct Unpacking<'a> {
     root: OwnedFd,
     hidden: &'a [PathBuf],
+    copied_at: Option<Utc>,
     /// The directory that was used last: most entries follow others of theirs.
     at: Option<(PathBuf, OwnedFd)>,
     /// Directories and the permissions that they get once all is in them.
@@ -39,15 +41,16 @@ struct Unpacking<'a> {
     left: Left,
 }
 
-/// Puts the archive of a directory into `workspace`, but for what lies below `hidden` of it. Remarks on what could not be
+/// Puts the archive of a directory into `workspace`, but for what lies below `hidden` of it, and for files that were changed here
+/// after it was copied. Remarks on what could not be
 /// put there, none when it is all.
 ///
 /// # Errors
 /// When the archive cannot be read, or nothing more can be written: the disk is full.
-pub fn take(archive: impl Read, workspace: &Path, hidden: &[PathBuf]) -> io::Result<Vec<String>> {
+pub fn take(archive: impl Read, workspace: &Path, hidden: &[PathBuf], copied_at: Option<Utc>) -> io::Result<Vec<String>> {
     std::fs::create_dir_all(workspace)?;
     let root = openat(CWD, workspace, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut unpacking = Unpacking { root, hidden, at: None, finally: Vec::new(), left: Left::new() };
+    let mut unpacking = Unpacking { root, hidden, copied_at, at: None, finally: Vec::new(), left: Left::new() };
     let mut tar = Tarball::new(archive);
     while let Some(item) = tar.next()? {
         if let Err(error) = unpacking.put(&item, &mut tar) {
@@ -105,12 +108,26 @@ impl Unpacking<'_> {
                 self.finally.push((path, item.mode & PERMISSIONS));
                 Ok(())
             }
-            EntryType::Regular => put_file(&parent, name, item, content),
+            EntryType::Regular => match self.changed_here(&parent, name, item) {
+                // The task did not touch it.
+                Some(false) => Ok(()),
+                changed => put_file(&parent, name, item, content, changed.is_some()),
+            },
             EntryType::Symlink => put_link(&parent, name, item.link.as_deref().unwrap_or(Path::new(""))),
             EntryType::Link => self.put_second_name(&parent, name, item),
             // Sockets, fifos and devices are of use to nobody but who made them.
             _ => Ok(()),
         }
+    }
+
+    /// Whether a file of the task's would be written over what was changed here since it was copied, and whether the task has
+    /// changed it too.
+    fn changed_here(&self, parent: &OwnedFd, name: &OsStr, item: &Item) -> Option<bool> {
+        let copied_at = self.copied_at?;
+        let there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let nanos = i64::try_from(there.st_mtime_nsec).unwrap_or(0);
+        let changed = there.st_mtime.saturating_mul(1000).saturating_add(nanos / 1_000_000);
+        (changed > copied_at.0).then(|| item.mtime.saturating_mul(1000) >= copied_at.0)
     }
 
     fn parent(&mut self, path: &Path) -> io::Result<OwnedFd> {
@@ -162,7 +179,7 @@ impl Unpacking<'_> {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 let mut source = File::from(openat(&of, first, flags, Mode::empty())?);
                 let item = Item { size: source.metadata()?.len(), mode: found.st_mode, ..item.clone() };
-                put_file(parent, name, &item, &mut source)
+                put_file(parent, name, &item, &mut source, false)
             }
         }
     }
@@ -221,7 +238,8 @@ fn put_link(parent: &OwnedFd, name: &OsStr, target: &Path) -> io::Result<()> {
     replace(parent, name, |new| symlinkat(target, parent, new))
 }
 
-fn put_file(parent: &OwnedFd, name: &OsStr, item: &Item, content: &mut impl Read) -> io::Result<()> {
+/// `keeps` is whether what is there stays, should it differ.
+fn put_file(parent: &OwnedFd, name: &OsStr, item: &Item, content: &mut impl Read, keeps: bool) -> io::Result<()> {
     let mode = item.mode & PERMISSIONS;
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let there = openat(parent, name, flags, Mode::empty()).map(File::from).ok();
@@ -236,6 +254,9 @@ fn put_file(parent: &OwnedFd, name: &OsStr, item: &Item, content: &mut impl Read
             }
             return Ok(());
         }
+    }
+    if keeps {
+        return Err(io::Error::other("it was changed here while the task ran, which stays"));
     }
     let mut fill = |new: &str| -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
