@@ -349,9 +349,17 @@ pub fn gid() -> u32 {
     rustix::process::getgid().as_raw()
 }
 
-/// The name of this machine.
+/// What this machine is known by: its name, and where it has an id (machine-id(5)) a digest of that, since names are given twice.
 pub fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    use sha2::{Digest, Sha256};
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    match std::fs::read_to_string("/etc/machine-id") {
+        Ok(id) if !id.trim().is_empty() => {
+            let digest = Sha256::digest(format!("airx {}", id.trim()));
+            format!("{name}-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
+        }
+        _ => name,
+    }
 }
 
 /// Gives memory that was freed back to the system, after much of it was, and lets go of the pages of the program itself:
