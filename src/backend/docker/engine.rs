@@ -27,8 +27,8 @@ const HELLO: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// An engine.
-pub struct Engine {
+/// What an engine is made of.
+pub struct Parts {
     /// As reports name it.
     pub name: String,
     /// Where it is.
@@ -43,10 +43,16 @@ pub struct Engine {
     pub claude: Arc<dyn ClaudeCli>,
     /// Where all attempts live.
     pub places: Places,
-    /// The manager's environment, for registry logins.
+    /// Logins to registries.
     pub registries: super::registry::Registries,
     /// Where the certificates for an engine at tcp are, when it is reached by TLS: `ca.pem`, `cert.pem`, `key.pem`.
     pub tls: Option<PathBuf>,
+}
+
+/// An engine.
+pub struct Engine {
+    /// What it is made of.
+    pub parts: Parts,
     /// Our program on a remote engine.
     pub program: super::remote::Program,
     client: RefCell<Option<Docker>>,
@@ -64,42 +70,11 @@ pub struct Engine {
     pub delicate: Cell<u32>,
 }
 
-/// What an engine is made of.
-pub struct Parts {
-    /// See [`Engine`].
-    pub name: String,
-    /// See [`Engine`].
-    pub url: String,
-    /// See [`Engine`].
-    pub side: Side,
-    /// See [`Engine`].
-    pub results: PathBuf,
-    /// See [`Engine`].
-    pub sink: ReportSink,
-    /// See [`Engine`].
-    pub claude: Arc<dyn ClaudeCli>,
-    /// See [`Engine`].
-    pub places: Places,
-    /// See [`Engine`].
-    pub registries: super::registry::Registries,
-    /// See [`Engine`].
-    pub tls: Option<PathBuf>,
-}
-
 impl Engine {
     /// Not connected yet.
     pub fn new(parts: Parts) -> Engine {
-        let Parts { name, url, side, results, sink, claude, places, registries, tls } = parts;
         Engine {
-            name,
-            url,
-            side,
-            results,
-            sink,
-            claude,
-            places,
-            registries,
-            tls,
+            parts,
             program: super::remote::Program::default(),
             client: RefCell::default(),
             facts: RefCell::default(),
@@ -131,7 +106,7 @@ impl Engine {
 
     /// Tells.
     pub fn tell(&self, report: Report) {
-        (self.sink)(report);
+        (self.parts.sink)(report);
     }
 
     /// Whether it is known to be gone.
@@ -141,7 +116,7 @@ impl Engine {
 
     /// A call failed in a way that says nothing about what was asked: whether it is gone is found out.
     pub fn doubt(&self, fault: &Fault) {
-        tracing::debug!(engine = self.name, "{fault}");
+        tracing::debug!(engine = self.parts.name, "{fault}");
         self.doubt.notify_one();
     }
 
@@ -150,15 +125,17 @@ impl Engine {
     /// # Errors
     /// Why it cannot be reached.
     pub async fn connect(&self) -> Result<(), Fault> {
-        let docker = within(async { Ok(open(&self.url, self.tls.as_deref(), PATIENCE_S)?.negotiate_version().await?) }).await?;
+        let docker =
+            within(async { Ok(open(&self.parts.url, self.parts.tls.as_deref(), PATIENCE_S)?.negotiate_version().await?) })
+                .await?;
         let info = within(async { Ok(docker.info().await?) }).await?;
         let version = within(async { Ok(docker.version().await?) }).await?;
-        *self.facts.borrow_mut() = EngineFacts::of(&self.url, &info, &version);
+        *self.facts.borrow_mut() = EngineFacts::of(&self.parts.url, &info, &version);
         *self.client.borrow_mut() = Some(docker);
         if self.trouble.borrow_mut().take().is_some() {
-            tracing::info!(engine = self.name, "the engine is back");
+            tracing::info!(engine = self.parts.name, "the engine is back");
         }
-        self.tell(Report::Engine { host: self.name.clone(), trouble: None });
+        self.tell(Report::Engine { host: self.parts.name.clone(), trouble: None });
         self.back.notify_waiters();
         self.tried.notify_waiters();
         Ok(())
@@ -169,11 +146,11 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         while let Err(fault) = self.connect().await {
             self.outages.set(self.outages.get() + u32::from(pause == FIRST_PAUSE));
-            let why = format!("{}: {fault}; is it running, and may you use it?", self.url);
+            let why = format!("{}: {fault}; is it running, and may you use it?", self.parts.url);
             if self.trouble.borrow().as_ref() != Some(&why) {
-                tracing::warn!(engine = self.name, "the engine cannot be reached: {why}");
+                tracing::warn!(engine = self.parts.name, "the engine cannot be reached: {why}");
                 *self.trouble.borrow_mut() = Some(why.clone());
-                self.tell(Report::Engine { host: self.name.clone(), trouble: Some(why) });
+                self.tell(Report::Engine { host: self.parts.name.clone(), trouble: Some(why) });
             }
             self.tried.notify_waiters();
             tokio::time::sleep(pause).await;

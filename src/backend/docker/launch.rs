@@ -91,14 +91,14 @@ pub async fn launch(engine: &Engine, custody: &Custody, order: &LaunchOrder, pla
         return Ok(found);
     }
     let facts = image(engine, custody, place).await?;
-    let mut record = Record::of(order, &engine.name, &engine.url);
+    let mut record = Record::of(order, &engine.parts.name, &engine.parts.url);
     record.copied_at = Some(os::now().utc);
     record.launches += Record::find(&order.dir).ok().flatten().map_or(0, |before| before.launches);
     let mut known = engine.facts();
     if !known.is_local {
-        known.program = engine.program.volume(&engine.side.program).await.map_err(|e| directory_fault(order, &e))?;
+        known.program = engine.program.volume(&engine.parts.side.program).await.map_err(|e| directory_fault(order, &e))?;
     }
-    let plan = plan(order, place, &known, &facts, &engine.side, record).map_err(Obstacle::never)?;
+    let plan = plan(order, place, &known, &facts, &engine.parts.side, record).map_err(Obstacle::never)?;
     prepare(engine, order, place, &plan).map_err(|e| directory_fault(order, &e))?;
     *custody.record.borrow_mut() = plan.record.clone();
     plan.record.notes.iter().for_each(|note| custody.note(note.clone()));
@@ -137,7 +137,7 @@ async fn furnish(
         remote::upload(engine, custody, docker, order, plan, owner).await?;
     } else if !plan.record.is_remote
         && !plan.record.is_reduced
-        && let Some(outside) = owner::outside(owner, &engine.facts(), engine.side.own()).map_err(Obstacle::never)?
+        && let Some(outside) = owner::outside(owner, &engine.facts(), engine.parts.side.own()).map_err(Obstacle::never)?
     {
         hand_over(&order.dir, outside)?;
         place.claude_config.as_ref().map_or(Ok(()), |config| hand_over(config, outside))?;
@@ -236,8 +236,8 @@ fn prepare(engine: &Engine, order: &LaunchOrder, place: &DockerPlace, plan: &Pla
     if let Some(config) = place.claude_config.as_ref().filter(|_| !plan.record.is_remote) {
         private(config)?;
     }
-    if !plan.record.is_reduced && !engine.side.program.is_file() {
-        return Err(io::Error::other(format!("airx's own program is gone from {}", engine.side.program.display())));
+    if !plan.record.is_reduced && !engine.parts.side.program.is_file() {
+        return Err(io::Error::other(format!("airx's own program is gone from {}", engine.parts.side.program.display())));
     }
     Ok(())
 }

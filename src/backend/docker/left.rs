@@ -74,7 +74,7 @@ async fn fetch_part(engine: &Engine, custody: &Custody, part: &str) -> Result<()
 /// Takes the workspace back. Files that the task removed stay on this side.
 pub async fn fetch_workspace(engine: &Engine, custody: &Custody, workspace: &Path) {
     let (spool, name) = (Spool::of(&custody.dir), custody.address());
-    let hidden = engine.side.guarded.hidden_in(workspace);
+    let hidden = engine.parts.side.guarded.hidden_in(workspace);
     let copied_at = custody.record.borrow().copied_at;
     let mut tries = 1;
     loop {

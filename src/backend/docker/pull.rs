@@ -62,7 +62,7 @@ async fn pull(engine: &Engine, custody: &Custody, place: &DockerPlace) -> Result
     // The engine says nothing until the registry does: how long that may take is the pull's own deadline.
     let patience = Duration::from_millis(place.settings.pull_deadline_ms).saturating_add(Duration::from_secs(60));
     let client = engine.client().map_err(Obstacle::Gone)?.with_timeout(patience);
-    let mut stream = Box::pin(client.create_image(Some(options), None, engine.registries.login(&image)));
+    let mut stream = Box::pin(client.create_image(Some(options), None, engine.parts.registries.login(&image)));
     let mut layers = Layers::default();
     let tell = |layers: &Layers| engine.tell(Report::Launching { attempt: custody.attempt, progress: layers.progress(&image) });
     tell(&layers);

@@ -134,7 +134,7 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
                 told.note(ending::runner_log(&custody.dir));
             }
             let kind = Kind { result: record.result, claude: record.claude };
-            let reading = Reading { results: &engine.results, claude: &*engine.claude };
+            let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
             let report = collect::over(custody.attempt, &custody.dir, kind, exit, told, reading);
             *custody.over.borrow_mut() = Some((report.clone(), 0));
             engine.tell(report);

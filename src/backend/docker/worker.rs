@@ -80,7 +80,7 @@ fn begin(engine: &Rc<Engine>, order: LaunchOrder) {
         Some(Stage::Launching | Stage::Over) => return,
         Some(Stage::Refused) | None => {}
     }
-    let record = Record::of(&order, &engine.name, &engine.url);
+    let record = Record::of(&order, &engine.parts.name, &engine.parts.url);
     let custody = Rc::new(Custody::new(attempt, order.dir.clone(), record, Stage::Launching, false));
     engine.insert(custody.clone());
     spawn_local(watch::run(engine.clone(), custody, order, place));
@@ -118,7 +118,7 @@ pub fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
 /// Tells what is new in its directory, as far as that is known here.
 pub fn tell_news(engine: &Engine, custody: &Custody, asked: Option<u32>) {
     let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
-    let reading = Reading { results: &engine.results, claude: &*engine.claude };
+    let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
     let told = &mut custody.told.borrow_mut();
     let news = collect::news(custody.attempt, &custody.dir, kind, told, asked, reading, os::now().mono);
     news.into_iter().for_each(|news| engine.tell(news));
@@ -141,7 +141,7 @@ fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) 
     // Asked for again by the next manager, should this one not see it through.
     if !is_remote {
         // What is refused at the launch does not get here.
-        let outside = owner.and_then(|owner| owner::outside(owner, &engine.facts(), engine.side.own()).unwrap_or(None));
+        let outside = owner.and_then(|owner| owner::outside(owner, &engine.facts(), engine.parts.side.own()).unwrap_or(None));
         if let Err(error) = inbox::put(&custody.dir, &name, &content, outside) {
             custody.note(format!("inbox/{name} could not be written: {error}"));
         }
@@ -175,7 +175,7 @@ async fn listen(engine: Rc<Engine>) {
     loop {
         engine.reach().await;
         let Ok(docker) = engine.client() else { continue };
-        let mut filters = names::of_home(&engine.side.instance);
+        let mut filters = names::of_home(&engine.parts.side.instance);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
         let options = EventsOptions { since: Some(watch::engine_time(Utc(since))), until: None, filters: Some(filters) };
         let mut events = Box::pin(docker.events(Some(options)));
@@ -189,7 +189,7 @@ async fn listen(engine: Rc<Engine>) {
                         happened(&engine, &event);
                     }
                     Some(Err(error)) => {
-                        tracing::debug!(engine = engine.name, "events: {error}");
+                        tracing::debug!(engine = engine.parts.name, "events: {error}");
                         break;
                     }
                     None => break,
@@ -210,7 +210,7 @@ async fn listen(engine: Rc<Engine>) {
 fn happened(engine: &Rc<Engine>, event: &EventMessage) {
     let labels = event.actor.as_ref().and_then(|actor| actor.attributes.as_ref());
     let mark = labels.and_then(|labels| labels.get(names::ATTEMPT));
-    let attempt = mark.and_then(|mark| names::attempt(&engine.side.instance, mark));
+    let attempt = mark.and_then(|mark| names::attempt(&engine.parts.side.instance, mark));
     let Some(custody) = attempt.and_then(|attempt| engine.get(attempt)) else { return };
     let id = event.actor.as_ref().and_then(|actor| actor.id.as_deref()).unwrap_or_default();
     if *custody.container.borrow() != id {
@@ -225,12 +225,13 @@ fn happened(engine: &Rc<Engine>, event: &EventMessage) {
 
 /// What the engine has of this home.
 async fn list(engine: &Engine) -> Result<BTreeMap<AttemptId, ContainerSummary>, Fault> {
-    let options = ListContainersOptions { all: true, filters: Some(names::of_home(&engine.side.instance)), ..Default::default() };
+    let options =
+        ListContainersOptions { all: true, filters: Some(names::of_home(&engine.parts.side.instance)), ..Default::default() };
     let client = engine.client()?;
     let listing = client.list_containers(Some(options)).map_err(Fault::from);
     let late = |_| Fault::Unreachable("it does not say what it has".to_owned());
     let found = tokio::time::timeout(PATIENCE, listing).await.map_err(late)??;
-    Ok(names::by_attempt(found, &engine.side.instance))
+    Ok(names::by_attempt(found, &engine.parts.side.instance))
 }
 
 /// Ends what has ended meanwhile.
@@ -289,7 +290,7 @@ async fn inspect(engine: &Rc<Engine>, attempts: Vec<(AttemptId, PathBuf)>, set_a
     for (attempt, summary) in found {
         let job = summary.labels.as_ref().and_then(|labels| labels.get(names::JOB));
         let is_left = !asked.contains(&attempt) && engine.get(attempt).is_none() && !before.contains_key(&attempt);
-        let is_others = !names::is_own(&summary) || engine.places.is_elsewhere(attempt, &engine.name);
+        let is_others = !names::is_own(&summary) || engine.parts.places.is_elsewhere(attempt, &engine.parts.name);
         if is_left && !is_others && !job.is_some_and(|job| set_aside.contains(job)) {
             clear(engine, attempt, summary);
         }

@@ -115,7 +115,7 @@ pub async fn ensure(engine: &Engine, custody: &Custody, docker: &Docker, image: 
         if is_whole(docker, &custody.address()).await? {
             return Ok(());
         }
-        let body = body(image, volume, &engine.side);
+        let body = body(image, volume, &engine.parts.side);
         let options = CreateContainerOptions { name: Some(helper.clone()), platform: String::new() };
         match docker.create_container(Some(options), body).map_err(Fault::from).await {
             Ok(_) => break,
@@ -125,17 +125,17 @@ pub async fn ensure(engine: &Engine, custody: &Custody, docker: &Docker, image: 
         let Some((id, instance)) = whose(docker, &helper).await? else { continue };
         let since = other.take().filter(|(known, _)| *known == id).map_or_else(Instant::now, |(_, since)| since);
         // Of this home only one manager lives, and it fills one at a time: what is there was left.
-        if instance == engine.side.instance || since.elapsed() > PATIENCE {
+        if instance == engine.parts.side.instance || since.elapsed() > PATIENCE {
             remove(docker, &id).await;
         }
         other = Some((id, since));
         tokio::time::sleep(PAUSE).await;
     }
-    let program = engine.side.program.clone();
+    let program = engine.parts.side.program.clone();
     let filled = fill(engine, custody, docker, &helper, program).await;
     remove(docker, &helper).await;
     filled?;
-    remove_others(docker, &engine.side.instance, volume).await;
+    remove_others(docker, &engine.parts.side.instance, volume).await;
     Ok(())
 }
 
