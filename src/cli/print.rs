@@ -134,8 +134,12 @@ impl Printer {
         let ink = match kind {
             TaskKind::Queued => Ink::Plain,
             TaskKind::Pending | TaskKind::Skipped | TaskKind::UpstreamFailed => Ink::Dim,
-            TaskKind::Held | TaskKind::AwaitingInput | TaskKind::Cancelling | TaskKind::Cancelled => Ink::Wait,
-            TaskKind::Starting | TaskKind::Running => Ink::Busy,
+            TaskKind::Held
+            | TaskKind::AwaitingInput
+            | TaskKind::AwaitingApproval
+            | TaskKind::Cancelling
+            | TaskKind::Cancelled => Ink::Wait,
+            TaskKind::Starting | TaskKind::Running | TaskKind::Delegated | TaskKind::Mapped => Ink::Busy,
             TaskKind::Completed => Ink::Good,
             TaskKind::Failed => Ink::Bad,
         };

@@ -337,6 +337,11 @@ impl<S: Store> Engine<S> {
                 self.ordered.remove(&attempt);
                 self.backend.forget(attempt);
             }
+            Effect::Decide(ticket, launch) => {
+                let decision = self.composer.decide(&launch);
+                let (job, task) = (launch.attempt.job, launch.attempt.task);
+                self.pending.push(Input::Decided { job, task, ticket, decision });
+            }
             Effect::CheckSecrets(launch) => self.check_secrets(*launch),
             Effect::Reply(id, answer) => {
                 if let Some(reply) = self.replies.remove(&id) {

@@ -1,13 +1,13 @@
 //! From a decided launch to a backend's order: templates rendered, environment composed, secrets resolved.
 
 mod container;
+mod context;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
-use crate::model::change::TaskResult;
 use crate::model::core::Launch;
 use crate::model::credential::API_KEY;
 use crate::model::docker::LEFT_OUTSIDE;
@@ -180,7 +180,7 @@ impl Composer {
             env.insert("AIRX_UNTIL_FILE".to_owned(), path.clone());
             env.insert("AIRX_UNTIL_MATCHES".to_owned(), matches.clone().unwrap_or_default());
         }
-        let dir = self.directory(&launch.name.to_string(), &launch.task.id, launch.attempt);
+        let dir = self.directory(&launch.name.to_string(), &launch.id, launch.attempt);
         self.identify(launch, &dir, container.is_some(), &mut env);
         let is_claude = prompt.is_some();
         let limits = &launch.task.limits;
@@ -212,25 +212,6 @@ impl Composer {
         };
         let place = container.map_or(Place::Process, |container| Place::Docker(Box::new(container)));
         Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place })
-    }
-
-    fn context(&self, launch: &Launch) -> Result<Context, Obstacle> {
-        let mut results = BTreeMap::new();
-        for (task, result) in &launch.results {
-            let value = match result {
-                TaskResult::Inline(value) => value.as_ref().clone(),
-                TaskResult::File { sha256, .. } => self.read_result(sha256)?,
-            };
-            results.insert(task.clone(), value);
-        }
-        Ok(Context { job: launch.name.to_string(), params: launch.job.params.clone(), results })
-    }
-
-    fn read_result(&self, sha256: &str) -> Result<serde_json::Value, Obstacle> {
-        let path = self.home.join("results").join(sha256);
-        let broken = |why: String| Obstacle::Never(format!("cannot read the result {}: {why}", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
     }
 
     /// Whether a command has to run to resolve a secret of this launch.
@@ -308,7 +289,7 @@ impl Composer {
         };
         let own = [
             ("AIRX_JOB", launch.name.to_string()),
-            ("AIRX_TASK", launch.task.id.clone()),
+            ("AIRX_TASK", launch.id.clone()),
             ("AIRX_TOKEN", self.identity.token(&mark)),
             ("AIRX_ATTEMPT", mark),
             ("AIRX_DIR", dir),

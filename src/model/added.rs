@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::attempt::AddedTask;
 use super::ids::is_name;
-use super::spec::{Action, TaskDefaults, TaskSpec};
+use super::spec::{Action, Rule, TaskDefaults, TaskSpec};
 use super::template::escape;
 
 /// Longest definition, in bytes of its strings.
@@ -70,6 +70,10 @@ pub fn build(
     Ok(TaskSpec {
         id: id.to_owned(),
         needs: added.needs,
+        rule: Rule::default(),
+        when: None,
+        finally: parent.is_some_and(|parent| parent.finally),
+        each: None,
         action,
         env: BTreeMap::new(),
         // Elsewhere it could reach what its parent cannot: another directory, a pool outside of its sandbox.

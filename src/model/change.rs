@@ -13,7 +13,7 @@ use super::ids::{AttemptId, JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, AnsweredBy, Question};
 use super::spec::{Budget, JobSpec, TaskSpec};
-use super::state::{JobState, Outcome, TaskState};
+use super::state::{JobState, Outcome, SkipReason, TaskState};
 use super::time::Utc;
 
 pub use super::facts::{AttemptFacts, ClaudeFacts, RoundFacts, Rounds};
@@ -79,6 +79,28 @@ pub enum Change {
         task: TaskIdx,
         /// Pending or queued.
         state: TaskState,
+    },
+    /// A task is over without an attempt's end: what it left its work to is over, or nothing came of it.
+    TaskEnded {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIdx,
+        /// How.
+        outcome: Box<Outcome>,
+        /// The state that follows.
+        state: TaskState,
+    },
+    /// A mapped task's list is known. Instances that there are begin anew, further ones come into being behind all other tasks
+    /// of the job, those that the list does not have any more are skipped. All of the list's are queued; the mapped task is
+    /// `mapped`, or skipped when the list is empty.
+    TaskExpanded {
+        /// The job.
+        job: JobId,
+        /// The mapped task.
+        task: TaskIdx,
+        /// An instance for each.
+        items: Arc<Vec<serde_json::Value>>,
     },
     /// Intent: the attempt exists from here on, and the backend will be asked to start it. The task is `starting`.
     AttemptOpened {
@@ -219,6 +241,14 @@ pub enum Change {
     },
 }
 
+/// The state of a mapped task right after its list became known.
+pub fn mapped_state(items: &[serde_json::Value]) -> TaskState {
+    match u32::try_from(items.len()).unwrap_or(u32::MAX) {
+        0 => TaskState::Skipped { why: SkipReason::Empty },
+        instances => TaskState::Mapped { instances },
+    }
+}
+
 impl Change {
     /// The job it belongs to; none for [`Change::AllPaused`] and [`Change::CredentialMoved`].
     pub fn job(&self) -> Option<JobId> {
@@ -227,6 +257,8 @@ impl Change {
             | Change::TaskAdded { job, .. }
             | Change::TaskMoved { job, .. }
             | Change::TaskRequeued { job, .. }
+            | Change::TaskEnded { job, .. }
+            | Change::TaskExpanded { job, .. }
             | Change::JobMoved { job, .. }
             | Change::JobPaused { job, .. }
             | Change::RuleAdded { job, .. }
@@ -249,7 +281,11 @@ impl Change {
     /// The task it belongs to, if any.
     pub fn task(&self) -> Option<TaskIdx> {
         match self {
-            Change::TaskAdded { task, .. } | Change::TaskMoved { task, .. } | Change::TaskRequeued { task, .. } => Some(*task),
+            Change::TaskAdded { task, .. }
+            | Change::TaskMoved { task, .. }
+            | Change::TaskRequeued { task, .. }
+            | Change::TaskEnded { task, .. }
+            | Change::TaskExpanded { task, .. } => Some(*task),
             Change::AttemptOpened { attempt, .. }
             | Change::AttemptStarted { attempt }
             | Change::AttemptClosed { attempt, .. }

@@ -451,9 +451,15 @@ pub struct TaskView {
     /// How far its Claude run is, while that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<super::live::LiveFacts>>,
-    /// The task that queued it, if not the file.
+    /// The task that queued it, if not the file; of an instance its mapped task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// What an instance is for, in one line of at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// Of a mapped task: its instances by state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Counts>,
     /// Ids of the tasks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,

@@ -11,6 +11,7 @@ pub mod change;
 pub mod conversation;
 pub mod core;
 pub mod credential;
+pub mod decide;
 pub mod diagnostic;
 pub mod docker;
 pub mod exit_file;

@@ -2,13 +2,14 @@
 //! that a fault in one of them shows as a difference.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
 use super::spec::Budget;
-use super::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
+use super::state::{Counts, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
 /// Everything a journal tells.
@@ -68,6 +69,10 @@ pub struct ReplayedTask {
     pub newest: Vec<StoredAttempt>,
     /// Questions of its newest attempt.
     pub questions: Vec<StoredQuestion>,
+    /// Of an instance: the place of its mapped task, and its item's.
+    pub instance: Option<(u32, u32)>,
+    /// Of a mapped task: its list.
+    pub items: Option<Arc<Vec<serde_json::Value>>>,
 }
 
 impl ReplayedJob {
@@ -79,7 +84,62 @@ impl ReplayedJob {
     }
 }
 
+impl ReplayedJob {
+    /// A mapped task's list: its instances in the order of their indexes are the tasks that name it as theirs.
+    fn expand(&mut self, parent: u32, items: &Arc<Vec<serde_json::Value>>) -> Result<(), String> {
+        let number = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let mut known = 0;
+        for task in &mut self.tasks {
+            let Some((_, index)) = task.instance.filter(|(of, _)| *of == parent) else { continue };
+            known += 1;
+            if index < number(items.len()) {
+                task.anew(TaskState::Queued);
+                task.result = None;
+            } else {
+                task.state = TaskState::Skipped { why: SkipReason::Gone };
+            }
+        }
+        for index in known..number(items.len()) {
+            self.tasks.push(ReplayedTask::new(TaskState::Queued, Some((parent, index))));
+        }
+        let Some(task) = self.tasks.get_mut(parent as usize) else { return Err(format!("there is no task {parent} to map")) };
+        task.items = Some(items.clone());
+        task.state = match number(items.len()) {
+            0 => TaskState::Skipped { why: SkipReason::Empty },
+            instances => TaskState::Mapped { instances },
+        };
+        Ok(())
+    }
+}
+
 impl ReplayedTask {
+    fn new(state: TaskState, instance: Option<(u32, u32)>) -> ReplayedTask {
+        ReplayedTask {
+            state,
+            attempts: 0,
+            spent_retry: 0,
+            spent_infra: 0,
+            result: None,
+            progress: None,
+            outcomes: Vec::new(),
+            used: (0, 0),
+            rounds: Rounds::default(),
+            newest: Vec::new(),
+            questions: Vec::new(),
+            instance,
+            items: None,
+        }
+    }
+
+    /// To another state with budgets that start afresh.
+    fn anew(&mut self, state: TaskState) {
+        self.spent_retry = 0;
+        self.spent_infra = 0;
+        self.progress = None;
+        (self.used, self.rounds) = ((0, 0), Rounds::default());
+        self.state = state;
+    }
+
     /// To another state. How far the launch was goes with the one it was told of.
     fn go(&mut self, state: &TaskState) {
         let (was, is) = (self.state.kind() == TaskKind::Starting, state.kind() == TaskKind::Starting);
@@ -117,29 +177,13 @@ impl Replayed {
                 if job.tasks.len() != task.0 as usize {
                     return Err(format!("task {} is added out of order", task.0));
                 }
-                job.tasks.push(ReplayedTask {
-                    state: state.clone(),
-                    attempts: 0,
-                    spent_retry: 0,
-                    spent_infra: 0,
-                    result: None,
-                    progress: None,
-                    outcomes: Vec::new(),
-                    used: (0, 0),
-                    rounds: Rounds::default(),
-                    newest: Vec::new(),
-                    questions: Vec::new(),
-                });
+                job.tasks.push(ReplayedTask::new(state.clone(), None));
                 Ok(())
             }
             Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.go(state)),
-            Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| {
-                task.spent_retry = 0;
-                task.spent_infra = 0;
-                task.progress = None;
-                (task.used, task.rounds) = ((0, 0), Rounds::default());
-                task.state = state.clone();
-            }),
+            Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| task.anew(state.clone())),
+            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };
                 self.opened(*attempt, new)

@@ -36,6 +36,9 @@ pub fn task(kind: TaskKind) -> Sign {
         TaskKind::Skipped => ("\u{00bb}", "s"),
         TaskKind::UpstreamFailed => ("\u{21af}", "^"),
         TaskKind::AwaitingInput => ("?", "?"),
+        TaskKind::AwaitingApproval => ("!", "!"),
+        TaskKind::Delegated => ("\u{21b3}", ">"),
+        TaskKind::Mapped => ("\u{22ee}", "#"),
     };
     Sign { unicode, ascii }
 }

@@ -4,6 +4,7 @@
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
 mod claude;
+mod graph;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
+
+pub use graph::{Items, Mapping, Rule};
 
 /// A job as submitted, without its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,9 +132,21 @@ pub enum OnFailure {
 pub struct TaskSpec {
     /// Unique in its job.
     pub id: String,
-    /// Ids of the tasks it waits for; all must complete.
+    /// Ids of the tasks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
+    /// What has to have become of those that it may start.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rule: Rule,
+    /// `if`: an expression; the task is skipped when it is false.
+    #[serde(default, rename = "if", skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Whether it runs once everything else of its job is over, whatever happened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finally: bool,
+    /// One instance of the task for each item of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Mapping>,
     /// What it does.
     pub action: Action,
     /// Added to the job's environment, overriding it.
@@ -166,6 +181,10 @@ impl TaskSpec {
         TaskSpec {
             id: id.to_owned(),
             needs: Vec::new(),
+            rule: Rule::default(),
+            when: None,
+            finally: false,
+            each: None,
             action,
             env: BTreeMap::new(),
             workspace: None,
@@ -273,6 +292,10 @@ pub struct Retry {
     /// Whether a Claude run goes on with its session.
     #[serde(default, skip_serializing_if = "is_auto")]
     pub resume: Resume,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn is_auto(resume: &Resume) -> bool {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ids::JobName;
 use super::time::Utc;
 
 /// Where a task stands.
@@ -31,6 +32,21 @@ pub enum TaskState {
     AwaitingInput {
         /// The attempt's number.
         attempt: u32,
+    },
+    /// Waits for a person's approval: no attempt, no slot.
+    AwaitingApproval {
+        /// The question's number.
+        question: u32,
+    },
+    /// A child job does its work: no attempt, no slot.
+    Delegated {
+        /// The child.
+        job: JobName,
+    },
+    /// Its instances, one for each item of its list, do its work: no attempt, no slot.
+    Mapped {
+        /// How many.
+        instances: u32,
     },
     /// A person asked for the end; keeps its slot until that is proven.
     Cancelling {
@@ -133,6 +149,14 @@ impl BudgetOf {
 pub enum SkipReason {
     /// `on_failure: stop`, and a task failed.
     Stopped,
+    /// Its trigger rule asks for something that did not happen, or a task it needs was skipped.
+    Rule,
+    /// Its `if` is false.
+    If,
+    /// Its list is empty.
+    Empty,
+    /// An instance of an item that its list does not have any more.
+    Gone,
 }
 
 /// What can happen to a task.
@@ -169,6 +193,22 @@ pub enum TaskEvent {
     Skip(SkipReason),
     /// A needed task ended without completing.
     UpstreamFailed,
+    /// Its work is left to instances.
+    Map {
+        /// How many.
+        instances: u32,
+    },
+    /// Its work is left to a child job.
+    Delegate(JobName),
+    /// A person is asked whether it may complete.
+    AskApproval {
+        /// The question's number.
+        question: u32,
+    },
+    /// What it was left to is over, or it was decided without an attempt.
+    Settled(Verdict),
+    /// Some of what it was left to runs again.
+    Reopen(Box<TaskState>),
     /// A person runs a finished task again, or has a held one wait no longer.
     Requeue {
         /// Whether everything it needs is completed.
@@ -191,6 +231,8 @@ pub enum Verdict {
     Round,
     /// Ended by a person.
     Cancelled,
+    /// Nothing was to be done.
+    Skip(SkipReason),
 }
 
 /// An event that a state does not allow. Always a bug or a late message, never silently ignored.
@@ -217,6 +259,21 @@ impl TaskState {
             (S::Pending | S::Queued | S::Held { .. }, E::Skip(why)) => S::Skipped { why },
             (S::Queued, E::Hold(hold)) => S::Held { hold },
             (S::Held { .. }, E::Release) => S::Queued,
+            (S::Queued, E::Map { instances }) => S::Mapped { instances },
+            (S::Queued, E::Delegate(job)) => S::Delegated { job },
+            (S::Queued, E::AskApproval { question }) => S::AwaitingApproval { question },
+            (S::Queued | S::AwaitingApproval { .. } | S::Delegated { .. } | S::Mapped { .. }, E::Settled(verdict)) => {
+                match verdict {
+                    Verdict::Complete => S::Completed,
+                    Verdict::Fail => S::Failed,
+                    Verdict::Cancelled => S::Cancelled,
+                    Verdict::Skip(why) => S::Skipped { why },
+                    Verdict::Again(_) | Verdict::Round => {
+                        return Err(IllegalTransition { state: self.clone(), event: E::Settled(verdict) });
+                    }
+                }
+            }
+            (state, E::Reopen(to)) if state.is_terminal() && matches!(*to, S::Mapped { .. } | S::Delegated { .. }) => *to,
             (S::Queued, E::Launch { attempt }) => S::Starting { attempt },
             (S::Starting { attempt }, E::Started) => S::Running { attempt: *attempt },
             // The start of an attempt whose end was already asked for changes nothing.
@@ -231,9 +288,10 @@ impl TaskState {
                     Verdict::Again(hold) => S::Held { hold },
                     Verdict::Round => S::Queued,
                     Verdict::Cancelled => S::Cancelled,
+                    Verdict::Skip(why) => S::Skipped { why },
                 }
             }
-            (S::Pending | S::Queued | S::Held { .. }, E::Cancel { .. }) => S::Cancelled,
+            (S::Pending | S::Queued | S::Held { .. } | S::AwaitingApproval { .. }, E::Cancel { .. }) => S::Cancelled,
             (S::Starting { attempt } | S::Running { attempt } | S::AwaitingInput { attempt }, E::Cancel { kill }) => {
                 S::Cancelling { attempt: *attempt, kill }
             }
@@ -292,6 +350,9 @@ impl TaskState {
             TaskState::Skipped { .. } => TaskKind::Skipped,
             TaskState::UpstreamFailed => TaskKind::UpstreamFailed,
             TaskState::AwaitingInput { .. } => TaskKind::AwaitingInput,
+            TaskState::AwaitingApproval { .. } => TaskKind::AwaitingApproval,
+            TaskState::Delegated { .. } => TaskKind::Delegated,
+            TaskState::Mapped { .. } => TaskKind::Mapped,
         }
     }
 }
@@ -313,11 +374,14 @@ pub enum TaskKind {
     Skipped,
     UpstreamFailed,
     AwaitingInput,
+    AwaitingApproval,
+    Delegated,
+    Mapped,
 }
 
 impl TaskKind {
     /// All of them, in order.
-    pub const ALL: [TaskKind; 12] = [
+    pub const ALL: [TaskKind; 15] = [
         TaskKind::Pending,
         TaskKind::Queued,
         TaskKind::Held,
@@ -330,6 +394,9 @@ impl TaskKind {
         TaskKind::Skipped,
         TaskKind::UpstreamFailed,
         TaskKind::AwaitingInput,
+        TaskKind::AwaitingApproval,
+        TaskKind::Delegated,
+        TaskKind::Mapped,
     ];
 
     /// The word people see.
@@ -347,6 +414,9 @@ impl TaskKind {
             TaskKind::Skipped => "skipped",
             TaskKind::UpstreamFailed => "upstream_failed",
             TaskKind::AwaitingInput => "awaiting_input",
+            TaskKind::AwaitingApproval => "awaiting_approval",
+            TaskKind::Delegated => "delegated",
+            TaskKind::Mapped => "mapped",
         }
     }
 }
@@ -354,7 +424,7 @@ impl TaskKind {
 /// How many tasks of a job are in each state, in the order of [`TaskKind::ALL`].
 /// For people and programs it is a mapping by the states' words; the database keeps the numbers alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts(pub [u32; 12]);
+pub struct Counts(pub [u32; 15]);
 
 impl Serialize for Counts {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -418,7 +488,7 @@ impl Counts {
     ///
     /// A job whose tasks are all over failed when any failed, else was cancelled when any was cancelled, else completed.
     pub fn job_state(&self) -> JobState {
-        if self.live() > 0 {
+        if self.live() + self.of(TaskKind::Delegated) > 0 {
             JobState::Working
         } else if self.terminal() < self.total() {
             JobState::Waiting
@@ -545,6 +615,19 @@ pub enum FailCause {
     OutputLimit,
     /// The output is not the result it should be; why.
     BadResult(String),
+    /// What it should do could not be decided from its expressions; why.
+    Decision(String),
+    /// Instances of a mapped task failed.
+    Instances {
+        /// How many.
+        failed: u32,
+        /// Of how many.
+        of: u32,
+    },
+    /// Its child job did not complete; which, and its state in a word.
+    Child(String),
+    /// A person, or the time-out, refused approval; in words.
+    Rejected(String),
 }
 
 /// How a runner vanished.
@@ -599,6 +682,10 @@ impl Outcome {
                 FailCause::ErrorResult(text) => format!("error result: {text}"),
                 FailCause::OutputLimit => "output limit reached".to_owned(),
                 FailCause::BadResult(why) => format!("bad result: {why}"),
+                FailCause::Decision(why) => format!("cannot be decided: {why}"),
+                FailCause::Instances { failed, of } => format!("{failed} of {of} instances failed"),
+                FailCause::Child(how) => format!("child job {how}"),
+                FailCause::Rejected(how) => format!("rejected: {how}"),
             },
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::Silent => "silent for too long".to_owned(),

@@ -65,6 +65,10 @@ pub struct StoredTask {
     pub spec: Arc<TaskSpec>,
     /// Who queued it, if not the file.
     pub origin: Option<Origin>,
+    /// Of an instance: its mapped task, and its item's place.
+    pub instance: Option<(TaskIdx, u32)>,
+    /// Of a mapped task: its list, once it is known.
+    pub items: Option<Arc<Vec<serde_json::Value>>>,
     /// Where it stands.
     pub state: TaskState,
     /// Attempts opened so far: the number of the last one.

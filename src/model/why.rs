@@ -23,8 +23,10 @@ pub struct Circumstances<'a> {
     pub slots: Option<(u32, u32)>,
     /// For a Claude run: how many live, and how many may (`claude.max_parallel`), when that is bounded.
     pub claude: Option<(u32, u32)>,
-    /// Needed tasks that are not completed.
+    /// Needed tasks that are not over.
     pub unmet: &'a [String],
+    /// For an instance: how many of its mapped task live, and how many may, when that is bounded.
+    pub mapping: Option<(u32, u32)>,
 }
 
 /// Needed tasks that are named before the rest is counted.
@@ -50,6 +52,12 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         }),
         TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => gone(around),
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
+        TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
+        TaskState::Delegated { job } => Some(format!("done by {job}")),
+        TaskState::Skipped { why: SkipReason::Rule } => Some("its rule does not hold".to_owned()),
+        TaskState::Skipped { why: SkipReason::If } => Some("its `if` is false".to_owned()),
+        TaskState::Skipped { why: SkipReason::Empty } => Some("its list is empty".to_owned()),
+        TaskState::Skipped { why: SkipReason::Gone } => Some("its item is not in the list any more".to_owned()),
         TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
         _ => None,
@@ -68,6 +76,9 @@ fn queued(around: &Circumstances<'_>) -> String {
     }
     if let Some(gone) = gone(around) {
         return gone;
+    }
+    if let Some((live, most)) = around.mapping.filter(|(live, most)| live >= most) {
+        return format!("{live} of {most} (max_parallel of its mapping)");
     }
     if around.job_live >= around.max_parallel {
         return format!("{} of {} (max_parallel)", around.job_live, around.max_parallel);
@@ -88,6 +99,9 @@ fn gone(around: &Circumstances<'_>) -> Option<String> {
 }
 
 fn needs(unmet: &[String]) -> String {
+    if unmet.is_empty() {
+        return "runs when everything else is over".to_owned();
+    }
     let named = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match unmet.len().saturating_sub(NAMED) {
         0 => format!("needs {named}"),
@@ -112,6 +126,7 @@ mod tests {
             slots: Some((2, 0)),
             claude: None,
             unmet: &[],
+            mapping: None,
         };
         let told = |state| why(&state, &around, &|_| String::new());
         let gone = Some("engine unreachable: no such socket".to_owned());

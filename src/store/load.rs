@@ -160,14 +160,15 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let mut statement = connection
         .prepare_cached(
             "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id,
-                    t.used_cost, t.used_tokens, t.rounds
-             FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
+                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items
+             FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx
+             LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
         .map_err(&error)?;
     let mut rows = statement.query([head.id.0]).map_err(&error)?;
-    let mut tasks = Vec::new();
+    let mut tasks: Vec<StoredTask> = Vec::new();
     while let Some(row) = rows.next().map_err(&error)? {
-        let stored = task(row, tasks.len()).and_then(|mut task| {
+        let stored = task(row, &tasks).and_then(|mut task| {
             runs::fill(connection, head.id, &mut task)?;
             Ok(task)
         });
@@ -193,7 +194,9 @@ fn number_of(row: &Row<'_>, column: usize) -> u64 {
     row.get::<_, i64>(column).ok().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
 }
 
-fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
+/// The task of a row that follows these.
+fn task(row: &Row<'_>, before: &[StoredTask]) -> Result<StoredTask, Undecodable> {
+    let place = before.len();
     let text = |column: usize| bytes(row, column).map_err(|error| format!("task {place} cannot be read: {error}"));
     let number = |column: usize| row.get::<_, u32>(column).map_err(|error| format!("task {place} cannot be read: {error}"));
     let idx = number(0)?;
@@ -202,14 +205,32 @@ fn task(row: &Row<'_>, place: usize) -> Result<StoredTask, Undecodable> {
     }
     let what = |part: &str| format!("{part} of task {place}");
     let state: TaskState = decode(&what("the state"), &text(3)?)?;
-    let spec: TaskSpec = decode(&what("the definition"), &text(1)?)?;
-    if number(9)? != state.kind() as u32 || text(10)? != spec.id.as_bytes() {
+    let instance = match row.get::<_, Option<u32>>(14).map_err(|error| format!("task {place} cannot be read: {error}"))? {
+        Some(of) => Some((TaskIdx(of), number(15)?)),
+        None => None,
+    };
+    let (spec, id) = match instance {
+        None => {
+            let spec: TaskSpec = decode(&what("the definition"), &text(1)?)?;
+            let id = spec.id.clone();
+            (Arc::new(spec), id)
+        }
+        Some((of, item)) => {
+            let Some(parent) = before.get(of.0 as usize) else {
+                return Err(format!("the mapped task of task {place} is missing"));
+            };
+            (parent.spec.clone(), format!("{}/{item}", parent.spec.id))
+        }
+    };
+    if number(9)? != state.kind() as u32 || text(10)? != id.as_bytes() {
         return Err(format!("the columns of task {place} contradict each other"));
     }
     Ok(StoredTask {
         idx: TaskIdx(idx),
-        spec: Arc::new(spec),
+        spec,
         origin: decode_some(&what("the origin"), &text(2)?)?,
+        instance,
+        items: decode_some(&what("the list"), &text(16)?)?,
         state,
         attempts: number(4)?,
         spent_retry: number(5)?,

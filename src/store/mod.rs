@@ -3,6 +3,7 @@
 mod backup;
 mod error;
 mod load;
+mod mapping;
 mod output;
 mod queries;
 mod reader;

@@ -1,6 +1,7 @@
 //! Answers to queries, row by row.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -17,6 +18,7 @@ use crate::model::spec::{Action, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
+use super::mapping::{self, Mapped};
 use super::output;
 use super::reader::{Surroundings, unreadable};
 use crate::model::why::{Circumstances, why};
@@ -70,7 +72,10 @@ const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, sub
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
-     CASE WHEN t.kind IN (3, 4, 5, 11) THEN (SELECT seen FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts) END";
+     CASE WHEN t.kind IN (3, 4, 5, 11) THEN (SELECT seen FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts) END,
+     t.mapping, t.item";
+/// Where a task's definition is: an instance has that of its mapped task.
+const DEFINITION: &str = "JOIN definition d ON d.job = t.job AND d.idx = ifnull(t.mapping, t.idx)";
 
 impl Queries<'_> {
     fn status(&self) -> Result<StatusView, Refusal> {
@@ -214,18 +219,18 @@ impl Queries<'_> {
         let (view, spec) = self.job(job)?;
         let (all_paused, pools) = (self.paused()?, self.pools()?);
         let sql = format!(
-            "SELECT {TASK_COLUMNS}, t.kind FROM task t JOIN definition d ON d.job = t.job AND d.idx = t.idx
+            "SELECT {TASK_COLUMNS}, t.kind FROM task t {DEFINITION}
              WHERE t.job = ?1 AND t.idx >= ?2 ORDER BY t.idx"
         );
         let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
         let mut rows = statement.query(params![view.id, from]).map_err(|e| unreadable(&e))?;
-        let (mut tasks, mut bytes) = (Vec::new(), 0);
+        let (mut tasks, mut bytes, mut mapped) = (Vec::new(), 0, Mapped::default());
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let kind: usize = row.get(13).map_err(|e| unreadable(&e))?;
+            let kind: usize = row.get(15).map_err(|e| unreadable(&e))?;
             if !kinds.is_empty() && !kinds.iter().any(|wanted| *wanted as usize == kind) {
                 continue;
             }
-            let (task, _) = self.task_view(row, &view, &spec, all_paused, &pools)?;
+            let (task, _) = self.task_view(row, &view, &spec, &mut mapped, all_paused, &pools)?;
             bytes += super::writer::json(&task).len();
             tasks.push(task);
             if tasks.len() >= limit.clamp(1, MAX_PAGE) as usize || bytes > MAX_PAGE_BYTES {
@@ -245,19 +250,19 @@ impl Queries<'_> {
             });
         };
         let sql = format!(
-            "SELECT {TASK_COLUMNS}, t.result FROM task t JOIN definition d ON d.job = t.job AND d.idx = t.idx
+            "SELECT {TASK_COLUMNS}, t.result FROM task t {DEFINITION}
              WHERE t.job = ?1 AND t.id = ?2"
         );
         let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
         let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
-        let (task, task_spec) = self.task_view(row, &view, &spec, self.paused()?, &self.pools()?)?;
-        let result: Option<String> = row.get(13).map_err(|e| unreadable(&e))?;
+        let (task, task_spec) = self.task_view(row, &view, &spec, &mut Mapped::default(), self.paused()?, &self.pools()?)?;
+        let result: Option<String> = row.get(15).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
-        Ok(TaskDetail { job: view.name, task, spec: task_spec, by_hand, attempts, result })
+        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {
@@ -279,19 +284,27 @@ impl Queries<'_> {
         row: &Row<'_>,
         job: &JobView,
         spec: &JobSpec,
+        mapped: &mut Mapped,
         all_paused: bool,
         pools: &[PoolView],
-    ) -> Result<(TaskView, TaskSpec), Refusal> {
+    ) -> Result<(TaskView, Arc<TaskSpec>), Refusal> {
         let text = |column: usize| row.get::<_, Option<String>>(column).map_err(|e| unreadable(&e));
         let id: String = row.get(1).map_err(|e| unreadable(&e))?;
         let what = |part: &str| format!("{part} of {}/{id}", job.name);
         let state: TaskState = decode(&text(2)?.unwrap_or_default(), || what("the state"))?;
-        let task: TaskSpec = decode(&text(11)?.unwrap_or_default(), || what("the definition"))?;
+        let idx: u32 = row.get(0).map_err(|e| unreadable(&e))?;
+        let instance: Option<u32> = row.get(13).map_err(|e| unreadable(&e))?;
+        let read = || decode::<TaskSpec>(&text(11)?.unwrap_or_default(), || what("the definition"));
+        let task = mapped.definition(instance.unwrap_or(idx), read)?;
+        let item = match (instance, row.get::<_, Option<u32>>(14).map_err(|e| unreadable(&e))?) {
+            (Some(of), Some(place)) => mapped.item(self.db, job.id, of, place)?,
+            _ => None,
+        };
         let origin: Option<Origin> = text(10)?.map(|text| decode(&text, || what("the origin"))).transpose()?;
         let outcome: Option<Outcome> = text(4)?.map(|text| decode(&text, || what("the outcome"))).transpose()?;
         let progress = text(9)?.map(|text| decode(&text, || what("the progress"))).transpose()?;
-        let parent = match origin.and_then(|origin| origin.parent) {
-            Some(parent) => self.id_of(job.id, parent.0)?,
+        let parent = match instance.or(origin.and_then(|origin| origin.parent).map(|parent| parent.0)) {
+            Some(parent) => self.id_of(job.id, parent)?,
             None => None,
         };
         let claude = self
@@ -319,9 +332,18 @@ impl Queries<'_> {
             slots,
             claude: matches!(task.action, Action::Claude(_)).then_some(claude).flatten(),
             unmet: &unmet,
+            mapping: match instance.filter(|_| state == TaskState::Queued) {
+                Some(of) => mapped.room(self.db, job.id, of, task.each.as_ref().and_then(|each| each.max_parallel))?,
+                None => None,
+            },
         };
         let view = TaskView {
-            idx: row.get(0).map_err(|e| unreadable(&e))?,
+            idx,
+            instances: match task.each.is_some() && instance.is_none() {
+                true => mapping::instances(self.db, job.id, idx)?,
+                false => None,
+            },
+            item,
             why: why(&state, &around, &utc_clock),
             id,
             state,
@@ -334,7 +356,7 @@ impl Queries<'_> {
             progress,
             run: text(12)?.and_then(|text| serde_json::from_str(&text).ok()),
             parent,
-            needs: task.needs.clone(),
+            needs: if instance.is_some() { Vec::new() } else { task.needs.clone() },
             pool: task.pool.clone(),
             is_claude: matches!(task.action, Action::Claude(_)),
         };
@@ -349,14 +371,14 @@ impl Queries<'_> {
     }
 
     fn unmet(&self, job: u32, needs: &[String]) -> Result<Vec<String>, Refusal> {
-        let mut statement =
-            self.db.prepare_cached("SELECT kind = ?3 FROM task WHERE job = ?1 AND id = ?2").map_err(|e| unreadable(&e))?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT kind BETWEEN 6 AND 10 FROM task WHERE job = ?1 AND id = ?2")
+            .map_err(|e| unreadable(&e))?;
         let mut unmet = Vec::new();
         for need in needs {
-            let done = statement
-                .query_row(params![job, need, TaskKind::Completed as i64], |row| row.get::<_, bool>(0))
-                .optional()
-                .map_err(|e| unreadable(&e))?;
+            let done =
+                statement.query_row(params![job, need], |row| row.get::<_, bool>(0)).optional().map_err(|e| unreadable(&e))?;
             if done != Some(true) {
                 unmet.push(need.clone());
             }

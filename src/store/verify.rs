@@ -201,7 +201,8 @@ fn compare_tasks(
         attempts.insert((row.get(0)?, row.get(1)?), row.get(2)?);
     }
     let mut statement = connection.prepare_cached(
-        "SELECT idx, id, state, attempts, spent_retry, spent_infra, result, progress FROM task WHERE job = ?1 ORDER BY idx",
+        "SELECT t.idx, t.id, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.mapping, t.item, m.items
+         FROM task t LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
     )?;
     let mut rows = statement.query([id])?;
     let mut place = 0usize;
@@ -225,6 +226,11 @@ fn compare_tasks(
                 task.state,
                 (task.attempts, task.spent_retry, task.spent_infra)
             ));
+        }
+        let instance = row.get::<_, Option<u32>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
+        let items = row.get::<_, Option<String>>(10)?;
+        if (instance, &items) != (task.instance, &task.items.as_ref().map(super::writer::json)) {
+            differences.push(format!("{name}/{task_id}: the tables say {instance:?} of a list, the journal {:?}", task.instance));
         }
         for number in 1..=task.attempts {
             let stored = attempts.remove(&(u32::try_from(place).unwrap_or(u32::MAX), number));

@@ -1,5 +1,6 @@
 //! The write side: every change writes its row and its event, a turn's changes in one durable transaction.
 
+mod mapping;
 mod runs;
 
 use std::collections::BTreeMap;
@@ -208,6 +209,8 @@ impl Writer<'_> {
                 )?;
                 self.move_task(*job, *task, state)
             }
+            Change::TaskEnded { job, task, outcome, state } => self.end_task(*job, *task, outcome, state),
+            Change::TaskExpanded { job, task, items } => self.expand(*job, *task, items),
             Change::AttemptOpened { attempt, pool, session, resumes } => {
                 self.open_attempt(*attempt, pool, session.as_deref(), *resumes)
             }

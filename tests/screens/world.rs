@@ -53,6 +53,8 @@ pub struct Task {
 pub fn task(id: &str) -> Task {
     Task {
         view: TaskView {
+            item: None,
+            instances: None,
             idx: 0,
             id: id.to_owned(),
             state: TaskState::Queued,

@@ -27,6 +27,13 @@ impl Sim {
         let mut states: BTreeMap<(JobId, u32), TaskState> = BTreeMap::new();
         for (place, event) in journal.events.iter().enumerate() {
             let is_new = place >= from;
+            // What becomes of its instances is looked at by the rules of graphs.
+            if let Change::TaskExpanded { job, task, .. } = &event.change {
+                let rows = &journal.rows.jobs[&job.0].tasks;
+                let is_of =
+                    |place: u32| rows.get(place as usize).and_then(|row| row.instance).is_some_and(|(of, _)| of == task.0);
+                states.retain(|(of, place), _| of != job || !is_of(*place));
+            }
             let (Some(job), Some(task)) = (event.change.job(), event.change.task()) else { continue };
             let key = (job, task.0);
             let before = states.get(&key).cloned();
@@ -48,6 +55,7 @@ impl Sim {
         }
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
+            self.graph.take(event)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
                     if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -97,15 +105,6 @@ impl Sim {
             return Err(format!("intent before effect: {id} is started, but not open in the store"));
         }
         drop(journal);
-        if let Some(need) = launch.task.needs.iter().find(|need| !self.is_completed(id, need)) {
-            // A need that was requeued after this attempt was decided is no fault.
-            let journal = self.journal.lock().expect("one thread");
-            let requeued =
-                journal.events.iter().any(|event| matches!(&event.change, Change::TaskRequeued { job, .. } if *job == id.job));
-            if !requeued {
-                return Err(format!("a task starts only when its needs are completed: {id} without {need}"));
-            }
-        }
         for number in 1..id.number {
             let earlier = AttemptId { number, ..id };
             if self.attempts.get(&earlier).is_some_and(|attempt| attempt.is_alive() && !attempt.abandoned) {
@@ -198,6 +197,7 @@ impl Sim {
                 return Err(format!("every runner ends in exactly one outcome: {id} has {outcomes}"));
             }
         }
+        self.graph.check_end()?;
         for name in &self.answered {
             if !journal.jobs.values().any(|job| job.name == *name) {
                 return Err(format!("nothing that was answered is lost: {name} is gone"));
@@ -213,6 +213,7 @@ fn after(change: &Change, before: Option<&TaskState>) -> Option<TaskState> {
         Change::TaskAdded { state, .. }
         | Change::TaskMoved { state, .. }
         | Change::TaskRequeued { state, .. }
+        | Change::TaskEnded { state, .. }
         | Change::AttemptClosed { state, .. } => Some(state.clone()),
         Change::AttemptOpened { attempt, .. } => Some(TaskState::Starting { attempt: attempt.number }),
         Change::AttemptStarted { attempt } if matches!(before, Some(TaskState::Starting { .. })) => {
@@ -251,7 +252,14 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         TaskEvent::Over(Verdict::Again(hold)),
         TaskEvent::Over(Verdict::Cancelled),
         TaskEvent::Cancel { kill },
+        TaskEvent::Settled(Verdict::Complete),
+        TaskEvent::Settled(Verdict::Fail),
+        TaskEvent::Settled(Verdict::Cancelled),
+        TaskEvent::Settled(Verdict::Skip(SkipReason::Rule)),
+        TaskEvent::Reopen(Box::new(after.clone())),
         TaskEvent::Skip(SkipReason::Stopped),
+        TaskEvent::Skip(SkipReason::Rule),
+        TaskEvent::Skip(SkipReason::If),
         TaskEvent::UpstreamFailed,
         TaskEvent::Requeue { ready: true },
         TaskEvent::Requeue { ready: false },

@@ -13,21 +13,19 @@ use airx::model::spec::{
 };
 
 use crate::dice::Dice;
+use crate::graph;
 
 /// A random job.
 pub fn submission(dice: &mut Dice) -> Submission {
     let count = 1 + dice.below(8);
+    let main = if dice.chance(300) { (count - dice.below(3).min(count)).max(1) } else { count };
     let tasks = (0..count)
         .map(|n| {
             let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
             let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), resume, ..Retry::default() };
-            TaskSpec {
-                id: format!("t{n}"),
+            let task = TaskSpec {
                 needs,
-                action: action(dice),
-                env: BTreeMap::new(),
-                workspace: None,
                 pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
                 limits: TaskDefaults {
                     timeout_ms: dice.chance(300).then(|| 1 + dice.below(15_000)),
@@ -36,10 +34,12 @@ pub fn submission(dice: &mut Dice) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
-                result: None,
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
-            }
+                ..TaskSpec::new(&format!("t{n}"), action(dice))
+            };
+            let task = if dice.chance(500) { graph::shape(dice, task, n) } else { task };
+            TaskSpec { finally: n >= main, ..task }
         })
         .collect();
     Submission {
@@ -115,11 +115,13 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
         Some(found) if !dice.chance(30) => found.clone(),
         _ => (JobRef { name: "nowhere".to_owned(), number: None }, 1),
     };
-    let task = dice.chance(700).then(|| format!("t{}", dice.below(u64::from(tasks))));
+    let instance = if dice.chance(300) { format!("/{}", dice.below(4)) } else { String::new() };
+    let task = dice.chance(700).then(|| format!("t{}{instance}", dice.below(u64::from(tasks).min(8))));
     let target = Address { job: job.clone(), task };
     match dice.below(10) {
         0..4 => {
-            let which = if dice.chance(500) { RequeueWhich::All } else { RequeueWhich::Failed };
+            let which = [RequeueWhich::All, RequeueWhich::Failed, RequeueWhich::Failed, RequeueWhich::From];
+            let which = dice.pick(&which).copied().unwrap_or_default();
             Command::Requeue { targets: vec![target], which }
         }
         4..6 => {

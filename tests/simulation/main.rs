@@ -14,6 +14,7 @@
 mod checks;
 mod claude;
 mod dice;
+mod graph;
 mod load;
 mod process;
 mod sim;
@@ -177,7 +178,7 @@ fn what_is_told_while_the_store_fails_holds_once_it_works_again() {
 fn storms_try_all_that_the_rules_are_about() {
     use airx::model::change::Change;
     use airx::model::question::AnsweredBy;
-    use airx::model::state::{Hold, Outcome, TaskState};
+    use airx::model::state::{FailCause, Hold, Outcome, SkipReason, TaskState};
     let mut seen: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
     for seed in 0..200 {
         let mut sim = Sim::new(seed, Plant::None);
@@ -204,6 +205,18 @@ fn storms_try_all_that_the_rules_are_about() {
                     _ => continue,
                 },
                 Change::CredentialMoved { state, .. } if state.probe.is_some() => "a try whether a hold is over",
+                Change::TaskMoved { state: TaskState::Skipped { why: SkipReason::If }, .. } => "skipped by its if",
+                Change::TaskMoved { state: TaskState::Skipped { why: SkipReason::Rule }, .. } => "skipped by its rule",
+                Change::TaskMoved { state: TaskState::Mapped { .. }, .. } => "a mapped task that goes on again",
+                Change::TaskExpanded { items, .. } if items.is_empty() => "an empty list",
+                Change::TaskExpanded { .. } => "a list",
+                Change::TaskEnded { outcome, .. } => match outcome.as_ref() {
+                    Outcome::Succeeded => "a mapped task that completed",
+                    Outcome::Failed { cause: FailCause::Instances { .. } } => "a mapped task that failed",
+                    Outcome::Failed { cause: FailCause::Decision(_) } => "an expression that fails",
+                    Outcome::Cancelled => "a mapped task that was cancelled",
+                    _ => continue,
+                },
                 Change::QuestionAnswered { by: AnsweredBy::Person, .. } => "a person's answer",
                 Change::QuestionAnswered { by: AnsweredBy::Rule, .. } => "a rule's answer",
                 Change::QuestionAnswered { by: AnsweredBy::Timeout, .. } => "an answer by default",
@@ -220,7 +233,7 @@ fn storms_try_all_that_the_rules_are_about() {
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 30, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 39, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -257,6 +270,8 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
+        (Plant::ListsForgotten, "graph|same after a reload|replay"),
+        (Plant::DecisionsLost, "comes to an end"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

@@ -14,11 +14,11 @@ use airx::model::ids::{AttemptId, JobName};
 use airx::model::message::{Done, Refusal};
 use airx::model::report::{EndReport, ExitFinding, Report};
 use airx::model::spec::{Action, Resources, Submission};
-use airx::model::state::TaskState;
 use airx::model::time::{Mono, Now, Utc};
 
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
+use crate::graph::{self, Graph};
 use crate::process::{Attempt, Script};
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
@@ -56,6 +56,10 @@ pub enum Plant {
     QuestionsForgotten,
     /// The store forgets sessions.
     SessionsForgotten,
+    /// The store forgets the lists of mapped tasks.
+    ListsForgotten,
+    /// What expressions say is never told.
+    DecisionsLost,
     /// Answers do not reach their runners.
     AnswersLost,
     /// The core is told that more Claude runs may live at once than do.
@@ -106,6 +110,9 @@ pub struct Sim {
     /// What the core was told last.
     pub told: Limits,
     pub watch: Watch,
+    pub graph: Graph,
+    /// Evaluations that are not told yet.
+    decisions: Vec<Input>,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -141,6 +148,8 @@ impl Sim {
             disk_low: false,
             told: Limits::default(),
             watch: Watch::default(),
+            graph: Graph::default(),
+            decisions: Vec::new(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,
@@ -389,6 +398,7 @@ impl Sim {
         self.ordered.clear();
         self.reports.clear();
         self.inputs.clear();
+        self.decisions.clear();
         self.waiting.clear();
         self.submits.clear();
         self.engine.forget();
@@ -420,6 +430,9 @@ impl Sim {
             return Ok(());
         }
         let mut inputs = std::mem::take(&mut self.inputs);
+        for decision in std::mem::take(&mut self.decisions) {
+            if everything || self.dice.chance(600) { inputs.push(decision) } else { self.decisions.push(decision) }
+        }
         let senders: Vec<AttemptId> = self.reports.keys().copied().collect();
         for id in senders {
             while everything || self.dice.chance(700) {
@@ -486,6 +499,12 @@ impl Sim {
                 let outbox = attempt.map(|attempt| attempt.outbox.clone()).unwrap_or_default();
                 let items = outbox.into_iter().filter(|item| item.seq > after).collect();
                 self.send(id, Report::Outbox { attempt: id, items, live });
+            }
+            Effect::Decide(ticket, launch) => {
+                let (job, task) = (launch.attempt.job, launch.attempt.task);
+                if self.plant != Plant::DecisionsLost {
+                    self.decisions.push(Input::Decided { job, task, ticket, decision: graph::decided(&launch) });
+                }
             }
             Effect::CheckSecrets(launch) => {
                 if !self.secrets_missing {
@@ -661,14 +680,6 @@ impl Sim {
         if self.trace.len() > 40 {
             self.trace.pop_front();
         }
-    }
-
-    /// Whether a task of the journal is completed.
-    pub fn is_completed(&self, id: AttemptId, need: &str) -> bool {
-        let journal = self.journal.lock().expect("one thread");
-        let Some(job) = journal.jobs.get(&id.job.0) else { return false };
-        let Some(place) = job.tasks.iter().position(|task| task.spec.id == need) else { return false };
-        journal.rows.jobs[&id.job.0].tasks[place].state == TaskState::Completed
     }
 }
 

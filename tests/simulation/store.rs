@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob, StoredTask};
-use airx::model::change::{Change, Event, Rounds, Seq};
+use airx::model::change::{Change, Event, Origin, Rounds, Seq};
 use airx::model::credential::{Credential, CredentialState};
-use airx::model::ids::{JobName, JobRef};
+use airx::model::ids::{JobName, JobRef, TaskIdx};
 use airx::model::replay::Replayed;
-use airx::model::spec::Action;
+use airx::model::spec::{Action, TaskSpec};
+use airx::model::state::TaskState;
 use airx::model::time::Utc;
 
 use crate::sim::Plant;
@@ -61,23 +62,19 @@ impl Journal {
                     self.broken.get_or_insert(format!("a key is submitted once: {key} was used again for {name}"));
                 }
             }
-            Change::TaskAdded { job, task, spec, origin, state } => {
+            Change::TaskAdded { job, task, spec, origin, .. } => {
                 if let Some(job) = self.jobs.get_mut(&job.0) {
-                    job.tasks.push(StoredTask {
-                        idx: *task,
-                        spec: spec.clone(),
-                        origin: origin.clone(),
-                        state: state.clone(),
-                        attempts: 0,
-                        spent_retry: 0,
-                        spent_infra: 0,
-                        result: None,
-                        progress: None,
-                        used: (0, 0),
-                        rounds: Rounds::default(),
-                        newest: Vec::new(),
-                        questions: Vec::new(),
-                    });
+                    job.tasks.push(new_task(*task, spec.clone(), origin.clone(), None));
+                }
+            }
+            Change::TaskExpanded { job, .. } => {
+                if let (Some(job), Some(rows)) = (self.jobs.get_mut(&job.0), self.rows.jobs.get(&job.0)) {
+                    for (place, row) in rows.tasks.iter().enumerate().skip(job.tasks.len()) {
+                        let instance = row.instance.map(|(of, index)| (TaskIdx(of), index));
+                        let spec = instance.map(|(of, _)| job.tasks[of.0 as usize].spec.clone());
+                        let (idx, spec) = (TaskIdx(place as u32), spec.expect("an instance is of a mapped task"));
+                        job.tasks.push(new_task(idx, spec, None, instance));
+                    }
                 }
             }
             _ => {}
@@ -111,6 +108,7 @@ impl Journal {
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
+            task.items = row.items.clone().filter(|_| self.plant != Plant::ListsForgotten);
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
             task.spent_retry = row.spent_retry;
             task.spent_infra = row.spent_infra;
@@ -188,5 +186,26 @@ impl Store for SimStore {
     fn last_number(&mut self, name: &str) -> Result<u32, StoreError> {
         let journal = self.0.lock().expect("one thread");
         Ok(journal.jobs.values().filter(|job| job.name.name == name).map(|job| job.name.number).max().unwrap_or(0))
+    }
+}
+
+/// A task that has just come into being; its state is that of its row.
+fn new_task(idx: TaskIdx, spec: Arc<TaskSpec>, origin: Option<Origin>, instance: Option<(TaskIdx, u32)>) -> StoredTask {
+    StoredTask {
+        idx,
+        spec,
+        instance,
+        items: None,
+        origin,
+        state: TaskState::Pending,
+        attempts: 0,
+        spent_retry: 0,
+        spent_infra: 0,
+        result: None,
+        progress: None,
+        used: (0, 0),
+        rounds: Rounds::default(),
+        newest: Vec::new(),
+        questions: Vec::new(),
     }
 }

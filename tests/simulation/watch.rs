@@ -58,6 +58,12 @@ impl Watch {
                 self.budgets.insert(*job, budget.and_then(|budget| budget.microusd));
             }
             Change::TaskRequeued { job, task, .. } => drop(self.used_by_task.remove(&(*job, *task))),
+            Change::TaskExpanded { job, task, .. } => {
+                let rows = &journal.rows.jobs[&job.0].tasks;
+                let is_of =
+                    |place: u32| rows.get(place as usize).and_then(|row| row.instance).is_some_and(|(of, _)| of == task.0);
+                self.used_by_task.retain(|(of, place), _| of != job || !is_of(place.0));
+            }
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
             }

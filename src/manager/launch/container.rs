@@ -17,7 +17,7 @@ impl Composer {
         let is_claude = matches!(launch.task.action, Action::Claude(_));
         Some(DockerPlace {
             settings: settings.clone(),
-            task: launch.task.id.clone(),
+            task: launch.id.clone(),
             workspace: workspace(launch).to_owned(),
             resources: self.resources(launch),
             claude_config: is_claude.then(|| self.home.join("jobs").join(&job).join(".claude")),

@@ -1,6 +1,6 @@
 //! The only place where memory moves: a change is applied exactly as it will be committed.
 
-use crate::model::change::{Change, Rounds};
+use crate::model::change::{Change, mapped_state};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::spec::ROUND_TIMEOUT_MS;
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
@@ -36,14 +36,16 @@ impl Core {
             Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state, now),
             Change::TaskRequeued { job, task, state } => {
                 if let Some(task) = self.task_mut(*job, *task) {
-                    task.spent_retry = 0;
-                    task.spent_infra = 0;
-                    task.progress = None;
-                    if let Some(run) = &mut task.run {
-                        (run.used, run.rounds) = ((0, 0), Rounds::default());
-                    }
+                    task.begin_anew();
                 }
                 self.move_task(*job, *task, state, now);
+            }
+            Change::TaskEnded { job, task, state, .. } => self.move_task(*job, *task, state, now),
+            Change::TaskExpanded { job: id, task, items } => {
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.expand(*task, items);
+                }
+                self.move_task(*id, *task, &mapped_state(items), now);
             }
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
@@ -143,6 +145,9 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(task) = job.tasks.get(idx.0 as usize) else { return };
         let old = task.state.clone();
+        if old == TaskState::Queued {
+            self.deciding.remove(&(id, idx));
+        }
         let limits = task.spec.limits.clone();
         // What follows the command within the same attempt has deadlines of its own, each with a grace.
         let condition_ms = task.spec.repeat.as_ref().map(|_| ROUND_TIMEOUT_MS);

@@ -3,10 +3,11 @@
 use crate::model::change::{AttemptFacts, Change};
 use crate::model::ids::{Address, AttemptId, JobId, TaskIdx};
 use crate::model::message::{CancelHow, Done, Refusal};
+use crate::model::spec::Rule;
 use crate::model::state::{LostCause, Outcome, TaskEvent, TaskState, Verdict};
 use crate::model::time::Now;
 
-use super::{Core, Effect};
+use super::{Core, Effect, Task};
 
 impl Core {
     pub(super) fn cancel(&mut self, targets: &[Address], all: bool, how: CancelHow, now: Now) -> Result<Done, Refusal> {
@@ -21,20 +22,38 @@ impl Core {
         let mut count = 0;
         for (job, task) in resolved {
             match task {
-                Some(task) => {
-                    count += u32::from(self.cancel_task(job, task, how, now));
-                    self.after_terminal(job, task, now);
-                }
-                None => {
-                    // Of a whole job every task is cancelled; none is given up because of another.
-                    let total = self.jobs.get(&job).map_or(0, |job| job.tasks.len());
-                    for task in (0..u32::try_from(total).unwrap_or(u32::MAX)).map(TaskIdx) {
-                        count += u32::from(self.cancel_task(job, task, how, now));
-                    }
-                }
+                Some(task) => count += self.cancel_named(job, task, how, now),
+                None => count += self.cancel_job(job, how, now),
             }
         }
         Ok(Done::Affected { count })
+    }
+
+    /// A task; of a mapped one its instances.
+    fn cancel_named(&mut self, job: JobId, task: TaskIdx, how: CancelHow, now: Now) -> u32 {
+        let Some(found) = self.task(job, task) else { return 0 };
+        let targets = match (&found.state, &found.mapped) {
+            (TaskState::Mapped { .. }, Some(mapped)) => mapped.instances.clone(),
+            _ => vec![task],
+        };
+        self.cancel_tasks(job, &targets, how, now)
+    }
+
+    /// All tasks of a job. What runs whatever happened is left to run, until nothing else is left to cancel: then it is meant.
+    fn cancel_job(&mut self, id: JobId, how: CancelHow, now: Now) -> u32 {
+        let Some(job) = self.jobs.get(&id) else { return 0 };
+        let tasks = || (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| !task.state.is_terminal());
+        let outlives = |task: &Task| task.spec.finally || task.spec.rule == Rule::Always;
+        let first: Vec<TaskIdx> = tasks().filter(|(_, task)| !outlives(task)).map(|(idx, _)| idx).collect();
+        let chosen = if first.is_empty() { tasks().map(|(idx, _)| idx).collect() } else { first };
+        self.cancel_tasks(id, &chosen, how, now)
+    }
+
+    /// Cancels these and then looks at what follows, so that none of them is given up because of another.
+    fn cancel_tasks(&mut self, job: JobId, tasks: &[TaskIdx], how: CancelHow, now: Now) -> u32 {
+        let cancelled: Vec<TaskIdx> = tasks.iter().copied().filter(|task| self.cancel_task(job, *task, how, now)).collect();
+        cancelled.iter().for_each(|task| self.after_terminal(job, *task, now));
+        u32::try_from(cancelled.len()).unwrap_or(u32::MAX)
     }
 
     fn cancel_task(&mut self, id: JobId, idx: TaskIdx, how: CancelHow, now: Now) -> bool {

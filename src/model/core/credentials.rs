@@ -245,15 +245,15 @@ impl Core {
             if ways.is_empty() && whole.is_none() {
                 continue;
             }
-            for task in job.ready.values().flatten() {
-                let Some(name) = self.credential_of(*id, *task) else { continue };
+            for task in job.startable() {
+                let Some(name) = self.credential_of(*id, task) else { continue };
                 match (&whole, ways.get(&name)) {
-                    (Some(hold), _) => held.push((*id, *task, hold.clone())),
-                    (None, Some(Way::Held(hold))) => held.push((*id, *task, self.hold_for(*id, *task, hold))),
-                    (None, Some(Way::Probe)) if !probing.contains_key(&name) && may_probe(job, *task) => {
-                        probing.insert(name, (*id, *task));
+                    (Some(hold), _) => held.push((*id, task, hold.clone())),
+                    (None, Some(Way::Held(hold))) => held.push((*id, task, self.hold_for(*id, task, hold))),
+                    (None, Some(Way::Probe)) if !probing.contains_key(&name) && may_probe(job, task) => {
+                        probing.insert(name, (*id, task));
                     }
-                    (None, Some(Way::Probe)) => others.push((*id, *task, name)),
+                    (None, Some(Way::Probe)) => others.push((*id, task, name)),
                     (None, Some(Way::Open) | None) => {}
                 }
             }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::model::attempt::Allowance;
 use crate::model::change::{Event, TaskResult};
+use crate::model::decide::Decision;
 use crate::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use crate::model::message::{Command, Done, Refusal};
 use crate::model::question::InboxItem;
 use crate::model::report::Report;
 use crate::model::spec::{JobSpec, TaskSpec};
-use crate::model::state::BudgetOf;
+use crate::model::state::{BudgetOf, TaskKind};
 
 use super::{Limits, Taken};
 
@@ -26,6 +27,17 @@ pub enum Input {
     Intake(RequestId, AttemptId),
     /// A backend reports.
     Report(Report),
+    /// What a task does, as its expressions say; the answer to [`Effect::Decide`].
+    Decided {
+        /// The job.
+        job: JobId,
+        /// The task.
+        task: TaskIdx,
+        /// The number of the request.
+        ticket: u64,
+        /// The answer.
+        decision: Decision,
+    },
     /// A secret that held this task can be resolved now.
     SecretsReady(JobId, TaskIdx),
     /// The attempt cannot be launched before a secret is there; nothing was started.
@@ -81,6 +93,8 @@ pub enum Effect {
     },
     /// The attempt is closed; the backend may forget it.
     Forget(AttemptId),
+    /// Evaluate the expressions of this task, which is no instance; the number goes back with the answer.
+    Decide(u64, Box<Launch>),
     /// See whether the secrets of this task can be resolved now.
     CheckSecrets(Box<Launch>),
     /// Answer a command.
@@ -96,14 +110,18 @@ pub enum Effect {
 pub struct Launch {
     /// Which.
     pub attempt: AttemptId,
+    /// The task's id; `PARENT/INDEX` for an instance.
+    pub id: String,
+    /// The item it is for, and its place, for an instance.
+    pub item: Option<(serde_json::Value, u32)>,
     /// The job's full name.
     pub name: JobName,
     /// The job.
     pub job: Arc<JobSpec>,
     /// The task.
     pub task: Arc<TaskSpec>,
-    /// Results of the tasks it can see: all it needs, directly or not.
-    pub results: Vec<(String, TaskResult)>,
+    /// The tasks that its expressions name.
+    pub seen: Vec<(String, Seen)>,
     /// Session id for a Claude run.
     pub session: Option<String>,
     /// Whether that session exists and is resumed.
@@ -114,6 +132,24 @@ pub struct Launch {
     pub allowance: Option<Allowance>,
     /// What a person has allowed for the whole job, as rules of the CLI.
     pub rules: Vec<String>,
+}
+
+/// A task as later ones see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// Where it stands.
+    pub state: TaskKind,
+    /// Its result.
+    pub result: SeenResult,
+}
+
+/// The result of a task as later ones see it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SeenResult {
+    /// Of a plain task, if it has one.
+    One(Option<TaskResult>),
+    /// Of a mapped task: one for each item, none where an instance has none.
+    Many(Vec<Option<TaskResult>>),
 }
 
 /// What a turn led to.

@@ -11,6 +11,8 @@ use crate::model::spec::{Budget, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
+use super::mapping::Mapped;
+use super::rules::Tally;
 use super::session::PastSession;
 
 /// A job in memory.
@@ -38,19 +40,29 @@ pub struct Job {
     pub budget: Option<Budget>,
     /// What a person allowed for the whole job.
     pub rules: BTreeSet<String>,
-    /// Tasks by id.
+    /// Tasks by id; instances are found by their mapping.
     pub(super) by_id: HashMap<String, TaskIdx>,
+    /// Tasks that run once everything else is over.
+    pub(super) finally: Vec<TaskIdx>,
+    /// Tasks that are not over and not in `finally`.
+    pub(super) open: u32,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
-    /// Queued tasks by pool, in order.
+    /// Queued tasks by pool, in order; of a mapping those alone that its `max_parallel` lets through.
     pub(super) ready: BTreeMap<String, BTreeSet<TaskIdx>>,
+    /// Queued tasks of which it is to be decided what they do, and nobody was asked yet.
+    pub(super) undecided: BTreeSet<TaskIdx>,
 }
 
 /// A task in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// Its definition.
+    /// Its id; `PARENT/INDEX` for an instance.
+    pub id: Box<str>,
+    /// Its definition; that of its mapping for an instance.
     pub spec: Arc<TaskSpec>,
+    /// Whose instance it is, if it is one.
+    pub instance: Option<Instance>,
     /// Who queued it, if not the file.
     pub origin: Option<Origin>,
     /// Where it stands.
@@ -71,14 +83,29 @@ pub struct Task {
     pub(super) needs: Vec<TaskIdx>,
     /// Places of the tasks that need it.
     pub(super) dependents: Vec<TaskIdx>,
-    /// How many of `needs` are not completed.
-    pub(super) unmet: u32,
+    /// What became of `needs`.
+    pub(super) tally: Tally,
+    /// Of a mapped task: its instances, once there are any.
+    pub(super) mapped: Option<Box<Mapped>>,
+    /// Whether what it does is decided since it is queued.
+    pub(super) decided: bool,
+}
+
+/// Which item of which mapped task a task is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instance {
+    /// The mapped task.
+    pub of: TaskIdx,
+    /// The item's place in its list, from 0.
+    pub index: u32,
 }
 
 impl Task {
     pub(super) fn new(spec: Arc<TaskSpec>, origin: Option<Origin>, state: TaskState) -> Task {
         Task {
+            id: spec.id.as_str().into(),
             spec,
+            instance: None,
             origin,
             state,
             attempts: 0,
@@ -89,15 +116,33 @@ impl Task {
             run: None,
             needs: Vec::new(),
             dependents: Vec::new(),
-            unmet: 0,
+            tally: Tally::default(),
+            mapped: None,
+            decided: false,
         }
+    }
+
+    /// An instance of a mapped task.
+    pub(super) fn of(parent: &Task, instance: Instance, state: TaskState) -> Task {
+        let id = format!("{}/{}", parent.id, instance.index).into();
+        Task { id, instance: Some(instance), ..Task::new(parent.spec.clone(), None, state) }
+    }
+
+    /// Whether an expression of its definition says what it does.
+    pub(super) fn is_to_decide(&self) -> bool {
+        self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
     }
 }
 
 impl Task {
     fn from_stored(stored: StoredTask) -> Task {
-        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } = stored;
+        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, instance, .. } = stored;
         let mut task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
+        if let Some((of, index)) = instance {
+            task.id = format!("{}/{index}", task.spec.id).into();
+            task.instance = Some(Instance { of, index });
+        }
+        task.mapped = stored.items.map(|items| Box::new(Mapped::new(items)));
         let has_run = stored.newest.iter().any(|attempt| attempt.session.is_some()) || stored.rounds.done > 0;
         // A command asks a person too.
         if !has_run && stored.questions.is_empty() {
@@ -118,6 +163,16 @@ impl Task {
     /// What it used since the last requeue: millionths of a dollar, and tokens.
     pub(super) fn used(&self) -> (u64, u64) {
         self.run.as_ref().map_or((0, 0), |run| run.used)
+    }
+
+    /// Its budgets start afresh.
+    pub(super) fn begin_anew(&mut self) {
+        self.spent_retry = 0;
+        self.spent_infra = 0;
+        self.progress = None;
+        if let Some(run) = &mut self.run {
+            (run.used, run.rounds) = ((0, 0), Rounds::default());
+        }
     }
 
     pub(super) fn run_mut(&mut self) -> &mut RunState {
@@ -161,7 +216,10 @@ impl Job {
             counts: Counts::default(),
             by_id: HashMap::new(),
             by_key: BTreeMap::new(),
+            finally: Vec::new(),
+            open: 0,
             ready: BTreeMap::new(),
+            undecided: BTreeSet::new(),
         }
     }
 
@@ -177,6 +235,9 @@ impl Job {
         }
         // Needs may name tasks that come later in the file.
         job.link_from(0);
+        for place in 0..job.tasks.len() {
+            job.let_through(TaskIdx(u32::try_from(place).unwrap_or(u32::MAX)));
+        }
         job.state = job.counts.job_state();
         job
     }
@@ -184,32 +245,48 @@ impl Job {
     /// Adds a task without linking its needs.
     pub(super) fn push(&mut self, task: Task) -> TaskIdx {
         let idx = TaskIdx(u32::try_from(self.tasks.len()).expect("jobs are bounded to MAX_TASKS, far below 2^32"));
-        self.counts.add(task.state.kind());
-        self.by_id.insert(task.spec.id.clone(), idx);
+        let state = task.state.clone();
+        self.counts.add(state.kind());
+        match task.instance {
+            Some(instance) => {
+                if let Some(mapped) = self.mapped_mut(instance.of) {
+                    mapped.instances.push(idx);
+                }
+            }
+            None => drop(self.by_id.insert(task.spec.id.clone(), idx)),
+        }
         if let Some(origin) = &task.origin {
             self.by_key.insert((origin.parent, origin.key.clone()), idx);
         }
-        if task.state == TaskState::Queued {
-            self.ready.entry(self.pool_of(&task.spec).to_owned()).or_default().insert(idx);
+        if task.spec.finally && task.instance.is_none() {
+            self.finally.push(idx);
         }
+        self.open += u32::from(!task.spec.finally && !state.is_terminal());
         self.tasks.push(task);
+        self.tell_mapping(idx, None, Some(&state));
+        if state == TaskState::Queued {
+            self.enqueue(idx);
+        }
         idx
     }
 
     /// Resolves the needs of the tasks from `first` on. Needs that name no task (checked before) are left out.
     pub(super) fn link_from(&mut self, first: usize) {
         for place in first..self.tasks.len() {
+            if self.tasks[place].instance.is_some() {
+                continue;
+            }
             let idx = TaskIdx(u32::try_from(place).unwrap_or(u32::MAX));
-            let needs: Vec<TaskIdx> = self.tasks[place].spec.needs.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
-            let mut unmet = 0;
+            let needs: Vec<TaskIdx> = self.tasks[place].spec.needs.iter().filter_map(|id| self.find(id)).collect();
+            let mut tally = Tally::default();
             for need in &needs {
                 let needed = &mut self.tasks[need.0 as usize];
                 needed.dependents.push(idx);
-                unmet += u32::from(needed.state != TaskState::Completed);
+                tally.count(&needed.state);
             }
             let task = &mut self.tasks[place];
             task.needs = needs;
-            task.unmet = unmet;
+            task.tally = tally;
         }
     }
 
@@ -220,7 +297,13 @@ impl Job {
 
     /// The task of this id.
     pub fn find(&self, id: &str) -> Option<TaskIdx> {
-        self.by_id.get(id).copied()
+        match id.split_once('/') {
+            None => self.by_id.get(id).copied(),
+            Some((of, index)) => {
+                let place = index.parse::<usize>().ok().filter(|place| place.to_string() == index)?;
+                self.get(self.by_id.get(of).copied()?)?.mapped.as_ref()?.instances.get(place).copied()
+            }
+        }
     }
 
     pub(super) fn get(&self, task: TaskIdx) -> Option<&Task> {
@@ -235,35 +318,42 @@ impl Job {
             // What was told of the launch is not what the task says.
             task.progress = None;
         }
+        if state == TaskState::Pending || state.is_terminal() {
+            task.decided = false;
+        }
         self.counts.remove(old.kind());
         self.counts.add(state.kind());
-        let spec = task.spec.clone();
-        let (was, is) = (old == TaskState::Completed, state == TaskState::Completed);
-        if was != is {
+        if !task.spec.finally {
+            self.open = self.open + u32::from(!state.is_terminal()) - u32::from(!old.is_terminal());
+        }
+        if old.is_terminal() || state.is_terminal() {
             for dependent in task.dependents.clone() {
                 if let Some(dependent) = self.tasks.get_mut(dependent.0 as usize) {
-                    dependent.unmet = if is { dependent.unmet.saturating_sub(1) } else { dependent.unmet + 1 };
+                    dependent.tally.forget(&old);
+                    dependent.tally.count(&state);
                 }
             }
         }
-        if (old == TaskState::Queued) != (state == TaskState::Queued) {
-            let pool = self.pool_of(&spec).to_owned();
-            let ready = self.ready.entry(pool).or_default();
-            if state == TaskState::Queued {
-                ready.insert(idx);
-            } else {
-                ready.remove(&idx);
-            }
+        self.tell_mapping(idx, Some(&old), Some(&state));
+        match (old == TaskState::Queued, state == TaskState::Queued) {
+            (false, true) => self.enqueue(idx),
+            (true, false) => self.dequeue(idx),
+            _ => {}
+        }
+        if let Some(instance) = self.get(idx).and_then(|task| task.instance) {
+            self.let_through(instance.of);
         }
     }
 
-    /// Whether anything is ready to start.
-    pub(super) fn has_ready(&self) -> bool {
-        self.ready.values().any(|tasks| !tasks.is_empty())
+    pub(super) fn mapped_mut(&mut self, parent: TaskIdx) -> Option<&mut Mapped> {
+        self.tasks.get_mut(parent.0 as usize)?.mapped.as_deref_mut()
     }
 
-    /// Whether one of the needed tasks can never complete without a person.
-    pub(super) fn needs_hopeless(&self, needs: &[TaskIdx]) -> bool {
-        needs.iter().filter_map(|n| self.get(*n)).any(|n| n.state.is_terminal() && n.state != TaskState::Completed)
+    /// Tells a task's mapping, if it is an instance, what became of it.
+    fn tell_mapping(&mut self, idx: TaskIdx, old: Option<&TaskState>, new: Option<&TaskState>) {
+        let Some(instance) = self.get(idx).and_then(|task| task.instance) else { return };
+        if let Some(mapped) = self.mapped_mut(instance.of) {
+            mapped.instance_moved(instance.index, old, new);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::credential::{Credential, CredentialState};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
@@ -10,6 +11,7 @@ use crate::model::spec::Budget;
 use crate::model::time::Utc;
 
 use super::job::RunState;
+use super::rules::Tally;
 use super::{Asked, Core, Spending};
 
 /// What memory holds of all jobs together.
@@ -37,7 +39,13 @@ pub struct JobMemory {
     timers: BTreeSet<(Utc, TaskIdx)>,
     waiting: BTreeSet<(Credential, TaskIdx)>,
     over_budget: BTreeSet<TaskIdx>,
+    open: u32,
+    tallies: Vec<Tally>,
+    mapped: BTreeMap<TaskIdx, MappedMemory>,
 }
+
+/// A mapped task's list, its instances, what became of them and how many may be alive.
+type MappedMemory = (Arc<Vec<serde_json::Value>>, Vec<TaskIdx>, Tally, u32);
 
 impl Core {
     /// What memory holds now.
@@ -50,6 +58,7 @@ impl Core {
     fn memory_of(&self, id: JobId) -> JobMemory {
         let Some(job) = self.jobs.get(&id) else { return JobMemory::default() };
         let runs = (0u32..).map(TaskIdx).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.run.as_deref()?.clone())));
+        let mapped = (0u32..).map(TaskIdx).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.mapped.as_deref()?)));
         let live = self.live.iter().filter(|(attempt, _)| attempt.job == id);
         let waiting = self.waiting.iter().flat_map(|(name, tasks)| tasks.iter().map(move |(job, task)| (name, *job, *task)));
         JobMemory {
@@ -62,6 +71,11 @@ impl Core {
             timers: self.timers.iter().filter(|(_, job, _)| *job == id).map(|(at, _, task)| (*at, *task)).collect(),
             waiting: waiting.filter(|(_, job, _)| *job == id).map(|(name, _, task)| (name.clone(), task)).collect(),
             over_budget: self.over_budget.get(&id).cloned().unwrap_or_default(),
+            open: job.open,
+            tallies: job.tasks.iter().map(|task| task.tally).collect(),
+            mapped: mapped
+                .map(|(idx, mapped)| (idx, (mapped.items.clone(), mapped.instances.clone(), mapped.tally, mapped.live)))
+                .collect(),
         }
     }
 }

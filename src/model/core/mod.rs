@@ -8,19 +8,24 @@ mod budget;
 mod cancel;
 mod commands;
 mod credentials;
+mod deciding;
 mod io;
 mod job;
 mod launching;
 mod limits;
+mod mapping;
 mod memory;
 mod outbox;
 mod questions;
 mod reach;
+mod ready;
 mod reports;
 mod requeue;
 mod retry;
+mod rules;
 mod schedule;
 mod session;
+mod settle;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -28,8 +33,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use budget::Spending;
-pub use io::{Effect, Input, Launch, RequestId, Step};
-pub use job::{Job, Task};
+pub use io::{Effect, Input, Launch, RequestId, Seen, SeenResult, Step};
+pub use job::{Instance, Job, Task};
 pub use limits::{ClaudeLimits, DayBudget, Limits};
 pub use memory::{JobMemory, Memory};
 pub use outbox::Taken;
@@ -115,6 +120,9 @@ pub struct Core {
     last_question: u32,
     spending: Spending,
     ready_jobs: BTreeSet<JobId>,
+    /// Tasks about which the shell was asked, and under which number.
+    deciding: HashMap<(JobId, TaskIdx), u64>,
+    last_decision: u64,
     touched: BTreeSet<JobId>,
     events: Vec<Event>,
     effects: Vec<Effect>,
@@ -148,6 +156,8 @@ impl Core {
             last_question: 0,
             spending: Spending::default(),
             ready_jobs: BTreeSet::new(),
+            deciding: HashMap::new(),
+            last_decision: 0,
             touched: BTreeSet::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -210,6 +220,7 @@ impl Core {
             }
             Input::Intake(request, attempt) => self.intake(request, attempt),
             Input::Report(report) => self.report(report, now),
+            Input::Decided { job, task, ticket, decision } => self.decided(job, task, ticket, decision, now),
             Input::SecretsReady(job, task) => self.release(job, task, now),
             Input::SecretMissing { attempt, what } => self.secret_missing(attempt, what, now),
             Input::Tick => self.tick(now),
@@ -268,7 +279,7 @@ impl Core {
     /// The names of an attempt's job and task, when the job is in memory.
     pub fn names(&self, attempt: AttemptId) -> Option<(String, String)> {
         let job = self.jobs.get(&attempt.job)?;
-        Some((job.name.to_string(), job.get(attempt.task)?.spec.id.clone()))
+        Some((job.name.to_string(), job.get(attempt.task)?.id.to_string()))
     }
 
     /// Whether the highest submission number of this name is known.

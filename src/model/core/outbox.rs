@@ -135,7 +135,7 @@ impl Core {
         let idx = self.add_task(attempt.job, task, origin, now)?;
         let job = self.jobs.get(&attempt.job);
         let name = job.map(|job| JobRef { name: job.name.name.clone(), number: Some(job.name.number) });
-        let id = self.task(attempt.job, idx).map(|task| task.spec.id.clone());
+        let id = self.task(attempt.job, idx).map(|task| task.id.to_string());
         name.map(|job| Address { job, task: id }).ok_or_else(|| limit("the job is gone".to_owned()))
     }
 

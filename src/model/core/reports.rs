@@ -2,15 +2,15 @@
 
 use crate::model::attempt::{End, ExitRecord};
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts, RoundFacts};
-use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::ids::AttemptId;
 use crate::model::outcome::{Asked, classify};
 use crate::model::report::{EndReport, ExitFinding, Report, ResultFinding};
-use crate::model::spec::OnFailure;
-use crate::model::state::{BudgetOf, FailCause, Hold, LostCause, Outcome, SkipReason, TaskEvent, TaskState, Verdict};
+use crate::model::state::{BudgetOf, FailCause, Hold, LostCause, Outcome, TaskEvent, TaskState, Verdict};
 use crate::model::time::Now;
 
 use super::budget::{at_least, bound};
 use super::retry::given_up;
+use super::settle::outlives_failure;
 use super::{Core, Effect};
 
 /// Inspections in a row without a trace before a confirmed attempt counts as lost.
@@ -165,7 +165,7 @@ impl Core {
         facts.claude.iter_mut().for_each(bound);
         if let (Outcome::Succeeded, Some(repeat), Some(round)) = (&outcome, repeat, &facts.round) {
             rounds.add(round);
-            let stopped = self.jobs.get(&attempt.job).is_some_and(|job| job.stopped);
+            let stopped = self.is_stopped(attempt);
             let stopped = stopped.then(|| "`until` did not hold, and the job is stopped: there is no other round".to_owned());
             if let Some(why) = given_up(&repeat, &rounds).or(stopped).filter(|_| !round.is_met) {
                 outcome = Outcome::Failed { cause: FailCause::Repeat(why) };
@@ -225,58 +225,15 @@ impl Core {
         let outcome = Outcome::Unlaunchable { why: what, transient: true };
         self.close(attempt, outcome, AttemptFacts::default(), state, now);
         if self.jobs.get(&attempt.job).is_some_and(|job| job.stopped) {
-            self.skip(attempt.job, attempt.task, now);
+            self.skip_stopped(attempt.job, attempt.task, now);
+            self.after_terminal(attempt.job, attempt.task, now);
         }
     }
 
-    /// What follows from a task's end for those that need it, and for the job.
-    pub(super) fn after_terminal(&mut self, id: JobId, idx: TaskIdx, now: Now) {
-        // A list of its own instead of recursion: a chain may have 100,000 links.
-        let mut work = vec![idx];
-        while let Some(task) = work.pop().and_then(|idx| self.task(id, idx)) {
-            let completed = task.state == TaskState::Completed;
-            if !task.state.is_terminal() {
-                continue;
-            }
-            for dependent in task.dependents.clone() {
-                let Some(found) = self.task(id, dependent) else { continue };
-                let event = match (completed, found.unmet) {
-                    (true, 0) => TaskEvent::DepsMet,
-                    (true, _) => continue,
-                    (false, _) => TaskEvent::UpstreamFailed,
-                };
-                let Ok(state) = found.state.next(event) else { continue };
-                self.emit(Change::TaskMoved { job: id, task: dependent, state }, now);
-                if !completed {
-                    work.push(dependent);
-                }
-            }
-        }
-        if self.task(id, idx).is_some_and(|task| task.state == TaskState::Failed) {
-            self.stop_job(id, now);
-        }
-    }
-
-    /// `on_failure: stop`: nothing new starts, what has not started is skipped.
-    fn stop_job(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        if job.stopped || job.spec.on_failure != OnFailure::Stop {
-            return;
-        }
-        self.emit(Change::JobStopped { job: id, stopped: true }, now);
-        let total = self.jobs.get(&id).map_or(0, |job| job.tasks.len());
-        let waiting = (0..u32::try_from(total).unwrap_or(u32::MAX)).map(TaskIdx);
-        for task in waiting {
-            self.skip(id, task, now);
-        }
-    }
-
-    /// `on_failure: stop` gives a task up that has not started.
-    fn skip(&mut self, job: JobId, task: TaskIdx, now: Now) {
-        let Some(found) = self.task(job, task) else { return };
-        if let Ok(state) = found.state.next(TaskEvent::Skip(SkipReason::Stopped)) {
-            self.emit(Change::TaskMoved { job, task, state }, now);
-        }
+    /// Whether `on_failure: stop` keeps this attempt's task from another one.
+    pub(super) fn is_stopped(&self, attempt: AttemptId) -> bool {
+        let task = self.task(attempt.job, attempt.task);
+        self.jobs.get(&attempt.job).is_some_and(|job| job.stopped) && task.is_some_and(|task| !outlives_failure(&task.spec))
     }
 
     /// Whether, and how, the end of this attempt was asked for.

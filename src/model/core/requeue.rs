@@ -8,10 +8,16 @@ use crate::model::message::{Done, Refusal, RefusalCode, RequeueWhich};
 use crate::model::state::{Hold, SkipReason, TaskEvent, TaskState};
 use crate::model::time::Now;
 
-use super::Core;
+use super::rules::Readiness;
+use super::{Core, Task};
 
 fn waits_for_credential(state: &TaskState) -> bool {
     matches!(state, TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { .. } })
+}
+
+/// Whether the task's work goes on somewhere else, or a person is asked.
+fn is_left_to_others(state: &TaskState) -> bool {
+    matches!(state, TaskState::Mapped { .. } | TaskState::Delegated { .. } | TaskState::AwaitingApproval { .. })
 }
 
 /// Why a task that is not over is not run again.
@@ -19,7 +25,7 @@ fn refused(target: &str, state: &TaskState) -> Refusal {
     Refusal {
         code: RefusalCode::Conflict,
         message: format!("`{target}` is {}", state.kind().word()),
-        hint: if state.live_attempt().is_some() {
+        hint: if state.live_attempt().is_some() || is_left_to_others(state) {
             format!("cancel it first: `airx cancel {target}`")
         } else {
             "it will run by itself".to_owned()
@@ -33,11 +39,7 @@ impl Core {
         for target in targets {
             match self.resolve_address(target)? {
                 (job, Some(task)) => {
-                    let state = self.task(job, task).map(|task| &task.state);
-                    if let Some(state) = state.filter(|state| !state.is_terminal() && !matches!(state, TaskState::Held { .. })) {
-                        return Err(refused(&target.to_string(), state));
-                    }
-                    chosen.insert((job, task));
+                    chosen.extend(self.named(job, task, which, target)?.into_iter().map(|task| (job, task)));
                     if which == RequeueWhich::From {
                         chosen.extend(self.after(job, task)?.into_iter().map(|task| (job, task)));
                     }
@@ -45,6 +47,13 @@ impl Core {
                 (job, None) => chosen.extend(self.in_job(job, which).into_iter().map(|task| (job, task))),
             }
         }
+        // A mapped task that is run again makes its instances anew.
+        let made_anew = |(job, task): &(JobId, TaskIdx)| {
+            let parent = self.task(*job, *task).and_then(|task| task.instance).map(|instance| instance.of);
+            parent.is_some_and(|parent| chosen.contains(&(*job, parent)))
+        };
+        let anew: BTreeSet<_> = chosen.iter().copied().filter(made_anew).collect();
+        chosen.retain(|task| !anew.contains(task));
         let jobs: BTreeSet<JobId> = chosen.iter().map(|(job, _)| *job).collect();
         for job in &jobs {
             if self.jobs.get(job).is_some_and(|job| job.stopped) {
@@ -62,11 +71,20 @@ impl Core {
         for name in tried {
             self.try_credential(&name, now);
         }
+        let parent_of = |core: &Core, job, task| core.task(job, task).and_then(|task| task.instance).map(|instance| instance.of);
         for (job, task) in &chosen {
-            self.reset_dependents(*job, *task, now);
+            parent_of(self, *job, *task).iter().for_each(|parent| self.reopen_mapping(*job, *parent, now));
         }
+        let mut reset: Vec<(JobId, TaskIdx)> = Vec::new();
         for (job, task) in &chosen {
-            self.ready_if_met(*job, *task, now);
+            let parent = parent_of(self, *job, *task);
+            reset.extend(self.reset_dependents(*job, parent.unwrap_or(*task), now).into_iter().map(|task| (*job, task)));
+        }
+        for job in &jobs {
+            self.reopen_finally(*job, now);
+        }
+        for (job, task) in chosen.iter().chain(&reset) {
+            self.settle_or_end(*job, *task, now);
         }
         for job in jobs {
             self.revive_skipped(job, now);
@@ -74,15 +92,67 @@ impl Core {
         Ok(Done::Affected { count: u32::try_from(chosen.len()).unwrap_or(u32::MAX) })
     }
 
+    /// What a named task means: itself, or of a mapped one its instances that failed.
+    fn named(&self, job: JobId, idx: TaskIdx, which: RequeueWhich, target: &Address) -> Result<Vec<TaskIdx>, Refusal> {
+        let Some(task) = self.task(job, idx) else { return Ok(Vec::new()) };
+        if matches!(task.state, TaskState::Skipped { why: SkipReason::Gone }) {
+            return Err(Refusal {
+                code: RefusalCode::Conflict,
+                message: format!("the list that `{target}` was made for does not have its item any more"),
+                hint: "instances of the present list can be requeued".to_owned(),
+            });
+        }
+        if let Some(instance) = task.instance.filter(|instance| !self.takes_back(job, instance.of)) {
+            let parent = self.task(job, instance.of).map(|task| task.id.to_string()).unwrap_or_default();
+            return Err(Refusal {
+                code: RefusalCode::Conflict,
+                message: format!("`{target}` is made anew when `{parent}` has its turn"),
+                hint: "it will run by itself, if its list still has its item".to_owned(),
+            });
+        }
+        if which == RequeueWhich::Failed
+            && let Some(mapped) = task.mapped.as_ref().filter(|mapped| !mapped.items.is_empty())
+            && (task.state.is_terminal() || matches!(task.state, TaskState::Mapped { .. }))
+            && !matches!(task.state, TaskState::Failed if mapped.tally.failed + mapped.tally.cancelled == 0)
+        {
+            let job = self.jobs.get(&job);
+            let is_failed = |idx: &TaskIdx| {
+                let state = job.and_then(|job| job.get(*idx)).map(|task| &task.state);
+                matches!(state, Some(TaskState::Failed | TaskState::Cancelled))
+            };
+            let failed: Vec<TaskIdx> = mapped.instances.iter().take(mapped.items.len()).copied().filter(is_failed).collect();
+            if failed.is_empty() {
+                return Err(Refusal {
+                    code: RefusalCode::Conflict,
+                    message: format!("no instance of `{target}` failed or was cancelled"),
+                    hint: format!("`airx requeue {target} --all` runs all of them again once it is over"),
+                });
+            }
+            return Ok(failed);
+        }
+        if !task.state.is_terminal() && !matches!(task.state, TaskState::Held { .. }) {
+            return Err(refused(&target.to_string(), &task.state));
+        }
+        Ok(vec![idx])
+    }
+
+    /// As [`Core::settle_task`], with what follows from an end.
+    fn settle_or_end(&mut self, job: JobId, task: TaskIdx, now: Now) {
+        if self.settle_task(job, task, now) {
+            self.after_terminal(job, task, now);
+        }
+    }
+
     /// Everything that comes after a task and is over. What may be running there keeps it all from being run again.
     fn after(&self, job: JobId, task: TaskIdx) -> Result<BTreeSet<TaskIdx>, Refusal> {
+        let task = self.task(job, task).and_then(|task| task.instance).map_or(task, |instance| instance.of);
         let (mut after, mut seen, mut work) = (BTreeSet::new(), BTreeSet::from([task]), vec![task]);
         while let Some(task) = work.pop() {
             for dependent in self.task(job, task).map(|task| task.dependents.as_slice()).unwrap_or_default() {
                 let Some(found) = self.task(job, *dependent).filter(|_| seen.insert(*dependent)) else { continue };
-                if found.state.live_attempt().is_some() {
+                if found.state.live_attempt().is_some() || is_left_to_others(&found.state) {
                     let job = self.jobs.get(&job).map(|job| job.name.to_string()).unwrap_or_default();
-                    return Err(refused(&format!("{job}/{}", found.spec.id), &found.state));
+                    return Err(refused(&format!("{job}/{}", found.id), &found.state));
                 }
                 if found.state.is_terminal() {
                     after.insert(*dependent);
@@ -95,19 +165,25 @@ impl Core {
 
     fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<TaskIdx> {
         let Some(job) = self.jobs.get(&job) else { return Vec::new() };
-        let wanted = |state: &TaskState| match which {
+        let wanted = |task: &Task| match which {
             // Whoever has logged in again says so by this.
             RequeueWhich::Failed => {
-                matches!(
-                    state,
-                    TaskState::Failed
-                        | TaskState::Cancelled
-                        | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
-                )
+                // What failed of a mapped task are its instances.
+                let is_mapped = task.mapped.as_ref().is_some_and(|mapped| mapped.tally.failed + mapped.tally.cancelled > 0);
+                let is_of_now = task.instance.is_none_or(|instance| self.takes_back(job.id, instance.of));
+                !is_mapped
+                    && is_of_now
+                    && matches!(
+                        task.state,
+                        TaskState::Failed
+                            | TaskState::Cancelled
+                            | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
+                    )
             }
-            RequeueWhich::All | RequeueWhich::From => state.is_terminal(),
+            // A mapped task makes its instances anew.
+            RequeueWhich::All | RequeueWhich::From => task.state.is_terminal() && task.instance.is_none(),
         };
-        (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(&task.state)).map(|(idx, _)| idx).collect()
+        (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(task)).map(|(idx, _)| idx).collect()
     }
 
     fn requeue_task(&mut self, job: JobId, task: TaskIdx, ready: bool, now: Now) {
@@ -117,39 +193,61 @@ impl Core {
         }
     }
 
-    /// Descendants that were given up return to pending, those that wait for room wait for this task again.
-    fn reset_dependents(&mut self, job: JobId, task: TaskIdx, now: Now) {
-        let mut work = vec![task];
+    /// Descendants that were given up return to pending where that changes anything, those that wait for room wait for this task
+    /// again. What they come to is seen once all have left their end.
+    fn reset_dependents(&mut self, job: JobId, task: TaskIdx, now: Now) -> Vec<TaskIdx> {
+        let (mut work, mut reset) = (vec![task], Vec::new());
         while let Some(task) = work.pop() {
             let dependents = self.task(job, task).map(|task| task.dependents.clone()).unwrap_or_default();
             for dependent in dependents {
+                let Some(readiness) = self.jobs.get(&job).and_then(|job| Some(job.readiness(job.get(dependent)?))) else {
+                    continue;
+                };
                 let Some(found) = self.task(job, dependent) else { continue };
-                let hopeless = self.jobs.get(&job).is_some_and(|job| job.needs_hopeless(&found.needs));
                 let given_up = matches!(found.state, TaskState::UpstreamFailed | TaskState::Skipped { .. });
-                if hopeless && given_up {
+                let is_changed = if given_up { readiness.state() != found.state } else { readiness == Readiness::Waits };
+                if !is_changed {
                     continue;
                 }
                 if let Ok(state) = found.state.next(TaskEvent::Reset) {
                     self.emit(Change::TaskMoved { job, task: dependent, state }, now);
+                    reset.push(dependent);
                     if given_up {
                         work.push(dependent);
                     }
                 }
             }
         }
+        reset
     }
 
-    /// A pending task whose needs are all completed becomes ready; one that needs a hopeless task is given up again.
-    fn ready_if_met(&mut self, job: JobId, task: TaskIdx, now: Now) {
-        let Some(found) = self.task(job, task) else { return };
-        if found.state != TaskState::Pending {
-            return;
+    /// Whether instances of a mapped task may run again by themselves: it stands where they have brought it.
+    fn takes_back(&self, job: JobId, parent: TaskIdx) -> bool {
+        use TaskState::{Cancelled, Completed, Failed, Mapped, Skipped};
+        let state = self.task(job, parent).map(|task| &task.state);
+        matches!(state, Some(Mapped { .. } | Completed | Failed | Cancelled | Skipped { why: SkipReason::Rule }))
+    }
+
+    /// A mapped task goes on when an instance of it does.
+    fn reopen_mapping(&mut self, job: JobId, parent: TaskIdx, now: Now) {
+        let Some(task) = self.task(job, parent) else { return };
+        let Some(mapped) = &task.mapped else { return };
+        let to = TaskState::Mapped { instances: u32::try_from(mapped.items.len()).unwrap_or(u32::MAX) };
+        if let Ok(state) = task.state.next(TaskEvent::Reopen(Box::new(to))) {
+            self.emit(Change::TaskMoved { job, task: parent, state }, now);
         }
-        if found.unmet == 0 {
-            self.emit(Change::TaskMoved { job, task, state: TaskState::Queued }, now);
-        } else if self.jobs.get(&job).is_some_and(|job| job.needs_hopeless(&found.needs)) {
-            self.emit(Change::TaskMoved { job, task, state: TaskState::UpstreamFailed }, now);
-            self.after_terminal(job, task, now);
+    }
+
+    /// What runs at the end runs again once what goes on now is over.
+    pub(super) fn reopen_finally(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.open > 0) else { return };
+        for task in job.finally.clone() {
+            let Some(found) = self.task(id, task) else { continue };
+            if found.state.is_terminal() {
+                self.requeue_task(id, task, false, now);
+            } else if let Ok(state) = found.state.next(TaskEvent::Reset) {
+                self.emit(Change::TaskMoved { job: id, task, state }, now);
+            }
         }
     }
 
@@ -160,13 +258,17 @@ impl Core {
             .map(TaskIdx)
             .zip(&job.tasks)
             .filter(|(_, task)| task.state == TaskState::Skipped { why: SkipReason::Stopped })
+            .filter(|(_, task)| task.instance.is_none_or(|instance| self.takes_back(id, instance.of)))
             .map(|(idx, _)| idx)
             .collect();
         for task in &skipped {
             self.emit(Change::TaskMoved { job: id, task: *task, state: TaskState::Pending }, now);
+            if let Some(instance) = self.task(id, *task).and_then(|task| task.instance) {
+                self.reopen_mapping(id, instance.of, now);
+            }
         }
         for task in skipped {
-            self.ready_if_met(id, task, now);
+            self.settle_or_end(id, task, now);
         }
     }
 }

@@ -22,9 +22,7 @@ const INFRASTRUCTURE: Retry = Retry {
 impl Core {
     /// Judges the end of an attempt of a task in its state before the end.
     pub(super) fn verdict(&self, attempt: AttemptId, outcome: &Outcome, facts: &AttemptFacts, now: Now) -> Verdict {
-        let (Some(job), Some(task)) = (self.jobs.get(&attempt.job), self.task(attempt.job, attempt.task)) else {
-            return Verdict::Fail;
-        };
+        let Some(task) = self.task(attempt.job, attempt.task) else { return Verdict::Fail };
         match outcome {
             Outcome::Succeeded if facts.round.as_ref().is_some_and(|round| !round.is_met) => return round(task),
             Outcome::Succeeded => return Verdict::Complete,
@@ -35,7 +33,7 @@ impl Core {
             // What it may use over all its attempts is used: another would be ended at once.
             Outcome::BudgetExceeded { of: BudgetOf::Task } => return Verdict::Fail,
             _ if self.is_task_spent(attempt, facts) => return Verdict::Fail,
-            _ if job.stopped => return Verdict::Fail,
+            _ if self.is_stopped(attempt) => return Verdict::Fail,
             _ => {}
         }
         let random = splitmix(

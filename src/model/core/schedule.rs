@@ -26,8 +26,8 @@ impl Room {
     /// Whether a Claude task could start now.
     pub(super) fn has(&self, core: &Core, job: &Job, task: TaskIdx) -> bool {
         let Some(pool) = job.get(task).map(|task| job.pool_of(&task.spec)) else { return false };
-        let is_allowed = !job.paused && !job.stopped;
-        is_allowed
+        !job.paused
+            && job.has_place(task)
             && self.claude > 0
             && self.by_pool.get(pool).copied().unwrap_or(0) < core.slots(pool)
             && self.by_job.get(&job.id).copied().unwrap_or(0) < job.spec.max_parallel
@@ -46,11 +46,16 @@ impl Core {
         if self.ready_jobs.is_empty() {
             return;
         }
+        let undecided =
+            self.ready_jobs.iter().filter(|id| self.jobs.get(id).is_some_and(|job| !job.paused && !job.undecided.is_empty()));
+        for id in undecided.copied().collect::<Vec<_>>() {
+            self.ask_decisions(id, now);
+        }
         let Room { mut by_pool, mut by_job, claude: mut claude_room } = self.room();
         let ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
         for id in ready {
             let Some(job) = self.jobs.get(&id) else { continue };
-            if job.paused || job.stopped {
+            if job.paused {
                 continue;
             }
             let used = by_job.entry(id).or_insert(0);
@@ -135,29 +140,22 @@ impl Core {
     }
 
     /// What is needed to launch an attempt: the task, and the results it can see.
-    fn launch(&self, attempt: AttemptId, now: Now) -> Option<Launch> {
+    pub(super) fn launch(&self, attempt: AttemptId, now: Now) -> Option<Launch> {
         let job = self.jobs.get(&attempt.job)?;
         let task = job.get(attempt.task)?;
-        let mut results = Vec::new();
-        let mut seen = std::collections::BTreeSet::new();
-        let mut work = task.needs.clone();
-        while let Some(idx) = work.pop() {
-            let Some(needed) = job.get(idx) else { continue };
-            if !seen.insert(idx) {
-                continue;
-            }
-            if let Some(result) = &needed.result {
-                results.push((needed.spec.id.clone(), result.clone()));
-            }
-            work.extend(&needed.needs);
-        }
+        let item = task.instance.and_then(|instance| {
+            let mapped = job.get(instance.of)?.mapped.as_ref()?;
+            Some((mapped.items.get(instance.index as usize)?.clone(), instance.index))
+        });
         let run = task.run.as_ref();
         Some(Launch {
             attempt,
+            id: task.id.to_string(),
+            item,
             name: job.name.clone(),
             job: job.spec.clone(),
             task: task.spec.clone(),
-            results,
+            seen: job.seen_by(task),
             session: run.and_then(|run| run.session.clone()),
             resumes: run.is_some_and(|run| run.resumes),
             // A further round of a task that repeats gets its prompt again.

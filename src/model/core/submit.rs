@@ -11,8 +11,9 @@ use crate::model::spec::{MAX_TASKS, Submission, TaskSpec};
 use crate::model::state::{SkipReason, TaskState};
 use crate::model::time::Now;
 
-use super::Core;
 use super::commands::invalid;
+use super::settle::outlives_failure;
+use super::{Core, Task};
 
 impl Core {
     pub(super) fn submit(&mut self, submission: Submission, key: Option<String>, now: Now) -> Result<Done, Refusal> {
@@ -25,7 +26,7 @@ impl Core {
         let name = JobName { name: submission.job.name.clone(), number: self.number(&submission.job.name) + 1 };
         self.emit(Change::JobSubmitted { job: id, name: name.clone(), spec: Arc::new(submission.job), key }, now);
         for (place, spec) in submission.tasks.into_iter().enumerate() {
-            let state = if spec.needs.is_empty() { TaskState::Queued } else { TaskState::Pending };
+            let state = if spec.needs.is_empty() && !spec.finally { TaskState::Queued } else { TaskState::Pending };
             let task = TaskIdx(u32::try_from(place).unwrap_or(u32::MAX));
             self.emit(Change::TaskAdded { job: id, task, spec: Arc::new(spec), origin: None, state }, now);
         }
@@ -48,7 +49,7 @@ impl Core {
         let idx = self.add_task(id, task, origin, now)?;
         let Some(job) = self.jobs.get(&id) else { return Err(invalid("the job is gone".to_owned(), "")) };
         let job_ref = JobRef { name: job.name.name.clone(), number: Some(job.name.number) };
-        let task = job.get(idx).map(|task| task.spec.id.clone());
+        let task = job.get(idx).map(|task| task.id.to_string());
         Ok(Done::Added { task: Address { job: job_ref, task } })
     }
 
@@ -91,6 +92,7 @@ impl Core {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.link_from(task.0 as usize);
         }
+        self.reopen_finally(id, now);
         Ok(task)
     }
 
@@ -101,26 +103,25 @@ impl Core {
         let parent_state = parent.and_then(|parent| job.get(parent)).map(|task| &task.state);
         if matches!(parent_state, Some(TaskState::Cancelling { .. } | TaskState::Cancelled)) {
             TaskState::Cancelled
-        } else if job.stopped {
+        } else if job.stopped && !outlives_failure(spec) {
             TaskState::Skipped { why: SkipReason::Stopped }
-        } else if job.needs_hopeless(&needs) {
-            TaskState::UpstreamFailed
-        } else if needs.iter().filter_map(|need| job.get(*need)).all(|need| need.state == TaskState::Completed) {
-            TaskState::Queued
         } else {
-            TaskState::Pending
+            let mut task = Task::new(Arc::new(spec.clone()), None, TaskState::Pending);
+            needs.iter().filter_map(|need| job.get(*need)).for_each(|need| task.tally.count(&need.state));
+            task.needs = needs;
+            job.readiness(&task).state()
         }
     }
 }
 
 /// An id for a task that was queued without one: `PARENT-ORDINAL`, with a suffix when that is taken.
 fn derived_id(job: &super::Job, origin: &Origin) -> String {
-    let parent = origin.parent.and_then(|parent| job.get(parent)).map_or("added", |task| task.spec.id.as_str());
+    let parent = origin.parent.and_then(|parent| job.get(parent)).map_or("added", |task| &task.id);
     let ordinal = origin.key.trim_start_matches('#');
     let ordinal = if is_name(ordinal) { ordinal.to_owned() } else { job.tasks.len().to_string() };
     // Names are bounded to 100 characters; a long parent's name is cut so that its children still have one.
     let room = crate::model::ids::MAX_NAME.saturating_sub(ordinal.len() + 8);
-    let parent: String = parent.chars().take(room).collect();
+    let parent: String = parent.replace('/', "-").chars().take(room).collect();
     let plain = format!("{parent}-{ordinal}");
     if job.find(&plain).is_none() {
         return plain;
@@ -147,6 +148,9 @@ fn check(submission: &Submission) -> Result<(), Refusal> {
     }
     if submission.tasks.is_empty() || submission.tasks.len() > MAX_TASKS {
         return Err(invalid(format!("the job has {} tasks", submission.tasks.len()), "a job has 1 to 100,000 tasks"));
+    }
+    if submission.tasks.iter().all(|task| task.finally) {
+        return Err(invalid("the job has nothing but `finally`".to_owned(), "give it at least one other task"));
     }
     if job.max_parallel == 0 {
         return Err(invalid("max_parallel is 0".to_owned(), "it is at least 1"));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::diagnostic::nearest;
 use crate::model::spec::JobSpec;
-use crate::model::template::{Fault, Scope, check_shell, check_text, named_tasks};
+use crate::model::template::{Fault, Scope, check_expression, check_shell, check_text, named_tasks, tasks_of};
 use crate::model::yaml::Node;
 
 use super::read::Reader;
@@ -48,6 +48,9 @@ fn needs(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize>)
                     None => "name the id of a task of this job".to_owned(),
                 };
                 reader.fault(node, format!("there is no task `{need}`"), &hint);
+            } else if !task.spec.finally && places.get(need.as_str()).is_some_and(|place| tasks[*place].spec.finally) {
+                let hint = "take it out, or put this task into `finally` too";
+                reader.fault(node, format!("`{need}` runs when everything else is over: nothing else can wait for it"), hint);
             }
         }
     }
@@ -109,7 +112,9 @@ fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tas
             reader.fault(node, "the job's `env` is there before any task, so it can hold no result".to_owned(), hint);
         }
     }
-    let with_templates = || tasks.iter().filter(|task| task.texts.iter().chain(&task.shells).any(has_template));
+    let is_decided = |task: &&Task| !task.deciding.expressions.is_empty();
+    let with_templates =
+        || tasks.iter().filter(|task| task.texts.iter().chain(&task.shells).any(has_template) || is_decided(task));
     if with_templates().next().is_some() {
         scope.tasks = tasks.iter().map(|task| task.spec.id.clone()).collect();
     }
@@ -122,7 +127,13 @@ fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tas
             scope.values.clear();
         }
         let named = task.texts.iter().chain(&task.shells).filter_map(Node::text).flat_map(named_tasks);
-        scope.upstream = upstream.among(task, named.collect());
+        let deciding = task.deciding.expressions.iter().flat_map(|(_, source)| tasks_of(source));
+        scope.upstream = upstream.among(task, named.chain(deciding).collect());
+        scope.item = None;
+        for (node, source) in &task.deciding.expressions {
+            tell(reader, node, check_expression(source, &scope).into_iter().collect());
+        }
+        scope.item = task.spec.each.is_some().then(|| task.deciding.axes.as_ref().map(|axes| axes.iter().cloned().collect()));
         for node in task.texts.iter().filter(|node| has_template(node)) {
             tell(reader, node, check_text(node.text().unwrap_or_default(), &scope));
         }

@@ -22,8 +22,9 @@ pub(super) const JOB: Keys = Keys {
         "budget",
         "defaults",
         "tasks",
+        "finally",
     ],
-    later: &["priority", "schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["priority", "schedule", "repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -47,8 +48,13 @@ pub(super) const TASK: Keys = Keys {
         "result",
         "budget",
         "repeat",
+        "rule",
+        "if",
+        "for_each",
+        "matrix",
+        "max_parallel",
     ],
-    later: &["for_each", "approve", "rule", "if", "priority", "job", "finally", "schedule", "matrix", "max_parallel"],
+    later: &["approve", "priority", "job", "schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };

@@ -3,6 +3,7 @@
 mod checks;
 mod claude;
 mod env;
+mod graph;
 mod keys;
 mod original;
 mod read;
@@ -121,7 +122,8 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
     let env = fields.get("env").map(|node| env::env(reader, node)).unwrap_or_default();
     let passed_env = env::passed(reader, fields.get("env_pass"));
     let defaults = fields.get("defaults").map(|node| task::defaults(reader, node)).unwrap_or_default();
-    let tasks = tasks(reader, root, &fields, &defaults);
+    let mut tasks = tasks(reader, root, &fields, &defaults);
+    tasks.extend(fields.get("finally").map(|node| graph::finally(reader, node, &defaults)).unwrap_or_default());
     let spec = JobSpec {
         name,
         description,

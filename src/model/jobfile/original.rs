@@ -82,6 +82,8 @@ fn task(reader: &mut Reader<'_>, node: &Node) -> Option<Task> {
     let pairs: Vec<(String, Node)> = needs.iter().filter_map(|node| Some((reader.text(node)?, node.clone()))).collect();
     let (ids, places) = pairs.into_iter().unzip();
     Some(Task {
+        deciding: Default::default(),
+        has_rule: false,
         spec: TaskSpec { needs: ids, ..TaskSpec::new(&id, Action::Command { program, args }) },
         node: Node { value: Value::Null, ..*node },
         id: fields.get("id").cloned(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use crate::model::spec::{OnFailure, ResultKind};
+use crate::model::spec::{OnFailure, ResultKind, Rule};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
 
@@ -50,6 +50,8 @@ struct Job {
     /// The tasks.
     #[schemars(length(min = 1, max = 100000))]
     tasks: Vec<Task>,
+    /// Tasks that run once all others are over, whatever became of them, also after a cancel.
+    finally: Option<Vec<Task>>,
 }
 
 /// A parameter.
@@ -126,8 +128,20 @@ struct Task {
     id: String,
     /// For people.
     description: Option<String>,
-    /// Tasks that must complete first.
+    /// Tasks that it waits for.
     needs: Option<OneOrMany>,
+    /// What has to have become of them; default all_success (in `finally` all_done).
+    rule: Option<Rule>,
+    /// An expression over parameters and results; when it is false the task is skipped.
+    #[serde(rename = "if")]
+    when: Option<serde_json::Value>,
+    /// One instance for each item: a list, or an expression whose value is one. The item is `item`, its place `index`.
+    for_each: Option<ListOrExpression>,
+    /// One instance for each combination of these lists; `item.NAME` is what it has of each.
+    matrix: Option<BTreeMap<String, ListOrExpression>>,
+    /// Most instances of for_each or matrix at once.
+    #[schemars(range(min = 1, max = 10000))]
+    max_parallel: Option<u32>,
     /// A shell script for `sh -c`.
     run: Option<String>,
     /// A program, run without a shell.
@@ -160,6 +174,17 @@ struct Task {
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
     repeat: Option<RepeatFields>,
+}
+
+/// A list, or an expression whose value is one.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum ListOrExpression {
+    /// The items.
+    List(Vec<serde_json::Value>),
+    /// The expression.
+    Expression(String),
 }
 
 /// One text or a list.

@@ -4,6 +4,7 @@ use crate::model::spec::{Action, Gate, Resources, ResultKind, Resume, Retry, Tas
 use crate::model::yaml::{Node, Value};
 
 use super::env::Env;
+use super::graph::Deciding;
 use super::keys;
 use super::read::{Fields, Reader};
 
@@ -25,6 +26,10 @@ pub(super) struct Task {
     pub texts: Vec<Node>,
     /// Shell templates.
     pub shells: Vec<Node>,
+    /// What decides about it.
+    pub deciding: Deciding,
+    /// Whether it says its rule.
+    pub has_rule: bool,
 }
 
 pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults) -> Option<Task> {
@@ -42,11 +47,14 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
         needs: Vec::new(),
         texts: Vec::new(),
         shells: Vec::new(),
+        deciding: Deciding::default(),
+        has_rule: fields.get("rule").is_some(),
     };
     if let Some(action) = action(reader, node, &fields, &mut task) {
         task.spec.action = action;
     }
     needs(reader, &fields, &mut task);
+    super::graph::shape(reader, &fields, &mut task);
     let is_claude = matches!(task.spec.action, Action::Claude(_));
     task.spec.limits = limits(reader, &fields, defaults, is_claude);
     if let Some(node) = fields.get("env") {

@@ -142,7 +142,7 @@ tasks:
         echo {{ tasks.a.result }} {{ tasks.zz.result }}
   - { id: c, needs: [b], run: x, command: y }
   - { id: a, command: '' }
-  - { id: d, for_each: [1], run: x, timeout: 0, output_limit: 5x }
+  - { id: d, approve: x, run: x, timeout: 0, output_limit: 5x }
   - { id: e, claude: { prompt: x, max_turns: 0, max_budget_usd: 0, permission_mode: acceptEdit, fallback_model: opus } }
   - { id: f, claude: { prompt_file: nowhere.md } }
   - { id: g, args: [x] }

@@ -29,6 +29,8 @@ impl<'t> Upstream<'t> {
     pub fn among(&mut self, task: &Task, named: BTreeSet<&str>) -> BTreeMap<String, bool> {
         let mut missing: BTreeSet<usize> = named.into_iter().filter_map(|id| self.places.get(id).copied()).collect();
         let wanted = missing.clone();
+        // What runs at the end comes after all that does not.
+        missing.retain(|named| !task.spec.finally || self.tasks[*named].spec.finally);
         // A repeated id is a fault of its own; the first one stands for it.
         let own = self.places.get(task.spec.id.as_str()).copied();
         missing.retain(|named| !own.is_some_and(|own| self.waiting.get(named).is_some_and(|waiting| waiting.contains(&own))));

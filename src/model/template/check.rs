@@ -18,6 +18,8 @@ pub struct Scope {
     pub upstream: BTreeMap<String, bool>,
     /// All tasks of the job.
     pub tasks: BTreeSet<String>,
+    /// Whether `item` and `index` are there, and the names that `item` is known to have, if it has any.
+    pub item: Option<Option<BTreeSet<String>>>,
     /// Values of parameters, as far as they are known: an expression of these alone is tried.
     pub values: BTreeMap<String, serde_json::Value>,
 }
@@ -52,13 +54,23 @@ pub fn named_tasks(text: &str) -> BTreeSet<&str> {
         Part::Expression { source, .. } => Some(source),
         _ => None,
     });
-    expressions
-        .flat_map(paths)
+    expressions.flat_map(tasks_of).collect()
+}
+
+/// The tasks that an expression names, existing or not.
+pub fn tasks_of(source: &str) -> BTreeSet<&str> {
+    paths(source)
+        .into_iter()
         .filter_map(|path| match path.parts.as_slice() {
             ["tasks", id, ..] => Some(*id),
             _ => None,
         })
         .collect()
+}
+
+/// What is wrong with an expression that stands for itself, without `{{` and `}}`: an `if`, or a list to map over.
+pub fn check_expression(source: &str, scope: &Scope) -> Option<Fault> {
+    expression(source, scope).map(|(message, hint)| Fault { offset: 0, message, hint })
 }
 
 fn check(text: &str, scope: &Scope, mut lexer: Option<Lexer>) -> Vec<Fault> {
@@ -154,7 +166,10 @@ fn tried(source: &str, scope: &Scope) -> Option<(String, String)> {
     let paths = paths(source);
     let params = || paths.iter().filter(|path| path.parts.first() == Some(&"params"));
     let is_known = params().all(|path| path.parts.get(1).is_some_and(|name| scope.values.contains_key(*name)));
-    if !is_known || params().next().is_none() || paths.iter().any(|path| path.parts.first() == Some(&"tasks")) {
+    if !is_known
+        || params().next().is_none()
+        || paths.iter().any(|path| matches!(path.parts.first(), Some(&("tasks" | "item" | "index"))))
+    {
         return None;
     }
     let named = params()
@@ -203,18 +218,31 @@ fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
             format!("`{}` alone is no value", parts[0]),
             if parts[0] == "params" { "write params.NAME" } else { "write tasks.ID.result" }.to_owned(),
         )),
+        ["item", rest @ ..] if scope.item.is_some() => item(rest, scope.item.as_ref().and_then(Option::as_ref)),
+        ["index"] if scope.item.is_some() => None,
         ["item" | "index", ..] => Some((
             format!("`{}` is not defined", parts[0]),
-            "it belongs to for_each, which is known, but not in this version".to_owned(),
+            "a task with `for_each` or `matrix` has it, in what each instance does".to_owned(),
         )),
         _ => Some((
             format!("`{}` is not defined", parts.join(".")),
             match nearest(parts.first().copied().unwrap_or_default(), ["params", "tasks", "job"]) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "names are params.NAME, tasks.ID.result and job.name".to_owned(),
+                None => "names are params.NAME, tasks.ID.result, tasks.ID.state and job.name".to_owned(),
             },
         )),
     }
+}
+
+fn item(rest: &[&str], names: Option<&BTreeSet<String>>) -> Option<(String, String)> {
+    let (names, name) = (names?, rest.first()?);
+    (!names.contains(*name)).then(|| {
+        let hint = match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `item.{near}`?"),
+            None => format!("the matrix has {}", names.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        (format!("the item has no `{name}`"), hint)
+    })
 }
 
 fn task(id: &str, rest: &[&str], scope: &Scope) -> Option<(String, String)> {
@@ -230,8 +258,9 @@ fn task(id: &str, rest: &[&str], scope: &Scope) -> Option<(String, String)> {
             format!("the result of `{id}` may not be there yet: nothing makes this task wait for it"),
             format!("add it: needs: [{id}]"),
         )),
+        Some(_) if rest == ["state"] => None,
         Some(_) if rest.first() != Some(&"result") => {
-            Some(("of a task there is only its result".to_owned(), format!("write tasks.{id}.result")))
+            Some(("of a task there are its result and its state".to_owned(), format!("write tasks.{id}.result")))
         }
         Some(false) => Some((format!("the task `{id}` has no result"), format!("give it one: `result: text` in `{id}`"))),
         Some(true) => None,

@@ -1,7 +1,7 @@
 //! Templates: `{{ expression }}` in a job file's strings. Only this form exists; `{%` and `{#` are ordinary text, since shell
 //! scripts are full of them. A literal `{{` is written `{{ "{{" }}`.
 //!
-//! Names: `params.NAME`, `tasks.ID.result`, `job.name`; minijinja's operators and filters. In shell strings a value never
+//! Names: `params.NAME`, `tasks.ID.result`, `tasks.ID.state`, `job.name`, of an instance `item` and `index`; minijinja's operators and filters. In shell strings a value never
 //! becomes shell text: see `shell.rs`.
 
 mod check;
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-pub use check::{Fault, Scope, check_shell, check_text, named_tasks};
+pub use check::{Fault, Scope, check_expression, check_shell, check_text, named_tasks, tasks_of};
 use parts::{Part, split};
 use shell::{Lexer, Place};
 
@@ -41,6 +41,10 @@ pub struct Context {
     pub params: BTreeMap<String, serde_json::Value>,
     /// Results by task.
     pub results: BTreeMap<String, serde_json::Value>,
+    /// States of tasks, in words.
+    pub states: BTreeMap<String, String>,
+    /// The item of an instance, and its place.
+    pub item: Option<(serde_json::Value, u32)>,
 }
 
 /// A shell template, rendered: a script, and the variables that carry the values.
@@ -168,7 +172,19 @@ fn evaluate(source: &str, context: &Context) -> Result<String, RenderError> {
     evaluate_with(source, names(context))
 }
 
+/// The value of an expression that stands for itself, without `{{` and `}}`.
+///
+/// # Errors
+/// As [`render_text`].
+pub fn evaluate_value(source: &str, context: &Context) -> Result<serde_json::Value, RenderError> {
+    value_of(source, names(context))
+}
+
 fn evaluate_with(source: &str, names: Value) -> Result<String, RenderError> {
+    value_of(source, names).map(|value| text_of(&value))
+}
+
+fn value_of(source: &str, names: Value) -> Result<serde_json::Value, RenderError> {
     let wrong = |error: minijinja::Error| RenderError {
         message: match error.kind() {
             minijinja::ErrorKind::OutOfFuel => {
@@ -191,7 +207,7 @@ fn evaluate_with(source: &str, names: Value) -> Result<String, RenderError> {
     let mut json = Bounded(Vec::new());
     let is_written = serde_json::to_writer(&mut json, &value).is_ok();
     let value = serde_json::from_slice(&json.0).ok().filter(|_| is_written);
-    value.map(|value| text_of(&value)).ok_or_else(|| RenderError {
+    value.ok_or_else(|| RenderError {
         message: format!("the value of `{{{{ {source} }}}}` is longer than {} MiB, or cannot be written", MAX_RENDERED >> 20),
     })
 }
@@ -221,13 +237,22 @@ fn reason(error: &minijinja::Error) -> String {
 /// All names, as minijinja's values.
 fn names(context: &Context) -> Value {
     let params = context.params.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value))));
-    let tasks =
-        context.results.iter().map(|(id, result)| (id.clone(), Value::from_pairs([("result", Value::from(Serde(result)))])));
-    Value::from_pairs([
-        ("params", Value::from_pairs(params)),
-        ("tasks", Value::from_pairs(tasks)),
-        ("job", Value::from_pairs([("name", Value::from(context.job.as_str()))])),
-    ])
+    let known: std::collections::BTreeSet<&String> = context.results.keys().chain(context.states.keys()).collect();
+    let tasks = known.into_iter().map(|id| {
+        let result = context.results.get(id).map(|result| ("result", Value::from(Serde(result))));
+        let state = context.states.get(id).map(|state| ("state", Value::from(state.as_str())));
+        (id.clone(), Value::from_pairs(result.into_iter().chain(state)))
+    });
+    let item = context.item.iter().flat_map(|(item, index)| [("item", Value::from(Serde(item))), ("index", Value::from(*index))]);
+    Value::from_pairs(
+        [
+            ("params", Value::from_pairs(params)),
+            ("tasks", Value::from_pairs(tasks)),
+            ("job", Value::from_pairs([("name", Value::from(context.job.as_str()))])),
+        ]
+        .into_iter()
+        .chain(item),
+    )
 }
 
 fn environment<'a>() -> Environment<'a> {

@@ -9,6 +9,7 @@ fn context(value: &str) -> Context {
         job: "job.1".to_owned(),
         params: BTreeMap::from([("x".to_owned(), value.into())]),
         results: BTreeMap::from([("some-id".to_owned(), serde_json::json!(["a", "b"]))]),
+        ..Context::default()
     }
 }
 
@@ -239,7 +240,8 @@ fn each_wrong_name_is_told_with_its_remedy() {
         ("{{ tasks.other.result }}", "needs: [other]"),
         ("{{ tasks.quiet.result }}", "result: text"),
         ("{{ tasks.make }}", "tasks.make.result"),
-        ("{{ item }}", "not in this version"),
+        ("{{ tasks.other.state }}", "needs: [other]"),
+        ("{{ item }}", "for_each"),
         ("{{ param.crate }}", "params"),
         ("{{ params.crate + }}", "names are"),
         ("{{ {{ }}", "names are"),

@@ -168,9 +168,9 @@ fn members(job: &JobRow) -> (Vec<Member>, Vec<(usize, usize)>, Vec<usize>) {
 /// Which of several states a person should know.
 fn weight(kind: TaskKind) -> u8 {
     match kind {
-        TaskKind::AwaitingInput => 7,
+        TaskKind::AwaitingInput | TaskKind::AwaitingApproval => 7,
         TaskKind::Failed => 6,
-        TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 5,
+        TaskKind::Running | TaskKind::Starting | TaskKind::Delegated | TaskKind::Mapped | TaskKind::Cancelling => 5,
         TaskKind::Held => 4,
         TaskKind::Queued => 3,
         TaskKind::Pending => 2,

@@ -94,8 +94,13 @@ impl Look {
 pub fn role_of(kind: TaskKind) -> Role {
     match kind {
         TaskKind::Pending | TaskKind::Skipped | TaskKind::UpstreamFailed => Role::Idle,
-        TaskKind::Queued | TaskKind::Held | TaskKind::AwaitingInput | TaskKind::Cancelling | TaskKind::Cancelled => Role::Wait,
-        TaskKind::Starting | TaskKind::Running => Role::Busy,
+        TaskKind::Queued
+        | TaskKind::Held
+        | TaskKind::AwaitingInput
+        | TaskKind::AwaitingApproval
+        | TaskKind::Cancelling
+        | TaskKind::Cancelled => Role::Wait,
+        TaskKind::Starting | TaskKind::Running | TaskKind::Delegated | TaskKind::Mapped => Role::Busy,
         TaskKind::Completed => Role::Good,
         TaskKind::Failed => Role::Bad,
     }

@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::change::{Change, Seq};
+use crate::model::decide::shown;
 use crate::model::ids::{JobName, JobRef};
 use crate::model::message::{EventView, JobView, OverviewView, TaskView};
 use crate::model::spec::{Action, JobSpec};
-use crate::model::state::{Counts, TaskKind};
+use crate::model::state::{Counts, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::early::Early;
@@ -297,6 +298,15 @@ impl Mirror {
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
         let Some(at) = self.find(job.0) else { return };
         let job = &mut self.jobs[at];
+        if let Change::TaskExpanded { items, .. } = change {
+            if job.loaded == Loaded::All {
+                expand(job, event, task.0, items);
+                self.structure += 1;
+            } else {
+                self.early.keep(event);
+            }
+            return;
+        }
         if let Change::TaskAdded { .. } = change {
             if job.loaded == Loaded::All && job.tasks.len() == task.0 as usize {
                 add(job, event, change);
@@ -320,6 +330,22 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
         idx: u32::try_from(job.tasks.len()).unwrap_or(NONE),
         id: spec.id.clone(),
         state: state.clone(),
+        needs: spec.needs.clone(),
+        pool: spec.pool.clone(),
+        is_claude: matches!(spec.action, Action::Claude(_)),
+        ..queued(event)
+    };
+    job.index();
+    job.add(view, event.seq, origin.as_ref().and_then(|origin| origin.parent).map(|parent| parent.0));
+    job.resolve();
+}
+
+/// A task that came into being by this event.
+fn queued(event: &EventView) -> TaskView {
+    TaskView {
+        idx: 0,
+        id: String::new(),
+        state: TaskState::Queued,
         why: None,
         attempts: 0,
         outcome: None,
@@ -330,13 +356,36 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
         progress: None,
         run: None,
         parent: None,
-        needs: spec.needs.clone(),
-        pool: spec.pool.clone(),
-        is_claude: matches!(spec.action, Action::Claude(_)),
-    };
-    job.index();
-    job.add(view, event.seq, origin.as_ref().and_then(|origin| origin.parent).map(|parent| parent.0));
-    job.resolve();
+        item: None,
+        instances: None,
+        needs: Vec::new(),
+        pool: None,
+        is_claude: false,
+    }
+}
+
+/// A mapped task's list is known: instances that there are begin anew, further ones come behind all other tasks.
+fn expand(job: &mut JobRow, event: &EventView, parent: u32, items: &[serde_json::Value]) {
+    let Some(row) = job.tasks.get_mut(parent as usize).filter(|row| row.as_of() < event.seq) else { return };
+    row.apply(event.seq, event.event.at, &event.event.change);
+    let (id, is_claude) = (row.id.clone(), row.is_claude);
+    let mut known = 0;
+    // Only instances of this mapped task have it as their parent and its id before their own place.
+    for row in &mut job.tasks {
+        let place = row.id.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/')?.parse::<usize>().ok());
+        if let Some(place) = place.filter(|_| row.parent == parent) {
+            known += 1;
+            row.begin_anew(event.seq, items.get(place).map(shown));
+        }
+    }
+    job.tasks.reserve(items.len().saturating_sub(known));
+    for (place, item) in items.iter().enumerate().skip(known) {
+        let view = TaskView { id: format!("{id}/{place}"), item: Some(shown(item)), is_claude, ..queued(event) };
+        let mut row = TaskRow::new(view, event.seq, |_| None);
+        row.parent = parent;
+        job.push(row);
+    }
+    job.places = HashMap::new();
 }
 
 /// When a running task began, for its age.

@@ -3,10 +3,10 @@
 use compact_str::CompactString;
 
 use crate::model::attempt::Progress;
-use crate::model::change::{Change, Seq};
+use crate::model::change::{Change, Seq, mapped_state};
 use crate::model::live::LiveFacts;
 use crate::model::message::TaskView;
-use crate::model::state::{Outcome, TaskKind, TaskState};
+use crate::model::state::{Outcome, SkipReason, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 /// No task.
@@ -84,6 +84,8 @@ pub struct More {
     pub run: Option<Box<LiveFacts>>,
     /// Its pool, when it is not the job's.
     pub pool: Option<Box<str>>,
+    /// What an instance is for.
+    pub item: Option<Box<str>>,
     /// Cost of all its attempts.
     pub cost_microusd: u64,
 }
@@ -115,6 +117,9 @@ impl TaskRow {
         if let Some(pool) = view.pool {
             row.more().pool = Some(pool.into_boxed_str());
         }
+        if let Some(item) = view.item {
+            row.more().item = Some(item.into_boxed_str());
+        }
         if view.cost_microusd > 0 {
             row.more().cost_microusd = view.cost_microusd;
         }
@@ -141,8 +146,13 @@ impl TaskRow {
             TaskKind::Failed => TaskState::Failed,
             TaskKind::Cancelled => TaskState::Cancelled,
             TaskKind::UpstreamFailed => TaskState::UpstreamFailed,
-            // These two carry data, which is kept; without it they read as waiting for room.
-            TaskKind::Queued | TaskKind::Held | TaskKind::Skipped => TaskState::Queued,
+            // Those that carry data have it kept; without it they read as waiting for room.
+            TaskKind::Queued
+            | TaskKind::Held
+            | TaskKind::Skipped
+            | TaskKind::AwaitingApproval
+            | TaskKind::Delegated
+            | TaskKind::Mapped => TaskState::Queued,
         }
     }
 
@@ -171,6 +181,32 @@ impl TaskRow {
         self.more.as_ref()?.run.as_deref()
     }
 
+    /// The newest event that it has.
+    pub fn as_of(&self) -> Seq {
+        self.as_of
+    }
+
+    /// What an instance is for, in a line.
+    pub fn item(&self) -> Option<&str> {
+        self.more.as_ref()?.item.as_deref()
+    }
+
+    /// An instance begins anew with another list, which has this for it, or has nothing for it any more.
+    pub fn begin_anew(&mut self, seq: Seq, item: Option<String>) {
+        if seq <= self.as_of {
+            return;
+        }
+        self.as_of = seq;
+        match item {
+            Some(item) => {
+                self.forget_progress();
+                self.more().item = Some(item.into_boxed_str());
+                self.set_state(TaskState::Queued);
+            }
+            None => self.set_state(TaskState::Skipped { why: SkipReason::Gone }),
+        }
+    }
+
     /// Its pool, when it is not the job's.
     pub fn pool(&self) -> Option<&str> {
         self.more.as_ref()?.pool.as_deref()
@@ -187,7 +223,14 @@ impl TaskRow {
             // How far its launch was.
             self.forget_progress();
         }
-        let keep = matches!(state, TaskState::Held { .. } | TaskState::Skipped { .. });
+        let keep = matches!(
+            state,
+            TaskState::Held { .. }
+                | TaskState::Skipped { .. }
+                | TaskState::AwaitingApproval { .. }
+                | TaskState::Delegated { .. }
+                | TaskState::Mapped { .. }
+        );
         if keep {
             self.more().state = Some(state);
         } else if let Some(more) = &mut self.more {
@@ -220,6 +263,11 @@ impl TaskRow {
         self.as_of = seq;
         match change {
             Change::TaskMoved { state, .. } => self.set_state(state.clone()),
+            Change::TaskEnded { outcome, state, .. } => {
+                self.set_outcome(Some(outcome.as_ref().clone()));
+                self.set_state(state.clone());
+            }
+            Change::TaskExpanded { items, .. } => self.set_state(mapped_state(items)),
             Change::TaskRequeued { state, .. } => {
                 self.forget_progress();
                 self.set_state(state.clone());

@@ -237,6 +237,8 @@ pub fn reason(app: &App, job: &JobRow, task: &TaskRow) -> (String, Role) {
             let text = if last.is_empty() { why } else { format!("{why} ({last})") };
             (text, Role::Wait)
         }
+        TaskKind::AwaitingApproval => (format!("waits for your approval ({})", app.look.keys(Action::Inbox)), Role::Wait),
+        TaskKind::Mapped | TaskKind::Delegated => (waiting(app, job, task), Role::Busy),
         TaskKind::Pending | TaskKind::Queued | TaskKind::Skipped | TaskKind::UpstreamFailed => {
             (waiting(app, job, task), Role::Dim)
         }
@@ -263,7 +265,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
         .needs
         .iter()
         .filter_map(|need| job.tasks.get(*need as usize))
-        .filter(|need| need.kind != TaskKind::Completed)
+        .filter(|need| !need.state().is_terminal())
         .map(|need| need.id.to_string())
         .collect();
     let spec = job.spec.as_ref();
@@ -286,6 +288,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
             .filter(|_| task.is_claude)
             .map(|most| (app.mirror.overview.usage.running, most)),
         unmet: &unmet,
+        mapping: None,
     };
     why(&state, &around, &|at: Utc| app.time(at)).unwrap_or_default()
 }

@@ -124,6 +124,8 @@ impl Stage {
 
     fn task(&self, idx: u32) -> TaskView {
         TaskView {
+            item: None,
+            instances: None,
             idx,
             id: format!("t{idx}"),
             state: TaskState::Completed,

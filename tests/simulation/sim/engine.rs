@@ -195,7 +195,7 @@ impl Sim {
             return Ok(());
         }
         let room = |pool: &str| self.told.slots.get(pool).copied().unwrap_or(0) > used.get(pool).copied().unwrap_or(0);
-        for job in turn.core().jobs().filter(|job| !job.paused && !job.stopped) {
+        for job in turn.core().jobs().filter(|job| !job.paused) {
             let live = job.tasks.iter().filter(|task| task.state.live_attempt().is_some()).count();
             if live >= job.spec.max_parallel as usize {
                 continue;
@@ -204,7 +204,14 @@ impl Sim {
                 // Of Claude runs more is asked than room.
                 let pool = pool_of(job, task);
                 let is_ready = task.state == TaskState::Queued && !matches!(task.spec.action, Action::Claude(_));
-                is_ready && !self.engine.known.contains_key(pool) && room(pool)
+                // An expression may be on its way to be decided, and a mapping lets through what its own bound does.
+                let is_plain = task.spec.when.is_none() && task.spec.each.is_none();
+                let has_place = task.instance.is_some_and(|instance| {
+                    let siblings = job.tasks.iter().filter(|other| other.instance.is_some_and(|other| other.of == instance.of));
+                    let live = siblings.filter(|other| other.state.live_attempt().is_some()).count();
+                    live < task.spec.each.as_ref().and_then(|each| each.max_parallel).unwrap_or(u32::MAX) as usize
+                });
+                is_ready && (is_plain || has_place) && !self.engine.known.contains_key(pool) && room(pool)
             });
             if let Some(task) = waits {
                 return Err(format!("what has room starts: {}/{} does not", job.name, task.spec.id));

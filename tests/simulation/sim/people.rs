@@ -81,7 +81,8 @@ impl Sim {
             let reference = JobRef { name: stored.name.name.clone(), number: Some(stored.name.number) };
             for (task, row) in stored.tasks.iter().zip(&job.tasks) {
                 if let TaskState::Held { hold } = &row.state {
-                    held.push((reference.clone(), task.spec.id.clone(), hold.clone()));
+                    let index = task.instance.map_or(String::new(), |(_, index)| format!("/{index}"));
+                    held.push((reference.clone(), format!("{}{index}", task.spec.id), hold.clone()));
                 }
             }
         }

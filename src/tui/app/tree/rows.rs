@@ -186,8 +186,8 @@ fn awaiting_first(job: &JobRow, roots: &mut [u32], children: &mut HashMap<u32, V
 /// What waits for a person first, then what runs, then what waits for a time, then what failed, then the rest.
 fn rank(kind: TaskKind) -> u8 {
     match kind {
-        TaskKind::AwaitingInput => 0,
-        TaskKind::Running | TaskKind::Starting | TaskKind::Cancelling => 1,
+        TaskKind::AwaitingInput | TaskKind::AwaitingApproval => 0,
+        TaskKind::Running | TaskKind::Starting | TaskKind::Delegated | TaskKind::Mapped | TaskKind::Cancelling => 1,
         TaskKind::Held => 2,
         TaskKind::Failed => 3,
         TaskKind::Queued => 4,

@@ -202,6 +202,8 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
     let attempt = StoredAttempt { session: None, resumes: false, opened: Utc(1), end: None, seen: None };
     let is_claude = matches!(only.action, Action::Claude(_));
     let task = StoredTask {
+        instance: None,
+        items: None,
         idx: TaskIdx(0),
         spec: std::sync::Arc::new(only),
         origin: None,

@@ -1,0 +1,12 @@
+-- Schema 3.
+
+-- Mapped tasks: the list of each, and of an instance the place of its mapped task and that of its item. An instance has the
+-- definition of its mapped task.
+CREATE TABLE mapping (
+  job   INTEGER NOT NULL,
+  idx   INTEGER NOT NULL,
+  items TEXT    NOT NULL,
+  PRIMARY KEY (job, idx)
+) WITHOUT ROWID;
+ALTER TABLE task ADD COLUMN mapping INTEGER;
+ALTER TABLE task ADD COLUMN item INTEGER;
