@@ -37,6 +37,8 @@ pub struct ReplayedJob {
     pub used: (u64, u64),
     /// What a person allowed for all of it.
     pub rules: Vec<String>,
+    /// Its priority.
+    pub priority: i32,
     /// Its budget, once a person gave it another.
     pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
@@ -97,7 +99,7 @@ impl Replayed {
     /// What is wrong with it: it names something that does not exist, or breaks a rule of DESIGN section 4.
     pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         match &event.change {
-            Change::JobSubmitted { job, .. } => {
+            Change::JobSubmitted { job, spec, .. } => {
                 let new = ReplayedJob {
                     state: JobState::Waiting,
                     paused: false,
@@ -105,6 +107,7 @@ impl Replayed {
                     used: (0, 0),
                     rules: Vec::new(),
                     budget: None,
+                    priority: spec.priority,
                     tasks: Vec::new(),
                 };
                 match self.jobs.insert(job.0, new) {
@@ -184,6 +187,7 @@ impl Replayed {
             }
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
+            Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
                 Ok(())

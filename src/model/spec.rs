@@ -26,6 +26,9 @@ pub struct JobSpec {
     pub workspace: PathBuf,
     /// Most attempts alive at once, at least 1.
     pub max_parallel: u32,
+    /// Jobs of higher priority get free slots first; [`PRIORITIES`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
     /// Most tasks that its running tasks may queue in all; none leaves it to the bounds of every job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_added: Option<u32>,
@@ -60,6 +63,13 @@ impl JobSpec {
         let names = |env: &BTreeMap<String, String>| env.keys().map(|name| (name.clone(), "…".to_owned())).collect();
         JobSpec { passed_env: names(&self.passed_env), claude_env: names(&self.claude_env), ..self.clone() }
     }
+}
+
+/// Priorities of jobs, and of tasks within their job; higher ones go first, 0 is the default.
+pub const PRIORITIES: std::ops::RangeInclusive<i32> = -1_000..=1_000;
+
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 /// Largest job file that is kept with its job, in bytes.
@@ -158,6 +168,9 @@ pub struct TaskSpec {
     /// Runs it again until a condition holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
+    /// Of the ready tasks of its own job those of higher priority start first; [`PRIORITIES`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
 }
 
 impl TaskSpec {
@@ -175,6 +188,7 @@ impl TaskSpec {
             result: None,
             budget: None,
             repeat: None,
+            priority: 0,
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct StoredJob {
     pub rules: Vec<String>,
     /// Its budget, once a person gave it another than its definition has.
     pub budget: Option<Option<Budget>>,
+    /// Its priority.
+    pub priority: i32,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
     pub tasks: Vec<StoredTask>,
 }

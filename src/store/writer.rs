@@ -183,9 +183,9 @@ impl Writer<'_> {
             Change::JobSubmitted { job, name, spec, key } => {
                 self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0, tokens: 0 });
                 self.execute(
-                    "INSERT INTO job (id, name, number, state, spec, key, counts, submitted, updated)
-                     VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, '[]', ?6, ?6)",
-                    params![job.0, name.name, name.number, json(spec), key, self.at.0],
+                    "INSERT INTO job (id, name, number, state, spec, key, counts, submitted, updated, priority)
+                     VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, '[]', ?6, ?6, ?7)",
+                    params![job.0, name.name, name.number, json(spec), key, self.at.0, spec.priority],
                 )
             }
             Change::TaskAdded { job, task, spec, origin, state } => {
@@ -239,6 +239,7 @@ impl Writer<'_> {
             | Change::QuestionAnswered { .. }
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
+            | Change::PrioritySet { .. }
             | Change::CredentialMoved { .. }
             | Change::RunSeen { .. } => self.run_row(change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),

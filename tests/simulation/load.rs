@@ -39,6 +39,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 result: None,
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
+                priority: priority(dice),
             }
         })
         .collect();
@@ -49,6 +50,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             pool: "local".to_owned(),
             workspace: PathBuf::from("/"),
             max_parallel: 1 + dice.below(4) as u32,
+            priority: priority(dice),
             max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
             params: BTreeMap::new(),
@@ -61,6 +63,11 @@ pub fn submission(dice: &mut Dice) -> Submission {
         },
         tasks,
     }
+}
+
+/// Mostly the usual one, so that there are equals.
+fn priority(dice: &mut Dice) -> i32 {
+    *dice.pick(&[0, 0, 0, 5, -7]).unwrap_or(&0)
 }
 
 fn dollars(dice: &mut Dice, most: u64) -> Budget {
@@ -134,6 +141,7 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
             let budget = dice.chance(700).then(|| dollars(dice, 4_000_000));
             Command::Budget { job, budget }
         }
+        6 if dice.chance(300) => Command::Priority { job, priority: priority(dice) },
         6 => Command::Pause { job: dice.chance(700).then_some(job) },
         7 => Command::Resume { job: dice.chance(500).then_some(job) },
         _ => {

@@ -14,6 +14,7 @@
 mod checks;
 mod claude;
 mod dice;
+mod fair;
 mod load;
 mod process;
 mod sim;
@@ -209,18 +210,19 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Timeout, .. } => "an answer by default",
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
+                Change::PrioritySet { .. } => "another priority",
                 Change::RunSeen { .. } => "a run seen from afar",
                 Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in &sim.engine.tried {
+        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 30, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 35, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -257,6 +259,7 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
+        (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

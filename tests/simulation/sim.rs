@@ -19,6 +19,7 @@ use airx::model::time::{Mono, Now, Utc};
 
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
+use crate::fair::Fair;
 use crate::process::{Attempt, Script};
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
@@ -64,6 +65,8 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets what priority a person gave a job.
+    PrioritiesForgotten,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -106,6 +109,7 @@ pub struct Sim {
     /// What the core was told last.
     pub told: Limits,
     pub watch: Watch,
+    pub fair: Fair,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -141,6 +145,7 @@ impl Sim {
             disk_low: false,
             told: Limits::default(),
             watch: Watch::default(),
+            fair: Fair::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,

@@ -52,6 +52,7 @@ impl Journal {
                     used: (0, 0),
                     rules: Vec::new(),
                     budget: None,
+                    priority: 0,
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
@@ -109,6 +110,7 @@ impl Journal {
         job.paused = rows.paused;
         job.stopped = rows.stopped;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
+        job.priority = if self.plant == Plant::PrioritiesForgotten { job.spec.priority } else { rows.priority };
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };

@@ -23,7 +23,9 @@ impl Core {
                     self.keys.insert(key.clone(), name.clone());
                 }
                 self.by_name.insert(name.clone(), *job);
-                self.jobs.insert(*job, Job::new(*job, name.clone(), spec.clone()));
+                let mut new = Job::new(*job, name.clone(), spec.clone());
+                new.turns.since = self.line();
+                self.jobs.insert(*job, new);
             }
             Change::TaskAdded { job: id, spec, origin, state, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
@@ -45,7 +47,8 @@ impl Core {
                 }
                 self.move_task(*job, *task, state, now);
             }
-            Change::AttemptOpened { attempt, session, resumes, .. } => {
+            Change::AttemptOpened { attempt, pool, session, resumes } => {
+                self.note_turn(*attempt, pool);
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
                     task.attempts = attempt.number;
                     task.progress = None;
@@ -119,6 +122,11 @@ impl Core {
             Change::BudgetSet { job, budget } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.budget = *budget;
+                }
+            }
+            Change::PrioritySet { job, priority } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.priority = *priority;
                 }
             }
             Change::CredentialMoved { credential, state } => self.apply_credential(credential, state),

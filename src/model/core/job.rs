@@ -1,5 +1,6 @@
 //! A job and its tasks in memory, with what is derived from the rows: who waits for whom, counts, what is ready.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use crate::model::attempt::Progress;
 use crate::model::change::{Origin, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
-use crate::model::spec::{Budget, JobSpec, TaskSpec};
+use crate::model::spec::{Action, Budget, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
@@ -42,8 +43,46 @@ pub struct Job {
     pub(super) by_id: HashMap<String, TaskIdx>,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
-    /// Queued tasks by pool, in order.
-    pub(super) ready: BTreeMap<String, BTreeSet<TaskIdx>>,
+    /// Jobs of higher priority get free slots first.
+    pub priority: i32,
+    /// Queued tasks by pool; only pools with some.
+    pub(super) ready: BTreeMap<String, Ready>,
+    /// When it was given room last.
+    pub(super) turns: Turns,
+}
+
+/// Queued tasks of one pool in the order in which they start: the higher priority first, then as in the file. Claude runs are
+/// apart, since a bound of their own may let the others go first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Ready {
+    pub plain: BTreeSet<Place>,
+    pub claude: BTreeSet<Place>,
+}
+
+/// A queued task's place in the order of its job.
+pub(super) type Place = (Reverse<i32>, TaskIdx);
+
+/// When a job was given room last, counted in openings of this manager.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Turns {
+    /// When it came.
+    pub since: u64,
+    /// By pool.
+    pub pools: BTreeMap<String, u64>,
+    /// As for pools, of the bound that all Claude runs share.
+    pub claude: Option<u64>,
+}
+
+impl Turns {
+    /// When it last got a slot of this pool.
+    pub fn in_pool(&self, pool: &str) -> u64 {
+        self.pools.get(pool).copied().unwrap_or(self.since)
+    }
+
+    /// When its last Claude run began.
+    pub fn of_claude(&self) -> u64 {
+        self.claude.unwrap_or(self.since)
+    }
 }
 
 /// A task in memory.
@@ -153,6 +192,8 @@ impl Job {
             used: (0, 0),
             budget: spec.budget,
             rules: BTreeSet::new(),
+            priority: spec.priority,
+            turns: Turns::default(),
             spec,
             paused: false,
             stopped: false,
@@ -172,6 +213,7 @@ impl Job {
         job.used = stored.used;
         job.rules = stored.rules.into_iter().collect();
         job.budget = stored.budget.unwrap_or(job.budget);
+        job.priority = stored.priority;
         for task in stored.tasks {
             job.push(Task::from_stored(task));
         }
@@ -189,10 +231,11 @@ impl Job {
         if let Some(origin) = &task.origin {
             self.by_key.insert((origin.parent, origin.key.clone()), idx);
         }
-        if task.state == TaskState::Queued {
-            self.ready.entry(self.pool_of(&task.spec).to_owned()).or_default().insert(idx);
-        }
+        let is_ready = task.state == TaskState::Queued;
         self.tasks.push(task);
+        if is_ready {
+            self.set_ready(idx, true);
+        }
         idx
     }
 
@@ -237,7 +280,6 @@ impl Job {
         }
         self.counts.remove(old.kind());
         self.counts.add(state.kind());
-        let spec = task.spec.clone();
         let (was, is) = (old == TaskState::Completed, state == TaskState::Completed);
         if was != is {
             for dependent in task.dependents.clone() {
@@ -247,19 +289,38 @@ impl Job {
             }
         }
         if (old == TaskState::Queued) != (state == TaskState::Queued) {
-            let pool = self.pool_of(&spec).to_owned();
-            let ready = self.ready.entry(pool).or_default();
-            if state == TaskState::Queued {
-                ready.insert(idx);
-            } else {
-                ready.remove(&idx);
+            self.set_ready(idx, state == TaskState::Queued);
+        }
+    }
+
+    /// Puts a task among those that may start, or takes it out. The only place where these sets change.
+    fn set_ready(&mut self, idx: TaskIdx, is_ready: bool) {
+        let Some(task) = self.tasks.get(idx.0 as usize) else { return };
+        let pool = task.spec.pool.as_deref().unwrap_or(&self.spec.pool);
+        if is_ready && !self.ready.contains_key(pool) {
+            self.ready.insert(pool.to_owned(), Ready::default());
+        }
+        let Some(ready) = self.ready.get_mut(pool) else { return };
+        let place = (Reverse(task.spec.priority), idx);
+        let lane = if matches!(task.spec.action, Action::Claude(_)) { &mut ready.claude } else { &mut ready.plain };
+        if is_ready {
+            lane.insert(place);
+        } else {
+            lane.remove(&place);
+            if ready.plain.is_empty() && ready.claude.is_empty() {
+                self.ready.remove(pool);
             }
         }
     }
 
     /// Whether anything is ready to start.
     pub(super) fn has_ready(&self) -> bool {
-        self.ready.values().any(|tasks| !tasks.is_empty())
+        !self.ready.is_empty()
+    }
+
+    /// Claude tasks that are ready to start.
+    pub(super) fn ready_runs(&self) -> impl Iterator<Item = TaskIdx> {
+        self.ready.values().flat_map(|ready| &ready.claude).map(|(_, task)| *task)
     }
 
     /// Whether one of the needed tasks can never complete without a person.

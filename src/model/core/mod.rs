@@ -8,6 +8,7 @@ mod budget;
 mod cancel;
 mod commands;
 mod credentials;
+mod fair;
 mod io;
 mod job;
 mod launching;
@@ -115,6 +116,8 @@ pub struct Core {
     last_question: u32,
     spending: Spending,
     ready_jobs: BTreeSet<JobId>,
+    /// Counts openings: whose turn it is follows from it.
+    turns: u64,
     touched: BTreeSet<JobId>,
     events: Vec<Event>,
     effects: Vec<Effect>,
@@ -148,6 +151,7 @@ impl Core {
             last_question: 0,
             spending: Spending::default(),
             ready_jobs: BTreeSet::new(),
+            turns: 0,
             touched: BTreeSet::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -194,7 +198,8 @@ impl Core {
             return;
         }
         let id = stored.id;
-        let job = Job::from_stored(stored);
+        let mut job = Job::from_stored(stored);
+        job.turns.since = self.line();
         self.by_name.insert(job.name.clone(), id);
         self.jobs.insert(id, job);
         self.last_job = self.last_job.max(id.0);

@@ -1,4 +1,5 @@
 mod claude;
+mod fairness;
 mod reach;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         pool: "local".to_owned(),
         workspace: "/".into(),
         max_parallel,
+        priority: 0,
         max_added: None,
         on_failure: OnFailure::Continue,
         params: BTreeMap::new(),

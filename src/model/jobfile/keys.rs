@@ -14,6 +14,7 @@ pub(super) const JOB: Keys = Keys {
         "pool",
         "workspace",
         "max_parallel",
+        "priority",
         "max_added",
         "on_failure",
         "params",
@@ -23,7 +24,7 @@ pub(super) const JOB: Keys = Keys {
         "defaults",
         "tasks",
     ],
-    later: &["priority", "schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["schedule", "finally", "repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -47,8 +48,9 @@ pub(super) const TASK: Keys = Keys {
         "result",
         "budget",
         "repeat",
+        "priority",
     ],
-    later: &["for_each", "approve", "rule", "if", "priority", "job", "finally", "schedule", "matrix", "max_parallel"],
+    later: &["for_each", "approve", "rule", "if", "job", "finally", "schedule", "matrix", "max_parallel"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };

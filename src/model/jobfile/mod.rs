@@ -128,6 +128,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         pool,
         workspace,
         max_parallel: u32::try_from(max_parallel).unwrap_or(1),
+        priority: fields.get("priority").and_then(|node| reader.priority(node)).unwrap_or(0),
         max_added: max_added.and_then(|most| u32::try_from(most).ok()),
         on_failure,
         params,

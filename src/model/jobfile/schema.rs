@@ -32,6 +32,9 @@ struct Job {
     /// Most attempts at once; default 1.
     #[schemars(range(min = 1, max = 10000))]
     max_parallel: Option<u32>,
+    /// Jobs of higher priority get free slots first; default 0.
+    #[schemars(range(min = -1000, max = 1000))]
+    priority: Option<i32>,
     /// Most tasks that its running tasks may queue in all; by default 10,000 each, and 100,000 tasks in a job.
     #[schemars(range(min = 0, max = 100000))]
     max_added: Option<u32>,
@@ -160,6 +163,9 @@ struct Task {
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
     repeat: Option<RepeatFields>,
+    /// Of the ready tasks of this job those of higher priority start first; default 0.
+    #[schemars(range(min = -1000, max = 1000))]
+    priority: Option<i32>,
 }
 
 /// One text or a list.

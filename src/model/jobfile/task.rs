@@ -35,6 +35,7 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
             workspace: fields.get("workspace").map(|node| super::workspace(reader, node)),
             pool: super::pool(reader, fields.get("pool")),
             budget: fields.get("budget").and_then(|node| super::repeat::budget(reader, node)),
+            priority: fields.get("priority").and_then(|node| reader.priority(node)).unwrap_or(0),
             ..TaskSpec::new(&id, Action::Run(String::new()))
         },
         node: Node { value: Value::Null, ..*node },

@@ -225,6 +225,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         used: (0, 0),
         rules: Vec::new(),
         budget: None,
+        priority: 0,
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };

@@ -1,0 +1,2 @@
+-- Schema 3. Priorities.
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
