@@ -166,6 +166,7 @@ fn rows_of_runs_that_differ_from_the_journal_are_told_and_a_repair_makes_them_eq
         "UPDATE task SET used_cost = 6 WHERE job = 2",
         "UPDATE task SET used_tokens = 6 WHERE job = 2",
         "UPDATE task SET rounds = NULL WHERE job = 2",
+        "UPDATE task SET spent = '{\"lost\":9}' WHERE job = 2",
         "UPDATE credential SET state = '{}'",
         "DELETE FROM credential",
         "UPDATE question SET answer = NULL WHERE id = 1",

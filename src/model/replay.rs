@@ -7,7 +7,7 @@ use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
-use super::spec::Budget;
+use super::spec::{Budget, RetryClass};
 use super::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
@@ -56,6 +56,8 @@ pub struct ReplayedTask {
     pub spent_retry: u32,
     /// Spent of the infrastructure budget since the last requeue.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: BTreeMap<String, u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.
@@ -125,6 +127,7 @@ impl Replayed {
                     attempts: 0,
                     spent_retry: 0,
                     spent_infra: 0,
+                    spent: BTreeMap::new(),
                     result: None,
                     progress: None,
                     outcomes: Vec::new(),
@@ -139,6 +142,7 @@ impl Replayed {
             Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| {
                 task.spent_retry = 0;
                 task.spent_infra = 0;
+                task.spent.clear();
                 task.progress = None;
                 (task.used, task.rounds) = ((0, 0), Rounds::default());
                 task.state = state.clone();
@@ -231,6 +235,9 @@ impl Replayed {
             Some(open @ None) => *open = Some(outcome.clone()),
             Some(Some(_)) => return Err(format!("attempt {attempt} is closed twice")),
             None => return Err(format!("attempt {attempt} is closed but was never opened")),
+        }
+        if let Some(class) = RetryClass::of(outcome) {
+            *task.spent.entry(class.to_string()).or_default() += 1;
         }
         match outcome.spends() {
             Spends::Retry => task.spent_retry += 1,

@@ -4,6 +4,7 @@
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
 mod claude;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
+pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, Rule, Spent};
 
 /// A job as submitted, without its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,34 +271,6 @@ pub enum ResultKind {
     Lines,
     /// Standard output as one JSON value; anything else fails the attempt with "bad result".
     Json,
-}
-
-/// Repeating what failed. `failed`, `timed_out` and `silent` spend `attempts`; infrastructure failures have a budget of their own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Retry {
-    /// Attempts in all, 1 to 100; 1 is no retry.
-    pub attempts: u32,
-    /// Before the second attempt.
-    pub delay_ms: u64,
-    /// Multiplies the delay each time, at least 1.
-    pub factor: f64,
-    /// The longest delay.
-    pub max_delay_ms: u64,
-    /// Part of the delay that is random, 0 to 1: 0.2 spreads it from 80 % to 120 %.
-    pub jitter: f64,
-    /// Whether a Claude run goes on with its session.
-    #[serde(default, skip_serializing_if = "is_auto")]
-    pub resume: Resume,
-}
-
-fn is_auto(resume: &Resume) -> bool {
-    *resume == Resume::Auto
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry { attempts: 1, delay_ms: 10_000, factor: 2.0, max_delay_ms: 600_000, jitter: 0.2, resume: Resume::Auto }
-    }
 }
 
 /// Limits on what an attempt may use. Absent is no limit.

@@ -8,7 +8,7 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, Question};
-use super::spec::{Budget, JobSpec, TaskSpec};
+use super::spec::{Budget, JobSpec, Spent, TaskSpec};
 use super::state::{Outcome, TaskState};
 use super::time::Utc;
 
@@ -75,6 +75,8 @@ pub struct StoredTask {
     pub spent_retry: u32,
     /// Attempts since the last requeue that spent the infrastructure budget.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: Spent,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.

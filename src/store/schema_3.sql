@@ -1,2 +1,5 @@
 -- Schema 3. Priorities.
 ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+
+-- How attempts since the last requeue ended, by class of outcomes: retries have budgets for some of them.
+ALTER TABLE task ADD COLUMN spent TEXT;

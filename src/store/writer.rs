@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::manager::ports::{Loaded, Store, StoreError, StoredJob};
 use crate::model::change::{AttemptFacts, Change, Event, Seq};
 use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
+use crate::model::spec::RetryClass;
 use crate::model::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
 use crate::model::time::Utc;
 
@@ -203,7 +204,7 @@ impl Writer<'_> {
             Change::TaskRequeued { job, task, state } => {
                 self.execute(
                     "UPDATE task SET spent_retry = 0, spent_infra = 0, progress = NULL, used_cost = 0, used_tokens = 0,
-                            rounds = NULL WHERE job = ?1 AND idx = ?2",
+                            rounds = NULL, spent = NULL WHERE job = ?1 AND idx = ?2",
                     params![job.0, task.0],
                 )?;
                 self.move_task(*job, *task, state)
@@ -338,6 +339,13 @@ impl Writer<'_> {
                 tokens
             ],
         )?;
+        if let Some(class) = RetryClass::of(outcome) {
+            self.execute(
+                "UPDATE task SET spent = json_set(ifnull(spent, '{}'), ?3, ifnull(json_extract(spent, ?3), 0) + 1)
+                 WHERE job = ?1 AND idx = ?2",
+                params![job.0, task.0, format!("$.\"{class}\"")],
+            )?;
+        }
         match &facts.round {
             Some(round) => self.add_round(job, task, round),
             None => Ok(()),

@@ -48,6 +48,7 @@ impl Sim {
         }
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
+            self.retries.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
@@ -172,6 +173,8 @@ impl Sim {
                 task.state != row.state
                     || task.attempts != row.attempts
                     || (task.spent_retry, task.spent_infra) != (row.spent_retry, row.spent_infra)
+                    || task.spent.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>()
+                        != row.spent
                     || task.result != row.result
                     || task.progress != row.progress
             });

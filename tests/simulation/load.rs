@@ -8,8 +8,8 @@ use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
 use airx::model::question::{Answer, QuestionBody};
 use airx::model::spec::{
-    Action, AskPerson, Budget, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, Submission, TaskDefaults,
-    TaskSpec, Until, WhenLimited,
+    Action, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, RetryClass,
+    Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
 use crate::dice::Dice;
@@ -21,7 +21,13 @@ pub fn submission(dice: &mut Dice) -> Submission {
         .map(|n| {
             let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
-            let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), resume, ..Retry::default() };
+            let retry = Retry {
+                attempts: 1 + dice.below(3) as u32,
+                delay_ms: dice.below(20_000),
+                resume,
+                on: retries(dice),
+                ..Retry::default()
+            };
             TaskSpec {
                 id: format!("t{n}"),
                 needs,
@@ -63,6 +69,26 @@ pub fn submission(dice: &mut Dice) -> Submission {
         },
         tasks,
     }
+}
+
+/// What holds for some outcomes only.
+fn retries(dice: &mut Dice) -> BTreeMap<RetryClass, ClassRetry> {
+    let classes = [
+        RetryClass::Failed,
+        RetryClass::Exit(1),
+        RetryClass::Gate,
+        RetryClass::TimedOut,
+        RetryClass::Infrastructure,
+        RetryClass::Lost,
+        RetryClass::Overloaded,
+    ];
+    let said = classes.into_iter().filter(|_| dice.chance(150)).collect::<Vec<_>>();
+    let some = |class| {
+        let attempts = dice.chance(600).then(|| 1 + dice.below(4) as u32);
+        let delay_ms = dice.chance(500).then(|| dice.below(30_000));
+        (class, ClassRetry { attempts, delay_ms, ..ClassRetry::default() })
+    };
+    said.into_iter().map(some).collect()
 }
 
 /// Mostly the usual one, so that there are equals.

@@ -17,6 +17,7 @@ mod dice;
 mod fair;
 mod load;
 mod process;
+mod retries;
 mod sim;
 mod store;
 mod watch;
@@ -217,12 +218,12 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried) {
+        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried).chain(&sim.retries.tried) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 35, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 39, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -260,6 +261,7 @@ fn planted_faults_are_caught() {
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

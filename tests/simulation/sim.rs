@@ -21,6 +21,7 @@ use crate::claude::{Provider, Run};
 use crate::dice::Dice;
 use crate::fair::Fair;
 use crate::process::{Attempt, Script};
+use crate::retries::Retries;
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
 
@@ -65,6 +66,8 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets how attempts ended.
+    RetriesForgotten,
     /// The store forgets what priority a person gave a job.
     PrioritiesForgotten,
 }
@@ -110,6 +113,7 @@ pub struct Sim {
     pub told: Limits,
     pub watch: Watch,
     pub fair: Fair,
+    pub retries: Retries,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -146,6 +150,7 @@ impl Sim {
             told: Limits::default(),
             watch: Watch::default(),
             fair: Fair::default(),
+            retries: Retries::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,

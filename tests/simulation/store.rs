@@ -72,6 +72,7 @@ impl Journal {
                         attempts: 0,
                         spent_retry: 0,
                         spent_infra: 0,
+                        spent: BTreeMap::new(),
                         result: None,
                         progress: None,
                         used: (0, 0),
@@ -116,6 +117,13 @@ impl Journal {
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
             task.spent_retry = row.spent_retry;
             task.spent_infra = row.spent_infra;
+            let knows = self.plant != Plant::RetriesForgotten;
+            task.spent = row
+                .spent
+                .iter()
+                .filter(|_| knows)
+                .map(|(class, count)| (class.clone().try_into().expect("a class"), *count))
+                .collect();
             task.result.clone_from(&row.result);
             task.progress.clone_from(&row.progress);
             (task.used, task.rounds) = (row.used, row.rounds.clone());

@@ -2,7 +2,7 @@
 
 use crate::model::change::{Change, Rounds};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
-use crate::model::spec::ROUND_TIMEOUT_MS;
+use crate::model::spec::{ROUND_TIMEOUT_MS, RetryClass};
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
@@ -40,6 +40,7 @@ impl Core {
                 if let Some(task) = self.task_mut(*job, *task) {
                     task.spent_retry = 0;
                     task.spent_infra = 0;
+                    task.spent.clear();
                     task.progress = None;
                     if let Some(run) = &mut task.run {
                         (run.used, run.rounds) = ((0, 0), Rounds::default());
@@ -77,6 +78,9 @@ impl Core {
                         run.used = (run.used.0.saturating_add(microusd), run.used.1.saturating_add(tokens));
                         run.past = PastSession::after(run.session.as_deref(), run.resumes, outcome, facts);
                         facts.round.iter().for_each(|round| run.rounds.add(round));
+                    }
+                    if let Some(class) = RetryClass::of(outcome) {
+                        *task.spent.entry(class).or_default() += 1;
                     }
                     match outcome.spends() {
                         Spends::Retry => task.spent_retry += 1,

@@ -8,7 +8,7 @@ use crate::model::attempt::Progress;
 use crate::model::change::{Origin, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
-use crate::model::spec::{Action, Budget, JobSpec, TaskSpec};
+use crate::model::spec::{Action, Budget, JobSpec, Spent, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
@@ -100,6 +100,8 @@ pub struct Task {
     pub spent_retry: u32,
     /// Attempts since the last requeue that spent the infrastructure budget.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: Spent,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is; while it is starting, how far its launch is.
@@ -123,6 +125,7 @@ impl Task {
             attempts: 0,
             spent_retry: 0,
             spent_infra: 0,
+            spent: Spent::new(),
             result: None,
             progress: None,
             run: None,
@@ -135,8 +138,8 @@ impl Task {
 
 impl Task {
     fn from_stored(stored: StoredTask) -> Task {
-        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, .. } = stored;
-        let mut task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
+        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, spent, result, progress, .. } = stored;
+        let mut task = Task { attempts, spent_retry, spent_infra, spent, result, progress, ..Task::new(spec, origin, state) };
         let has_run = stored.newest.iter().any(|attempt| attempt.session.is_some()) || stored.rounds.done > 0;
         // A command asks a person too.
         if !has_run && stored.questions.is_empty() {

@@ -45,8 +45,6 @@ use super::state::BudgetOf;
 use super::stored::{Loaded, StoredJob};
 use super::time::{Mono, Now, Utc};
 
-/// Attempts that may be lost to the infrastructure before a task fails, counted since the last requeue.
-pub const INFRASTRUCTURE_RETRIES: u32 = 3;
 /// After a runner's own deadline and grace the manager waits this long before it kills: the runner itself may be stopped.
 pub const BACKSTOP_MS: u64 = 30_000;
 /// Generations of tasks that tasks queue.

@@ -55,7 +55,10 @@ pub(super) const TASK: Keys = Keys {
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
 
-pub(super) const RETRY: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter", "resume"], later: &[] };
+pub(super) const RETRY: Keys =
+    Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter", "resume", "on"], later: &[] };
+
+pub(super) const RETRY_CLASS: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter"], later: &[] };
 
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 

@@ -7,6 +7,7 @@ mod keys;
 mod original;
 mod read;
 mod repeat;
+mod retry;
 mod schema;
 mod task;
 #[cfg(test)]
@@ -137,7 +138,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         claude_env: BTreeMap::new(),
         source: None,
         budget: fields.get("budget").and_then(|node| repeat::budget(reader, node)),
-        added_defaults: TaskDefaults { retry: super::spec::Retry { attempts: 1, ..defaults.retry.clone() }, ..defaults },
+        added_defaults: TaskDefaults { retry: defaults.retry.once(), ..defaults },
     };
     checks::all(reader, &spec, &env.places, &tasks);
     let specs: Vec<_> = tasks.into_iter().map(|task| task.spec).collect();

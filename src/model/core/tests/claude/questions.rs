@@ -209,6 +209,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         attempts: 1,
         spent_retry: 0,
         spent_infra: 0,
+        spent: BTreeMap::new(),
         result: None,
         progress: None,
         used: (0, 0),
