@@ -114,7 +114,7 @@ impl Request {
 
     /// The command that it is, if it is one.
     pub fn command(&self) -> Option<Result<Command, String>> {
-        const VERBS: [&str; 9] = ["submit", "add", "requeue", "cancel", "pause", "resume", "answer", "budget", "stop"];
+        const VERBS: &[&str] = &["submit", "add", "requeue", "cancel", "pause", "resume", "answer", "budget", "priority", "stop"];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 

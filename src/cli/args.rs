@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::model::spec::PRIORITIES;
+
 /// Runs jobs of many tasks through runners that nothing can lose.
 #[derive(Debug, Parser)]
 #[command(name = "airx", version, about, long_about = None, max_term_width = 100, disable_help_subcommand = true)]
@@ -77,9 +79,9 @@ pub enum Verb {
     /// Submit a job file and follow the job to its end
     #[command(after_help = "Exit code: 0 completed, 1 failed, 2 bad input, 3 no manager, 130 cancelled.\n\
         Ctrl-C on a terminal leaves the job running; on a pipe it cancels the job.")]
-    Run(FileArgs),
+    Run(SubmitArgs),
     /// Submit a job file and print the job's name
-    Submit(FileArgs),
+    Submit(SubmitArgs),
     /// Check a job file and name all its faults
     Validate(FileArgs),
     /// Queue one Claude task without a file
@@ -176,6 +178,8 @@ pub enum Verb {
     },
     /// Give a job another budget; what was held for the old one goes on
     Budget(BudgetArgs),
+    /// Give a job another priority: free slots go to jobs of higher priority first
+    Priority(PriorityArgs),
     /// Start nothing new, in a job or anywhere; what runs goes on
     Pause(JobArg),
     /// Take back `pause`
@@ -256,6 +260,31 @@ pub struct FileArgs {
     /// Words that do not belong here are answered with the command that was meant
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<String>,
+}
+
+/// A job file, its parameters and its priority.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// The file
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Its priority, instead of the file's: -1000 to 1000, higher ones get free slots first
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = priority())]
+    pub priority: Option<i64>,
+}
+
+fn priority() -> clap::builder::RangedI64ValueParser<i64> {
+    clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
+}
+
+/// A job's priority.
+#[derive(Debug, Args)]
+pub struct PriorityArgs {
+    /// NAME.N, or NAME for the newest
+    pub job: String,
+    /// -1000 to 1000; 0 is the usual one
+    #[arg(value_name = "N", allow_hyphen_values = true, value_parser = priority())]
+    pub priority: i64,
 }
 
 /// A Claude task without a file.

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::api::client::{Client, ClientError, ClientErrorKind};
-use crate::model::ids::{Address, JobRef};
+use crate::model::ids::{Address, AddressError, JobRef};
 use crate::model::message::{Answer, CancelHow, Command, Done, Query, RequeueWhich};
 
+use super::args::PriorityArgs;
 use super::context::{Context, Failure};
 use super::print;
 
@@ -44,7 +45,7 @@ pub(super) fn cancel(context: &Context, words: &[String], all: bool, kill: bool,
 pub(super) fn pause(context: &Context, job: Option<&str>, paused: bool) -> Result<(), Failure> {
     let mut client = context.manager()?;
     let job: Option<JobRef> =
-        job.map(|job| job.parse().map_err(|e: crate::model::ids::AddressError| Failure::input(e.to_string(), ""))).transpose()?;
+        job.map(|job| job.parse().map_err(|e: AddressError| Failure::input(e.to_string(), ""))).transpose()?;
     let what = job.as_ref().map_or("everything".to_owned(), ToString::to_string);
     let command = if paused { Command::Pause { job } } else { Command::Resume { job } };
     let done = client.command(command)?;
@@ -59,6 +60,22 @@ pub(super) fn pause(context: &Context, job: Option<&str>, paused: bool) -> Resul
         (false, _) => format!("resumed {what}"),
     };
     print::out(&format!("{line}\n"));
+    Ok(())
+}
+
+pub(super) fn priority(context: &Context, args: &PriorityArgs) -> Result<(), Failure> {
+    let job: JobRef =
+        args.job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), "`airx jobs` lists the jobs"))?;
+    let priority = i32::try_from(args.priority).unwrap_or(0);
+    let mut client = context.manager_or_start()?;
+    let done = client.command(Command::Priority { job: job.clone(), priority })?;
+    if context.is_json() {
+        print::out(&print::value(context.global.output, &done));
+    } else if done == (Done::Affected { count: 0 }) {
+        print::out(&format!("{job} has the priority {priority} already\n"));
+    } else {
+        print::out(&format!("{job} has the priority {priority}: it counts for slots that become free, what runs goes on\n"));
+    }
     Ok(())
 }
 

@@ -271,6 +271,9 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     if job.paused {
         text.push_str(", paused");
     }
+    if job.priority != 0 {
+        text.push_str(&format!(", priority {}", job.priority));
+    }
     if let Some(description) = &detail.spec.description {
         text.push_str(&format!("\n{}", print::harmless(description, 200)));
     }

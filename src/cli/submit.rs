@@ -14,7 +14,7 @@ use crate::model::message::{Command, Done};
 use crate::model::spec::{Action, ClaudeSpec, Submission};
 use crate::model::template::escape;
 
-use super::args::{ClaudeArgs, FileArgs};
+use super::args::{ClaudeArgs, FileArgs, SubmitArgs};
 use super::context::{Context, Failure};
 use super::print;
 
@@ -22,15 +22,15 @@ use super::print;
 const STDIN: &str = "standard input";
 const NO_FILE: &str = "the command line";
 
-pub(super) fn run(context: &Context, args: &FileArgs) -> Result<i32, Failure> {
-    let parsed = read(context, args)?;
+pub(super) fn run(context: &Context, args: &SubmitArgs) -> Result<i32, Failure> {
+    let parsed = read_for(context, args)?;
     let mut client = context.manager_or_start()?;
     let (job, _) = send(context, &mut client, parsed.submission)?;
     super::follow::follow(context, client, &job)
 }
 
-pub(super) fn submit(context: &Context, args: &FileArgs) -> Result<(), Failure> {
-    let parsed = read(context, args)?;
+pub(super) fn submit(context: &Context, args: &SubmitArgs) -> Result<(), Failure> {
+    let parsed = read_for(context, args)?;
     let mut client = context.manager_or_start()?;
     let (job, tasks) = send(context, &mut client, parsed.submission)?;
     if context.is_json() {
@@ -97,6 +97,14 @@ pub(super) fn single(context: &Context, name: &str, id: &str, action: Action) ->
         print::out(&format!("queued {job}/{id}; to watch it: airx logs -f {job}/{id}\n"));
     }
     Ok(())
+}
+
+fn read_for(context: &Context, args: &SubmitArgs) -> Result<Parsed, Failure> {
+    let mut parsed = read(context, &args.file)?;
+    if let Some(priority) = args.priority.and_then(|priority| i32::try_from(priority).ok()) {
+        parsed.submission.job.priority = priority;
+    }
+    Ok(parsed)
 }
 
 /// Reads and parses the job file; all faults are told.

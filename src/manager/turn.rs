@@ -225,7 +225,7 @@ impl<S: Store> Turn<S> {
             }
             // The jobs of what waits for an answer live, so they are in memory.
             Command::Answer { .. } => Ok(()),
-            Command::Budget { job, .. } => self.bring_in(job, now),
+            Command::Budget { job, .. } | Command::Priority { job, .. } => self.bring_in(job, now),
             Command::Pause { job } | Command::Resume { job } => job.iter_mut().try_for_each(|job| self.bring_in(job, now)),
             Command::Stop => Ok(()),
         }

@@ -83,6 +83,7 @@ pub fn build(
         accept: None,
         result: None,
         budget: parent.and_then(|parent| parent.budget),
+        priority: parent.map_or(0, |parent| parent.priority),
         repeat: None,
     })
 }

@@ -199,6 +199,13 @@ pub enum Change {
         /// The new one; none is no limit.
         budget: Option<Budget>,
     },
+    /// A person gave the job another priority.
+    PrioritySet {
+        /// The job.
+        job: JobId,
+        /// The new one.
+        priority: i32,
+    },
     /// Something became known of a credential: a usage limit, a refusal, its windows, or that it works again.
     CredentialMoved {
         /// Which.
@@ -263,6 +270,7 @@ impl Change {
             | Change::JobPaused { job, .. }
             | Change::RuleAdded { job, .. }
             | Change::BudgetSet { job, .. }
+            | Change::PrioritySet { job, .. }
             | Change::JobStopped { job, .. } => Some(*job),
             Change::AttemptOpened { attempt, .. }
             | Change::AttemptStarted { attempt }
@@ -299,6 +307,7 @@ impl Change {
             Change::JobSubmitted { .. }
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
+            | Change::PrioritySet { .. }
             | Change::CredentialMoved { .. }
             | Change::JobMoved { .. }
             | Change::JobPaused { .. }

@@ -168,6 +168,7 @@ mod tests {
             pool: "local".into(),
             workspace: "/w".into(),
             max_parallel: 1,
+            priority: 0,
             max_added: None,
             on_failure: OnFailure::Continue,
             params: BTreeMap::new(),

@@ -76,6 +76,13 @@ pub enum Command {
         /// The most that its Claude runs may use together; none is no limit.
         budget: Option<super::spec::Budget>,
     },
+    /// Give a job another priority: those of higher priority get free slots first.
+    Priority {
+        /// Which job.
+        job: JobRef,
+        /// The new one, -1000 to 1000.
+        priority: i32,
+    },
     /// End the manager; runners go on.
     Stop,
 }
@@ -398,6 +405,9 @@ pub struct JobView {
     pub paused: bool,
     /// Whether `on_failure: stop` took effect.
     pub stopped: bool,
+    /// Jobs of higher priority get free slots first.
+    #[serde(default)]
+    pub priority: i32,
     /// Its tasks by state.
     pub tasks: Counts,
     /// When it was submitted.

@@ -8,7 +8,7 @@ use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
-use super::spec::Budget;
+use super::spec::{Budget, RetryClass};
 use super::state::{Counts, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
@@ -38,6 +38,8 @@ pub struct ReplayedJob {
     pub used: (u64, u64),
     /// What a person allowed for all of it.
     pub rules: Vec<String>,
+    /// Its priority.
+    pub priority: i32,
     /// Its budget, once a person gave it another.
     pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
@@ -55,6 +57,8 @@ pub struct ReplayedTask {
     pub spent_retry: u32,
     /// Spent of the infrastructure budget since the last requeue.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: BTreeMap<String, u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.
@@ -119,6 +123,7 @@ impl ReplayedTask {
             attempts: 0,
             spent_retry: 0,
             spent_infra: 0,
+            spent: BTreeMap::new(),
             result: None,
             progress: None,
             outcomes: Vec::new(),
@@ -135,6 +140,7 @@ impl ReplayedTask {
     fn anew(&mut self, state: TaskState) {
         self.spent_retry = 0;
         self.spent_infra = 0;
+        self.spent.clear();
         self.progress = None;
         (self.used, self.rounds) = ((0, 0), Rounds::default());
         self.state = state;
@@ -157,7 +163,7 @@ impl Replayed {
     /// What is wrong with it: it names something that does not exist, or breaks a rule of DESIGN section 4.
     pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         match &event.change {
-            Change::JobSubmitted { job, .. } => {
+            Change::JobSubmitted { job, spec, .. } => {
                 let new = ReplayedJob {
                     state: JobState::Waiting,
                     paused: false,
@@ -165,6 +171,7 @@ impl Replayed {
                     used: (0, 0),
                     rules: Vec::new(),
                     budget: None,
+                    priority: spec.priority,
                     tasks: Vec::new(),
                 };
                 match self.jobs.insert(job.0, new) {
@@ -228,6 +235,7 @@ impl Replayed {
             }
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
+            Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
                 Ok(())
@@ -271,6 +279,9 @@ impl Replayed {
             Some(open @ None) => *open = Some(outcome.clone()),
             Some(Some(_)) => return Err(format!("attempt {attempt} is closed twice")),
             None => return Err(format!("attempt {attempt} is closed but was never opened")),
+        }
+        if let Some(class) = RetryClass::of(outcome) {
+            *task.spent.entry(class.to_string()).or_default() += 1;
         }
         match outcome.spends() {
             Spends::Retry => task.spent_retry += 1,

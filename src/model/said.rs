@@ -30,6 +30,7 @@ pub fn said(change: &Change) -> Option<String> {
             None => "no budget any more".to_owned(),
             Some(budget) => format!("budget {}", super::money::most(budget)),
         },
+        Change::PrioritySet { priority, .. } => format!("priority {priority}"),
         Change::CredentialMoved { credential, state } => match &state.hold {
             None => format!("{credential} works"),
             Some(CredentialHold::Limit { told: true, .. }) => format!("{credential} has reached its usage limit"),

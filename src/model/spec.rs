@@ -5,6 +5,7 @@
 
 mod claude;
 mod graph;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
+pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
 
 pub use graph::{Items, Mapping, Rule};
 
@@ -29,6 +31,9 @@ pub struct JobSpec {
     pub workspace: PathBuf,
     /// Most attempts alive at once, at least 1.
     pub max_parallel: u32,
+    /// Jobs of higher priority get free slots first; [`PRIORITIES`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
     /// Most tasks that its running tasks may queue in all; none leaves it to the bounds of every job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_added: Option<u32>,
@@ -63,6 +68,13 @@ impl JobSpec {
         let names = |env: &BTreeMap<String, String>| env.keys().map(|name| (name.clone(), "…".to_owned())).collect();
         JobSpec { passed_env: names(&self.passed_env), claude_env: names(&self.claude_env), ..self.clone() }
     }
+}
+
+/// Priorities of jobs, and of tasks within their job; higher ones go first, 0 is the default.
+pub const PRIORITIES: std::ops::RangeInclusive<i32> = -1_000..=1_000;
+
+fn is_zero(priority: &i32) -> bool {
+    *priority == 0
 }
 
 /// Largest job file that is kept with its job, in bytes.
@@ -173,6 +185,9 @@ pub struct TaskSpec {
     /// Runs it again until a condition holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<Repeat>,
+    /// Of the ready tasks of its own job those of higher priority start first; [`PRIORITIES`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
 }
 
 impl TaskSpec {
@@ -194,6 +209,7 @@ impl TaskSpec {
             result: None,
             budget: None,
             repeat: None,
+            priority: 0,
         }
     }
 }
@@ -276,36 +292,8 @@ pub enum ResultKind {
     Json,
 }
 
-/// Repeating what failed. `failed`, `timed_out` and `silent` spend `attempts`; infrastructure failures have a budget of their own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Retry {
-    /// Attempts in all, 1 to 100; 1 is no retry.
-    pub attempts: u32,
-    /// Before the second attempt.
-    pub delay_ms: u64,
-    /// Multiplies the delay each time, at least 1.
-    pub factor: f64,
-    /// The longest delay.
-    pub max_delay_ms: u64,
-    /// Part of the delay that is random, 0 to 1: 0.2 spreads it from 80 % to 120 %.
-    pub jitter: f64,
-    /// Whether a Claude run goes on with its session.
-    #[serde(default, skip_serializing_if = "is_auto")]
-    pub resume: Resume,
-}
-
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-fn is_auto(resume: &Resume) -> bool {
-    *resume == Resume::Auto
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry { attempts: 1, delay_ms: 10_000, factor: 2.0, max_delay_ms: 600_000, jitter: 0.2, resume: Resume::Auto }
-    }
 }
 
 /// Limits on what an attempt may use. Absent is no limit.

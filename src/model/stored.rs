@@ -8,7 +8,7 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, Question};
-use super::spec::{Budget, JobSpec, TaskSpec};
+use super::spec::{Budget, JobSpec, Spent, TaskSpec};
 use super::state::{Outcome, TaskState};
 use super::time::Utc;
 
@@ -52,6 +52,8 @@ pub struct StoredJob {
     pub rules: Vec<String>,
     /// Its budget, once a person gave it another than its definition has.
     pub budget: Option<Option<Budget>>,
+    /// Its priority.
+    pub priority: i32,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
     pub tasks: Vec<StoredTask>,
 }
@@ -77,6 +79,8 @@ pub struct StoredTask {
     pub spent_retry: u32,
     /// Attempts since the last requeue that spent the infrastructure budget.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: Spent,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.

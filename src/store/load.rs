@@ -30,7 +30,7 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
     loaded.credentials = runs::credentials(connection)?;
     loaded.spending = runs::spending(connection)?;
     let mut statement = connection
-        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE over = 0 ORDER BY id")
+        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE over = 0 ORDER BY id")
         .map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
@@ -57,7 +57,7 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
     };
     let head = connection
         .query_row(
-            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE name = ?1 AND number = ?2",
+            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE name = ?1 AND number = ?2",
             params![job.name, number],
             |row| Ok(Head::read(row)),
         )
@@ -70,7 +70,8 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
 /// Whether everything that is stored of a job can be read, over or not.
 pub(super) fn decodes(connection: &Connection, id: u32) -> Result<(), Undecodable> {
     let unread = |error: rusqlite::Error| error.to_string();
-    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget FROM job WHERE id = ?1";
+    let sql =
+        "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unread)?;
     let head = statement.query_row([id], |row| Ok(Head::read(row))).map_err(unread)??;
     with_tasks(connection, head).map_err(|error| error.to_string())?.map(drop)
@@ -106,6 +107,7 @@ struct Head {
     used: (u64, u64),
     rules: Vec<String>,
     budget: Option<Option<Budget>>,
+    priority: i32,
 }
 
 /// A name for a job whose row cannot be decoded: its own as far as that goes, else one made of its row.
@@ -134,6 +136,7 @@ impl Head {
             used: (u64::try_from(cost).unwrap_or(0), u64::try_from(tokens).unwrap_or(0)),
             rules: decode_some("the job's rules", &bytes(row, 9).map_err(bad)?)?.unwrap_or_default(),
             budget: decode_some("the job's budget", &bytes(row, 10).map_err(bad)?)?,
+            priority: row.get(11).map_err(bad)?,
         })
     }
 }
@@ -160,7 +163,7 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let mut statement = connection
         .prepare_cached(
             "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id,
-                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items
+                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items, t.spent
              FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx
              LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
@@ -186,8 +189,8 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     if counts != head.counts {
         return Ok(Err("the job's counts contradict its tasks".to_owned()));
     }
-    let Head { id, name, paused, stopped, used, rules, budget, .. } = head;
-    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, tasks }))
+    let Head { id, name, paused, stopped, used, rules, budget, priority, .. } = head;
+    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, tasks }))
 }
 
 fn number_of(row: &Row<'_>, column: usize) -> u64 {
@@ -235,6 +238,7 @@ fn task(row: &Row<'_>, before: &[StoredTask]) -> Result<StoredTask, Undecodable>
         attempts: number(4)?,
         spent_retry: number(5)?,
         spent_infra: number(6)?,
+        spent: decode_some(&what("the spent retries"), &text(17)?)?.unwrap_or_default(),
         result: decode_some(&what("the result"), &text(7)?)?,
         progress: decode_some(&what("the progress"), &text(8)?)?,
         used: (number_of(row, 11), number_of(row, 12)),

@@ -68,7 +68,7 @@ pub(super) struct Queries<'a> {
 }
 
 /// Columns of a [`JobView`], in the order of [`job_view`].
-const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost";
+const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
@@ -191,7 +191,7 @@ impl Queries<'_> {
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(10)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
@@ -494,6 +494,7 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         submitted: Utc(row.get(7)?),
         updated: Utc(row.get(8)?),
         cost_microusd: row.get(9)?,
+        priority: row.get(10)?,
     })
 }
 

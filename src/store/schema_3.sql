@@ -1,4 +1,4 @@
--- Schema 3.
+-- Schema 3. Work that grows and decides.
 
 -- Mapped tasks: the list of each, and of an instance the place of its mapped task and that of its item. An instance has the
 -- definition of its mapped task.
@@ -10,3 +10,9 @@ CREATE TABLE mapping (
 ) WITHOUT ROWID;
 ALTER TABLE task ADD COLUMN mapping INTEGER;
 ALTER TABLE task ADD COLUMN item INTEGER;
+
+-- Priorities.
+ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+
+-- How attempts since the last requeue ended, by class of outcomes: retries have budgets for some of them.
+ALTER TABLE task ADD COLUMN spent TEXT;

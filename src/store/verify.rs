@@ -128,10 +128,18 @@ fn compare_runs(
     job: &ReplayedJob,
     differences: &mut Vec<String>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT cost, tokens, rules, budget FROM job WHERE id = ?1")?;
-    let (used, rules, budget) = statement.query_row([id], |row| {
-        Ok(((number(row, 0)?, number(row, 1)?), row.get::<_, Option<String>>(2)?, row.get::<_, Option<String>>(3)?))
+    let mut statement = connection.prepare_cached("SELECT cost, tokens, rules, budget, priority FROM job WHERE id = ?1")?;
+    let (used, rules, budget, priority) = statement.query_row([id], |row| {
+        Ok((
+            (number(row, 0)?, number(row, 1)?),
+            row.get::<_, Option<String>>(2)?,
+            row.get::<_, Option<String>>(3)?,
+            row.get::<_, i32>(4)?,
+        ))
     })?;
+    if priority != job.priority {
+        differences.push(format!("{name}: the tables say priority {priority}, the journal {}", job.priority));
+    }
     let rules: Vec<String> = rules.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let budget: Option<Option<Budget>> = budget.and_then(|text| serde_json::from_str(&text).ok());
     if (used, &rules, budget) != (job.used, &job.rules, job.budget) {
@@ -140,8 +148,8 @@ fn compare_runs(
             job.used, job.rules, job.budget
         ));
     }
-    let mut statement =
-        connection.prepare_cached("SELECT idx, id, used_cost, used_tokens, rounds FROM task WHERE job = ?1 ORDER BY idx")?;
+    let mut statement = connection
+        .prepare_cached("SELECT idx, id, used_cost, used_tokens, rounds, spent FROM task WHERE job = ?1 ORDER BY idx")?;
     let mut rows = statement.query([id])?;
     while let Some(row) = rows.next()? {
         let (idx, task_id): (u32, String) = (row.get(0)?, row.get(1)?);
@@ -154,6 +162,14 @@ fn compare_runs(
                 "{name}/{task_id}: the tables say {used:?} used and {rounds:?}, the journal {:?} and {:?}",
                 task.used, task.rounds
             ));
+        }
+        let spent: BTreeMap<String, u32> =
+            row.get::<_, Option<String>>(5)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        // An earlier airx kept the sums only; what failed under it is in no class.
+        let is_whole = spent.values().sum::<u32>() >= task.spent_retry + task.spent_infra;
+        let is_known = spent.iter().all(|(class, count)| task.spent.get(class).is_some_and(|known| count <= known));
+        if if is_whole { task.spent != spent } else { !is_known } {
+            differences.push(format!("{name}/{task_id}: the tables say {spent:?} spent, the journal {:?}", task.spent));
         }
         let expected: Vec<QuestionRow> = task
             .questions

@@ -56,6 +56,8 @@ impl Sim {
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
+            self.retries.take(event, &journal)?;
+            self.fair.take(event, &journal, &self.told, &self.engine.known)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
                     if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -159,7 +161,8 @@ impl Sim {
             let Some(row) = journal.rows.jobs.get(&job.id.0) else {
                 return Err(format!("memory equals the store: {} is not stored", job.name));
             };
-            if (job.state, job.paused, job.stopped, job.counts) != (row.state, row.paused, row.stopped, row.counts()) {
+            let head = (job.state, job.paused, job.stopped, job.priority, job.counts);
+            if head != (row.state, row.paused, row.stopped, row.priority, row.counts()) {
                 return Err(format!("memory equals the store: {} differs", job.name));
             }
             if job.state != job.counts.job_state() {
@@ -169,6 +172,8 @@ impl Sim {
                 task.state != row.state
                     || task.attempts != row.attempts
                     || (task.spent_retry, task.spent_infra) != (row.spent_retry, row.spent_infra)
+                    || task.spent.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>()
+                        != row.spent
                     || task.result != row.result
                     || task.progress != row.progress
             });

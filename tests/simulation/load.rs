@@ -8,8 +8,8 @@ use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
 use airx::model::question::{Answer, QuestionBody};
 use airx::model::spec::{
-    Action, AskPerson, Budget, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, Submission, TaskDefaults,
-    TaskSpec, Until, WhenLimited,
+    Action, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, RetryClass,
+    Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
 use crate::dice::Dice;
@@ -23,7 +23,13 @@ pub fn submission(dice: &mut Dice) -> Submission {
         .map(|n| {
             let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
-            let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), resume, ..Retry::default() };
+            let retry = Retry {
+                attempts: 1 + dice.below(3) as u32,
+                delay_ms: dice.below(20_000),
+                resume,
+                on: retries(dice),
+                ..Retry::default()
+            };
             let task = TaskSpec {
                 needs,
                 pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
@@ -36,6 +42,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
+                priority: priority(dice),
                 ..TaskSpec::new(&format!("t{n}"), action(dice))
             };
             let task = if dice.chance(500) { graph::shape(dice, task, n) } else { task };
@@ -49,6 +56,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             pool: "local".to_owned(),
             workspace: PathBuf::from("/"),
             max_parallel: 1 + dice.below(4) as u32,
+            priority: priority(dice),
             max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
             params: BTreeMap::new(),
@@ -61,6 +69,31 @@ pub fn submission(dice: &mut Dice) -> Submission {
         },
         tasks,
     }
+}
+
+/// What holds for some outcomes only.
+fn retries(dice: &mut Dice) -> BTreeMap<RetryClass, ClassRetry> {
+    let classes = [
+        RetryClass::Failed,
+        RetryClass::Exit(1),
+        RetryClass::Gate,
+        RetryClass::TimedOut,
+        RetryClass::Infrastructure,
+        RetryClass::Lost,
+        RetryClass::Overloaded,
+    ];
+    let said = classes.into_iter().filter(|_| dice.chance(150)).collect::<Vec<_>>();
+    let some = |class| {
+        let attempts = dice.chance(600).then(|| 1 + dice.below(4) as u32);
+        let delay_ms = dice.chance(500).then(|| dice.below(30_000));
+        (class, ClassRetry { attempts, delay_ms, ..ClassRetry::default() })
+    };
+    said.into_iter().map(some).collect()
+}
+
+/// Mostly the usual one, so that there are equals.
+fn priority(dice: &mut Dice) -> i32 {
+    *dice.pick(&[0, 0, 0, 5, -7]).unwrap_or(&0)
 }
 
 fn dollars(dice: &mut Dice, most: u64) -> Budget {
@@ -136,6 +169,7 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
             let budget = dice.chance(700).then(|| dollars(dice, 4_000_000));
             Command::Budget { job, budget }
         }
+        6 if dice.chance(300) => Command::Priority { job, priority: priority(dice) },
         6 => Command::Pause { job: dice.chance(700).then_some(job) },
         7 => Command::Resume { job: dice.chance(500).then_some(job) },
         _ => {

@@ -14,9 +14,11 @@
 mod checks;
 mod claude;
 mod dice;
+mod fair;
 mod graph;
 mod load;
 mod process;
+mod retries;
 mod sim;
 mod store;
 mod watch;
@@ -222,18 +224,19 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Timeout, .. } => "an answer by default",
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
+                Change::PrioritySet { .. } => "another priority",
                 Change::RunSeen { .. } => "a run seen from afar",
                 Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in &sim.engine.tried {
+        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried).chain(&sim.retries.tried) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 39, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 48, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -253,7 +256,7 @@ impl SimLast {
 #[test]
 fn planted_faults_are_caught() {
     let plants = [
-        (Plant::EffectBeforeCommit, "intent before effect"),
+        (Plant::EffectBeforeCommit, "intent before effect|memory equals the store"),
         (Plant::LostExit, "comes to an end"),
         (Plant::DoubleStart, "at most one|live runners|outbox before outcome"),
         (Plant::OutboxAfterOutcome, "outbox before outcome"),
@@ -272,6 +275,8 @@ fn planted_faults_are_caught() {
         (Plant::ReturnUntold, "comes to an end"),
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
+        (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

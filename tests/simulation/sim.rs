@@ -18,8 +18,10 @@ use airx::model::time::{Mono, Now, Utc};
 
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
+use crate::fair::Fair;
 use crate::graph::{self, Graph};
 use crate::process::{Attempt, Script};
+use crate::retries::Retries;
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
 
@@ -68,6 +70,10 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets how attempts ended.
+    RetriesForgotten,
+    /// The store forgets what priority a person gave a job.
+    PrioritiesForgotten,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -113,6 +119,8 @@ pub struct Sim {
     pub graph: Graph,
     /// Evaluations that are not told yet.
     decisions: Vec<Input>,
+    pub fair: Fair,
+    pub retries: Retries,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -150,6 +158,8 @@ impl Sim {
             watch: Watch::default(),
             graph: Graph::default(),
             decisions: Vec::new(),
+            fair: Fair::default(),
+            retries: Retries::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,

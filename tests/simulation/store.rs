@@ -53,6 +53,7 @@ impl Journal {
                     used: (0, 0),
                     rules: Vec::new(),
                     budget: None,
+                    priority: 0,
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
@@ -106,12 +107,20 @@ impl Journal {
         job.paused = rows.paused;
         job.stopped = rows.stopped;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
+        job.priority = if self.plant == Plant::PrioritiesForgotten { job.spec.priority } else { rows.priority };
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
             task.items = row.items.clone().filter(|_| self.plant != Plant::ListsForgotten);
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
             task.spent_retry = row.spent_retry;
             task.spent_infra = row.spent_infra;
+            let knows = self.plant != Plant::RetriesForgotten;
+            task.spent = row
+                .spent
+                .iter()
+                .filter(|_| knows)
+                .map(|(class, count)| (class.clone().try_into().expect("a class"), *count))
+                .collect();
             task.result.clone_from(&row.result);
             task.progress.clone_from(&row.progress);
             (task.used, task.rounds) = (row.used, row.rounds.clone());
@@ -201,6 +210,7 @@ fn new_task(idx: TaskIdx, spec: Arc<TaskSpec>, origin: Option<Origin>, instance:
         attempts: 0,
         spent_retry: 0,
         spent_infra: 0,
+        spent: BTreeMap::new(),
         result: None,
         progress: None,
         used: (0, 0),

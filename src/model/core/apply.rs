@@ -2,7 +2,7 @@
 
 use crate::model::change::{Change, mapped_state};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
-use crate::model::spec::ROUND_TIMEOUT_MS;
+use crate::model::spec::{ROUND_TIMEOUT_MS, RetryClass};
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
@@ -23,7 +23,9 @@ impl Core {
                     self.keys.insert(key.clone(), name.clone());
                 }
                 self.by_name.insert(name.clone(), *job);
-                self.jobs.insert(*job, Job::new(*job, name.clone(), spec.clone()));
+                let mut new = Job::new(*job, name.clone(), spec.clone());
+                new.turns.since = self.line();
+                self.jobs.insert(*job, new);
             }
             Change::TaskAdded { job: id, spec, origin, state, .. } => {
                 if let Some(job) = self.jobs.get_mut(id) {
@@ -47,7 +49,8 @@ impl Core {
                 }
                 self.move_task(*id, *task, &mapped_state(items), now);
             }
-            Change::AttemptOpened { attempt, session, resumes, .. } => {
+            Change::AttemptOpened { attempt, pool, session, resumes } => {
+                self.note_turn(*attempt, pool);
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
                     task.attempts = attempt.number;
                     task.progress = None;
@@ -76,6 +79,9 @@ impl Core {
                         run.used = (run.used.0.saturating_add(microusd), run.used.1.saturating_add(tokens));
                         run.past = PastSession::after(run.session.as_deref(), run.resumes, outcome, facts);
                         facts.round.iter().for_each(|round| run.rounds.add(round));
+                    }
+                    if let Some(class) = RetryClass::of(outcome) {
+                        *task.spent.entry(class).or_default() += 1;
                     }
                     match outcome.spends() {
                         Spends::Retry => task.spent_retry += 1,
@@ -121,6 +127,11 @@ impl Core {
             Change::BudgetSet { job, budget } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.budget = *budget;
+                }
+            }
+            Change::PrioritySet { job, priority } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.priority = *priority;
                 }
             }
             Change::CredentialMoved { credential, state } => self.apply_credential(credential, state),

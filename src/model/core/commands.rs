@@ -3,6 +3,7 @@
 use crate::model::change::Change;
 use crate::model::ids::{Address, JobId, JobRef, TaskIdx};
 use crate::model::message::{Command, Done, Refusal, RefusalCode};
+use crate::model::spec::PRIORITIES;
 use crate::model::time::Now;
 
 use super::{Core, Effect};
@@ -19,6 +20,7 @@ impl Core {
             Command::Resume { job } => self.pause(job.as_ref(), false, now),
             Command::Answer { question, answer } => self.answer(question, answer, now),
             Command::Budget { job, budget } => self.set_budget(&job, budget, now),
+            Command::Priority { job, priority } => self.set_priority(&job, priority, now),
             Command::Stop => {
                 self.leaving = true;
                 self.effects.push(Effect::Leave);
@@ -48,6 +50,16 @@ impl Core {
         Ok(Done::Affected { count: u32::from(changed) })
     }
 
+    fn set_priority(&mut self, job: &JobRef, priority: i32, now: Now) -> Result<Done, Refusal> {
+        let id = self.resolve(job)?;
+        check_priority(priority)?;
+        let changed = self.jobs.get(&id).is_some_and(|job| job.priority != priority);
+        if changed {
+            self.emit(Change::PrioritySet { job: id, priority }, now);
+        }
+        Ok(Done::Affected { count: u32::from(changed) })
+    }
+
     /// The job that a reference means.
     pub(super) fn resolve(&self, job: &JobRef) -> Result<JobId, Refusal> {
         let number = job.number.unwrap_or_else(|| self.number(&job.name));
@@ -73,6 +85,15 @@ impl Core {
 /// A refusal because something does not exist.
 pub(super) fn not_found(message: String, hint: &str) -> Refusal {
     Refusal { code: RefusalCode::NotFound, message, hint: hint.to_owned() }
+}
+
+/// Whether a priority, of a job or of a task, is one.
+pub(super) fn check_priority(priority: i32) -> Result<(), Refusal> {
+    if PRIORITIES.contains(&priority) {
+        return Ok(());
+    }
+    let hint = format!("it is {} to {}, and higher ones go first", PRIORITIES.start(), PRIORITIES.end());
+    Err(invalid(format!("{priority} is no priority"), &hint))
 }
 
 /// A refusal of a request that is wrong in itself.

@@ -1,5 +1,6 @@
 //! Usage limits and refused logins: what one run learns holds for all of its credential.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::model::change::{AttemptFacts, Change};
@@ -239,21 +240,26 @@ impl Core {
         // must not keep all others waiting.
         let mut others: Vec<(JobId, TaskIdx, Credential)> = Vec::new();
         let mut probing: BTreeMap<Credential, (JobId, TaskIdx)> = BTreeMap::new();
-        for id in &self.ready_jobs {
-            let Some(job) = self.jobs.get(id) else { continue };
+        let mut ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
+        if room.is_some() {
+            // The job of the highest priority may try first.
+            ready.sort_by_key(|id| Reverse(self.jobs.get(id).map(|job| job.priority)));
+        }
+        for id in ready {
+            let Some(job) = self.jobs.get(&id) else { continue };
             let whole = self.job_hold(job).or_else(|| day.clone()).or_else(|| quiet.clone());
             if ways.is_empty() && whole.is_none() {
                 continue;
             }
-            for task in job.startable() {
-                let Some(name) = self.credential_of(*id, task) else { continue };
+            for task in job.ready_runs() {
+                let Some(name) = self.credential_of(id, task) else { continue };
                 match (&whole, ways.get(&name)) {
-                    (Some(hold), _) => held.push((*id, task, hold.clone())),
-                    (None, Some(Way::Held(hold))) => held.push((*id, task, self.hold_for(*id, task, hold))),
+                    (Some(hold), _) => held.push((id, task, hold.clone())),
+                    (None, Some(Way::Held(hold))) => held.push((id, task, self.hold_for(id, task, hold))),
                     (None, Some(Way::Probe)) if !probing.contains_key(&name) && may_probe(job, task) => {
-                        probing.insert(name, (*id, task));
+                        probing.insert(name, (id, task));
                     }
-                    (None, Some(Way::Probe)) => others.push((*id, task, name)),
+                    (None, Some(Way::Probe)) => others.push((id, task, name)),
                     (None, Some(Way::Open) | None) => {}
                 }
             }

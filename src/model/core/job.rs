@@ -7,11 +7,12 @@ use crate::model::attempt::Progress;
 use crate::model::change::{Origin, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
-use crate::model::spec::{Budget, JobSpec, TaskSpec};
+use crate::model::spec::{Budget, JobSpec, Spent, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
 use super::mapping::Mapped;
+use super::ready::{Ready, Turns};
 use super::rules::Tally;
 use super::session::PastSession;
 
@@ -48,10 +49,16 @@ pub struct Job {
     pub(super) open: u32,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
-    /// Queued tasks by pool, in order; of a mapping those alone that its `max_parallel` lets through.
-    pub(super) ready: BTreeMap<String, BTreeSet<TaskIdx>>,
+    /// Jobs of higher priority get free slots first.
+    pub priority: i32,
+    /// Queued tasks by pool, only pools with some; of a mapping those alone that its `max_parallel` lets through.
+    pub(super) ready: BTreeMap<String, Ready>,
+    /// Mapped tasks whose instances wait for room in their mapping, now or later.
+    pub(super) bounded: BTreeSet<TaskIdx>,
     /// Queued tasks of which it is to be decided what they do, and nobody was asked yet.
     pub(super) undecided: BTreeSet<TaskIdx>,
+    /// When it was given room last.
+    pub(super) turns: Turns,
 }
 
 /// A task in memory.
@@ -73,6 +80,8 @@ pub struct Task {
     pub spent_retry: u32,
     /// Attempts since the last requeue that spent the infrastructure budget.
     pub spent_infra: u32,
+    /// How these ended.
+    pub spent: Spent,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is; while it is starting, how far its launch is.
@@ -111,6 +120,7 @@ impl Task {
             attempts: 0,
             spent_retry: 0,
             spent_infra: 0,
+            spent: Spent::new(),
             result: None,
             progress: None,
             run: None,
@@ -136,8 +146,9 @@ impl Task {
 
 impl Task {
     fn from_stored(stored: StoredTask) -> Task {
-        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, result, progress, instance, .. } = stored;
-        let mut task = Task { attempts, spent_retry, spent_infra, result, progress, ..Task::new(spec, origin, state) };
+        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, spent, result, progress, instance, .. } =
+            stored;
+        let mut task = Task { attempts, spent_retry, spent_infra, spent, result, progress, ..Task::new(spec, origin, state) };
         if let Some((of, index)) = instance {
             task.id = format!("{}/{index}", task.spec.id).into();
             task.instance = Some(Instance { of, index });
@@ -169,6 +180,7 @@ impl Task {
     pub(super) fn begin_anew(&mut self) {
         self.spent_retry = 0;
         self.spent_infra = 0;
+        self.spent.clear();
         self.progress = None;
         if let Some(run) = &mut self.run {
             (run.used, run.rounds) = ((0, 0), Rounds::default());
@@ -208,6 +220,8 @@ impl Job {
             used: (0, 0),
             budget: spec.budget,
             rules: BTreeSet::new(),
+            priority: spec.priority,
+            turns: Turns::default(),
             spec,
             paused: false,
             stopped: false,
@@ -219,6 +233,7 @@ impl Job {
             finally: Vec::new(),
             open: 0,
             ready: BTreeMap::new(),
+            bounded: BTreeSet::new(),
             undecided: BTreeSet::new(),
         }
     }
@@ -230,13 +245,14 @@ impl Job {
         job.used = stored.used;
         job.rules = stored.rules.into_iter().collect();
         job.budget = stored.budget.unwrap_or(job.budget);
+        job.priority = stored.priority;
         for task in stored.tasks {
             job.push(Task::from_stored(task));
         }
         // Needs may name tasks that come later in the file.
         job.link_from(0);
-        for place in 0..job.tasks.len() {
-            job.let_through(TaskIdx(u32::try_from(place).unwrap_or(u32::MAX)));
+        for mapping in job.bounded.clone() {
+            job.let_through(mapping);
         }
         job.state = job.counts.job_state();
         job

@@ -32,6 +32,7 @@ pub struct Memory {
 pub struct JobMemory {
     used: (u64, u64),
     budget: Option<Budget>,
+    priority: i32,
     rules: BTreeSet<String>,
     runs: BTreeMap<TaskIdx, RunState>,
     live: BTreeMap<AttemptId, (Asked, Option<LiveFacts>)>,
@@ -64,6 +65,7 @@ impl Core {
         JobMemory {
             used: job.used,
             budget: job.budget,
+            priority: job.priority,
             rules: job.rules.clone(),
             runs: runs.filter(|(_, run)| *run != RunState::default()).collect(),
             live: live.map(|(attempt, live)| (*attempt, (live.asked.clone(), live.facts.clone()))).collect(),

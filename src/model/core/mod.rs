@@ -9,6 +9,7 @@ mod cancel;
 mod commands;
 mod credentials;
 mod deciding;
+mod fair;
 mod io;
 mod job;
 mod launching;
@@ -49,8 +50,6 @@ use super::state::BudgetOf;
 use super::stored::{Loaded, StoredJob};
 use super::time::{Mono, Now, Utc};
 
-/// Attempts that may be lost to the infrastructure before a task fails, counted since the last requeue.
-pub const INFRASTRUCTURE_RETRIES: u32 = 3;
 /// After a runner's own deadline and grace the manager waits this long before it kills: the runner itself may be stopped.
 pub const BACKSTOP_MS: u64 = 30_000;
 /// Generations of tasks that tasks queue.
@@ -123,6 +122,8 @@ pub struct Core {
     /// Tasks about which the shell was asked, and under which number.
     deciding: HashMap<(JobId, TaskIdx), u64>,
     last_decision: u64,
+    /// Counts openings: whose turn it is follows from it.
+    turns: u64,
     touched: BTreeSet<JobId>,
     events: Vec<Event>,
     effects: Vec<Effect>,
@@ -158,6 +159,7 @@ impl Core {
             ready_jobs: BTreeSet::new(),
             deciding: HashMap::new(),
             last_decision: 0,
+            turns: 0,
             touched: BTreeSet::new(),
             events: Vec::new(),
             effects: Vec::new(),
@@ -204,7 +206,8 @@ impl Core {
             return;
         }
         let id = stored.id;
-        let job = Job::from_stored(stored);
+        let mut job = Job::from_stored(stored);
+        job.turns.since = self.line();
         self.by_name.insert(job.name.clone(), id);
         self.jobs.insert(id, job);
         self.last_job = self.last_job.max(id.0);

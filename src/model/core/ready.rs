@@ -1,10 +1,48 @@
 //! Which queued tasks of a job may start: all but those that are to be decided about, and those that wait for room in their
 //! mapping.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::model::ids::TaskIdx;
+use crate::model::spec::Action;
 use crate::model::state::TaskState;
 
 use super::job::Job;
+
+/// Queued tasks of one pool in the order in which they start: the higher priority first, then as in the file. Claude runs are
+/// apart, since a bound of their own may let the others go first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Ready {
+    pub plain: BTreeSet<Place>,
+    pub claude: BTreeSet<Place>,
+}
+
+/// A queued task's place in the order of its job.
+pub(super) type Place = (Reverse<i32>, TaskIdx);
+
+/// When a job was given room last, counted in openings of this manager.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Turns {
+    /// When it came.
+    pub since: u64,
+    /// By pool.
+    pub pools: BTreeMap<String, u64>,
+    /// As for pools, of the bound that all Claude runs share.
+    pub claude: Option<u64>,
+}
+
+impl Turns {
+    /// When it last got a slot of this pool.
+    pub fn in_pool(&self, pool: &str) -> u64 {
+        self.pools.get(pool).copied().unwrap_or(self.since)
+    }
+
+    /// When its last Claude run began.
+    pub fn of_claude(&self) -> u64 {
+        self.claude.unwrap_or(self.since)
+    }
+}
 
 impl Job {
     /// A queued task may start, has to be decided about, or waits for room in its mapping.
@@ -16,6 +54,7 @@ impl Job {
         }
         match task.instance.filter(|_| task.spec.each.as_ref().is_some_and(|each| each.max_parallel.is_some())) {
             Some(instance) => {
+                self.bounded.insert(instance.of);
                 if let Some(mapped) = self.mapped_mut(instance.of) {
                     mapped.backlog.insert(idx);
                 }
@@ -25,27 +64,43 @@ impl Job {
     }
 
     fn make_ready(&mut self, idx: TaskIdx) {
-        let Some(task) = self.get(idx) else { return };
-        let pool = self.pool_of(&task.spec).to_owned();
-        self.ready.entry(pool).or_default().insert(idx);
+        let Some(task) = self.tasks.get(idx.0 as usize) else { return };
+        let pool = task.spec.pool.as_deref().unwrap_or(&self.spec.pool);
+        if !self.ready.contains_key(pool) {
+            self.ready.insert(pool.to_owned(), Ready::default());
+        }
+        let Some(ready) = self.ready.get_mut(pool) else { return };
+        let place = (Reverse(task.spec.priority), idx);
+        if matches!(task.spec.action, Action::Claude(_)) {
+            ready.claude.insert(place)
+        } else {
+            ready.plain.insert(place)
+        };
     }
 
     pub(super) fn dequeue(&mut self, idx: TaskIdx) {
         self.undecided.remove(&idx);
-        let Some(task) = self.get(idx) else { return };
-        let pool = self.pool_of(&task.spec).to_owned();
-        let instance = task.instance;
-        let was_ready = self.ready.get_mut(&pool).is_some_and(|ready| ready.remove(&idx));
+        let Some(task) = self.tasks.get(idx.0 as usize) else { return };
+        let pool = task.spec.pool.as_deref().unwrap_or(&self.spec.pool);
+        let (place, instance) = ((Reverse(task.spec.priority), idx), task.instance);
+        let mut was_ready = false;
+        if let Some(ready) = self.ready.get_mut(pool) {
+            was_ready = ready.plain.remove(&place) || ready.claude.remove(&place);
+            if ready.plain.is_empty() && ready.claude.is_empty() {
+                self.ready.remove(pool);
+            }
+        }
         if let Some(mapped) = instance.and_then(|instance| self.mapped_mut(instance.of)) {
             mapped.backlog.remove(&idx);
             mapped.ready = mapped.ready.saturating_sub(u32::from(was_ready));
         }
     }
 
-    /// Queued tasks that may start as far as their job's graph is concerned, in order; of mappings also what waits for room.
-    pub(super) fn startable(&self) -> impl Iterator<Item = TaskIdx> {
-        let backlog = self.tasks.iter().filter_map(|task| task.mapped.as_ref()).flat_map(|mapped| &mapped.backlog);
-        self.ready.values().flatten().chain(backlog).copied()
+    /// Claude tasks that are ready to start; of mappings also those that wait for room there.
+    pub(super) fn ready_runs(&self) -> impl Iterator<Item = TaskIdx> {
+        let ready = self.ready.values().flat_map(|ready| &ready.claude).map(|(_, task)| *task);
+        let bounded = self.bounded.iter().filter_map(|parent| self.get(*parent)?.mapped.as_ref());
+        ready.chain(bounded.flat_map(|mapped| mapped.backlog.iter().copied()))
     }
 
     /// Whether a task's mapping, if it is an instance, leaves it room.
@@ -53,7 +108,8 @@ impl Job {
         let Some(task) = self.get(idx) else { return false };
         let Some(most) = task.spec.each.as_ref().and_then(|each| each.max_parallel) else { return true };
         let mapped = task.instance.and_then(|instance| self.get(instance.of)?.mapped.as_ref());
-        let is_let_through = || self.ready.values().any(|ready| ready.contains(&idx));
+        let place = (Reverse(task.spec.priority), idx);
+        let is_let_through = || self.ready.values().any(|ready| ready.plain.contains(&place) || ready.claude.contains(&place));
         mapped.is_none_or(|mapped| mapped.live + mapped.ready < most || is_let_through())
     }
 
@@ -79,6 +135,6 @@ impl Job {
 
     /// Whether anything is ready to start, or to be decided.
     pub(super) fn has_ready(&self) -> bool {
-        !self.undecided.is_empty() || self.ready.values().any(|tasks| !tasks.is_empty())
+        !self.undecided.is_empty() || !self.ready.is_empty()
     }
 }

@@ -3,21 +3,11 @@
 use crate::model::change::AttemptFacts;
 use crate::model::change::Rounds;
 use crate::model::ids::AttemptId;
-use crate::model::spec::{Repeat, Resume, Retry, WhenLimited};
-use crate::model::state::{BudgetOf, Hold, Outcome, Spends, TaskState, Verdict};
+use crate::model::spec::{Repeat, RetryClass, RetryRule, WhenLimited};
+use crate::model::state::{BudgetOf, Hold, Outcome, TaskState, Verdict};
 use crate::model::time::Now;
 
-use super::{Core, INFRASTRUCTURE_RETRIES, Task};
-
-/// Delays between attempts lost to the infrastructure.
-const INFRASTRUCTURE: Retry = Retry {
-    attempts: INFRASTRUCTURE_RETRIES + 1,
-    delay_ms: 1_000,
-    factor: 4.0,
-    max_delay_ms: 60_000,
-    jitter: 0.2,
-    resume: Resume::Auto,
-};
+use super::{Core, Task};
 
 impl Core {
     /// Judges the end of an attempt of a task in its state before the end.
@@ -39,18 +29,18 @@ impl Core {
         let random = splitmix(
             self.seed ^ (u64::from(attempt.job.0) << 40) ^ (u64::from(attempt.task.0) << 16) ^ u64::from(attempt.number),
         );
-        let again = |retry: &Retry, spent: u32| {
-            if spent < retry.attempts {
-                let delay_ms = delay(retry, spent, random);
+        match RetryClass::of(outcome) {
+            Some(class) => {
+                let retry = &task.spec.limits.retry;
+                let rule = retry.rule(class);
+                let spent = retry.spent(rule.budget, &task.spent, (task.spent_retry, task.spent_infra)) + 1;
+                if spent >= rule.attempts {
+                    return Verdict::Fail;
+                }
+                let delay_ms = delay(&rule, spent, random);
                 Verdict::Again(Hold::Retry { at: now.utc.plus(i64::try_from(delay_ms).unwrap_or(i64::MAX)), delay_ms })
-            } else {
-                Verdict::Fail
             }
-        };
-        match outcome.spends() {
-            Spends::Retry => again(&task.spec.limits.retry, task.spent_retry + 1),
-            Spends::Infrastructure => again(&INFRASTRUCTURE, task.spent_infra + 1),
-            Spends::Nothing => match outcome {
+            None => match outcome {
                 Outcome::BudgetExceeded { of: BudgetOf::Day } => {
                     Verdict::Again(self.day_hold(now).unwrap_or(Hold::Budget { of: BudgetOf::Day, until: Some(now.utc) }))
                 }
@@ -76,7 +66,7 @@ pub(super) fn given_up(repeat: &Repeat, rounds: &Rounds) -> Option<String> {
 }
 
 /// The delay before the attempt that follows `spent` spent ones: exponential, capped, spread by jitter.
-pub fn delay(retry: &Retry, spent: u32, random: u64) -> u64 {
+pub fn delay(retry: &RetryRule, spent: u32, random: u64) -> u64 {
     let exponent = i32::try_from(spent.saturating_sub(1)).unwrap_or(i32::MAX);
     let plain = (retry.delay_ms as f64 * retry.factor.max(1.0).powi(exponent)).min(retry.max_delay_ms as f64);
     // 53 random bits are a fraction of [0, 1).

@@ -1,7 +1,5 @@
 //! Who starts next, and the passing of time.
 
-use std::collections::BTreeMap;
-
 use crate::model::change::Change;
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::spec::Action;
@@ -10,32 +8,10 @@ use crate::model::time::Now;
 
 use super::retry::splitmix;
 use super::session::{PastEnd, resumes};
-use super::{BACKSTOP_MS, Core, Effect, Job, Launch};
-
-/// What may start besides what may be alive.
-pub(super) struct Room {
-    /// Slots taken, by pool.
-    by_pool: BTreeMap<String, u32>,
-    /// Attempts that may be alive, by job.
-    by_job: BTreeMap<JobId, u32>,
-    /// Claude runs that may start.
-    claude: u32,
-}
-
-impl Room {
-    /// Whether a Claude task could start now.
-    pub(super) fn has(&self, core: &Core, job: &Job, task: TaskIdx) -> bool {
-        let Some(pool) = job.get(task).map(|task| job.pool_of(&task.spec)) else { return false };
-        !job.paused
-            && job.has_place(task)
-            && self.claude > 0
-            && self.by_pool.get(pool).copied().unwrap_or(0) < core.slots(pool)
-            && self.by_job.get(&job.id).copied().unwrap_or(0) < job.spec.max_parallel
-    }
-}
+use super::{BACKSTOP_MS, Core, Effect, Launch};
 
 impl Core {
-    /// Opens attempts as long as there is room: jobs in the order they were submitted, tasks in the order of the file.
+    /// Opens attempts as long as there is room, for whom and in which order [`Core::choose`] says.
     pub(super) fn schedule(&mut self, now: Now) {
         if self.paused || self.disk_low || self.leaving {
             return;
@@ -43,58 +19,14 @@ impl Core {
         self.release_budgets(now);
         self.release_unheld(now);
         self.hold_back(now);
-        if self.ready_jobs.is_empty() {
-            return;
+        for (job, task, pool) in self.choose() {
+            self.open(job, task, pool, now);
         }
         let undecided =
             self.ready_jobs.iter().filter(|id| self.jobs.get(id).is_some_and(|job| !job.paused && !job.undecided.is_empty()));
         for id in undecided.copied().collect::<Vec<_>>() {
             self.ask_decisions(id, now);
         }
-        let Room { mut by_pool, mut by_job, claude: mut claude_room } = self.room();
-        let ready: Vec<JobId> = self.ready_jobs.iter().copied().collect();
-        for id in ready {
-            let Some(job) = self.jobs.get(&id) else { continue };
-            if job.paused {
-                continue;
-            }
-            let used = by_job.entry(id).or_insert(0);
-            let room = job.spec.max_parallel.saturating_sub(*used);
-            let mut chosen: Vec<(TaskIdx, String)> = Vec::new();
-            for (pool, tasks) in &job.ready {
-                let slots = self.slots(pool);
-                let taken = by_pool.entry(pool.clone()).or_insert(0);
-                let free = slots.saturating_sub(*taken).min(room - u32::try_from(chosen.len()).unwrap_or(room));
-                let before = chosen.len();
-                for task in tasks {
-                    if chosen.len() - before >= free as usize {
-                        break;
-                    }
-                    if job.get(*task).is_some_and(|task| matches!(task.spec.action, Action::Claude(_))) {
-                        let Some(room) = claude_room.checked_sub(1) else { continue };
-                        claude_room = room;
-                    }
-                    chosen.push((*task, pool.clone()));
-                }
-                *taken += u32::try_from(chosen.len() - before).unwrap_or(0);
-            }
-            *used += u32::try_from(chosen.len()).unwrap_or(0);
-            for (task, pool) in chosen {
-                self.open(id, task, pool, now);
-            }
-        }
-    }
-
-    /// Slots in use, derived from the attempts that may be alive.
-    pub(super) fn room(&self) -> Room {
-        let (mut by_pool, mut by_job) = (BTreeMap::new(), BTreeMap::new());
-        for attempt in self.live.keys() {
-            let Some(job) = self.jobs.get(&attempt.job) else { continue };
-            let Some(task) = job.get(attempt.task) else { continue };
-            *by_pool.entry(job.pool_of(&task.spec).to_owned()).or_insert(0) += 1;
-            *by_job.entry(attempt.job).or_insert(0) += 1;
-        }
-        Room { by_pool, by_job, claude: self.claude_room() }
     }
 
     fn open(&mut self, id: JobId, idx: TaskIdx, pool: String, now: Now) {
@@ -163,15 +95,6 @@ impl Core {
             allowance: self.allowance(attempt, now),
             rules: job.rules.iter().cloned().collect(),
         })
-    }
-
-    /// Claude runs that may start besides those that live.
-    fn claude_room(&self) -> u32 {
-        let Some(most) = self.limits.claude.max_parallel else { return u32::MAX };
-        let is_claude = |attempt: &&AttemptId| {
-            self.task(attempt.job, attempt.task).is_some_and(|task| matches!(task.spec.action, Action::Claude(_)))
-        };
-        most.saturating_sub(u32::try_from(self.live.keys().filter(is_claude).count()).unwrap_or(u32::MAX))
     }
 
     /// Releases what has waited long enough, insists where an end is overdue.

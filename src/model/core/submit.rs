@@ -11,7 +11,7 @@ use crate::model::spec::{MAX_TASKS, Submission, TaskSpec};
 use crate::model::state::{SkipReason, TaskState};
 use crate::model::time::Now;
 
-use super::commands::invalid;
+use super::commands::{check_priority, invalid};
 use super::settle::outlives_failure;
 use super::{Core, Task};
 
@@ -146,6 +146,8 @@ fn check(submission: &Submission) -> Result<(), Refusal> {
     if !is_name(&job.name) {
         return Err(invalid(format!("`{}` is no job name", job.name), "use 1 to 100 letters, digits, `_` and `-`"));
     }
+    check_priority(job.priority)?;
+    submission.tasks.iter().try_for_each(|task| check_priority(task.priority))?;
     if submission.tasks.is_empty() || submission.tasks.len() > MAX_TASKS {
         return Err(invalid(format!("the job has {} tasks", submission.tasks.len()), "a job has 1 to 100,000 tasks"));
     }

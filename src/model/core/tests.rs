@@ -1,5 +1,7 @@
 mod claude;
+mod fairness;
 mod reach;
+mod retries;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,7 @@ use crate::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem};
 use crate::model::ids::{Address, JobRef};
 use crate::model::message::{CancelHow, Command, Done, Refusal, RefusalCode, RequeueWhich};
 use crate::model::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, Report};
-use crate::model::spec::{Action, ClaudeSpec, JobSpec, OnFailure, Retry, Submission, TaskDefaults, TaskSpec};
+use crate::model::spec::{Action, ClaudeSpec, JobSpec, OnFailure, Retry, RetryClass, Submission, TaskDefaults, TaskSpec};
 use crate::model::state::{Hold, JobState, TaskKind, TaskState};
 
 /// A core and its clock; every step is "committed" at once.
@@ -32,6 +34,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         pool: "local".to_owned(),
         workspace: "/".into(),
         max_parallel,
+        priority: 0,
         max_added: None,
         on_failure: OnFailure::Continue,
         params: BTreeMap::new(),
@@ -412,7 +415,7 @@ proptest! {
     #[test]
     fn delays_stay_within_their_jitter_and_never_above_the_longest(spent in 1u32..50, random in any::<u64>(), jitter in 0.0f64..1.0) {
         let retry = Retry { attempts: 100, delay_ms: 1_000, factor: 2.0, max_delay_ms: 60_000, jitter, ..Retry::default() };
-        let delay = retry::delay(&retry, spent, random) as f64;
+        let delay = retry::delay(&retry.rule(RetryClass::Failed), spent, random) as f64;
         let plain = (1_000.0 * 2f64.powi(spent as i32 - 1)).min(60_000.0);
         prop_assert!(delay >= plain * (1.0 - jitter) - 1.0 && delay <= plain * (1.0 + jitter) + 1.0);
     }

@@ -14,6 +14,7 @@ pub(super) const JOB: Keys = Keys {
         "pool",
         "workspace",
         "max_parallel",
+        "priority",
         "max_added",
         "on_failure",
         "params",
@@ -24,7 +25,7 @@ pub(super) const JOB: Keys = Keys {
         "tasks",
         "finally",
     ],
-    later: &["priority", "schedule", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["schedule", "repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -48,18 +49,22 @@ pub(super) const TASK: Keys = Keys {
         "result",
         "budget",
         "repeat",
+        "priority",
         "rule",
         "if",
         "for_each",
         "matrix",
         "max_parallel",
     ],
-    later: &["approve", "priority", "job", "schedule"],
+    later: &["approve", "job", "schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
 
-pub(super) const RETRY: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter", "resume"], later: &[] };
+pub(super) const RETRY: Keys =
+    Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter", "resume", "on"], later: &[] };
+
+pub(super) const RETRY_CLASS: Keys = Keys { known: &["attempts", "delay", "factor", "max_delay", "jitter"], later: &[] };
 
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 

@@ -8,6 +8,7 @@ mod keys;
 mod original;
 mod read;
 mod repeat;
+mod retry;
 mod schema;
 mod task;
 #[cfg(test)]
@@ -130,6 +131,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         pool,
         workspace,
         max_parallel: u32::try_from(max_parallel).unwrap_or(1),
+        priority: fields.get("priority").and_then(|node| reader.priority(node)).unwrap_or(0),
         max_added: max_added.and_then(|most| u32::try_from(most).ok()),
         on_failure,
         params,
@@ -138,7 +140,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         claude_env: BTreeMap::new(),
         source: None,
         budget: fields.get("budget").and_then(|node| repeat::budget(reader, node)),
-        added_defaults: TaskDefaults { retry: super::spec::Retry { attempts: 1, ..defaults.retry.clone() }, ..defaults },
+        added_defaults: TaskDefaults { retry: defaults.retry.once(), ..defaults },
     };
     checks::all(reader, &spec, &env.places, &tasks);
     let specs: Vec<_> = tasks.into_iter().map(|task| task.spec).collect();

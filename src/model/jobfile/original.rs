@@ -45,6 +45,7 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         pool: "local".to_owned(),
         workspace: reader.options.base.to_owned(),
         max_parallel: 1,
+        priority: 0,
         max_added: None,
         on_failure: OnFailure::Stop,
         params: BTreeMap::new(),

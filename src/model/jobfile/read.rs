@@ -1,6 +1,7 @@
 //! Reading typed values from the tree; every fault is noted with its place, and reading goes on.
 
 use crate::model::diagnostic::{Diagnostic, harmless, nearest};
+use crate::model::spec::PRIORITIES;
 use crate::model::units;
 use crate::model::yaml::{Node, Style, Value};
 
@@ -167,6 +168,26 @@ impl<'a> Reader<'a> {
             None => {
                 let found = shown(node);
                 self.fault(node, format!("{found} is no whole number"), &format!("write {least} to {most}"));
+                None
+            }
+        }
+    }
+
+    /// A priority: a whole number, which may be negative.
+    pub fn priority(&mut self, node: &Node) -> Option<i32> {
+        let (least, most) = (PRIORITIES.start(), PRIORITIES.end());
+        match node.plain().and_then(|text| text.parse::<i64>().ok()) {
+            Some(number) => {
+                let priority = i32::try_from(number).ok().filter(|number| PRIORITIES.contains(number));
+                if priority.is_none() {
+                    let hint = format!("a priority is {least} to {most}, and higher ones go first");
+                    self.fault(node, format!("{number} is out of bounds"), &hint);
+                }
+                priority
+            }
+            None => {
+                let found = shown(node);
+                self.fault(node, format!("{found} is no priority"), &format!("write a whole number, {least} to {most}"));
                 None
             }
         }

@@ -1,6 +1,7 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
 mod claude;
+mod retry;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use crate::model::spec::{OnFailure, ResultKind, Rule};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
+use retry::Retry;
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -32,6 +34,9 @@ struct Job {
     /// Most attempts at once; default 1.
     #[schemars(range(min = 1, max = 10000))]
     max_parallel: Option<u32>,
+    /// Jobs of higher priority get free slots first; default 0.
+    #[schemars(range(min = -1000, max = 1000))]
+    priority: Option<i32>,
     /// Most tasks that its running tasks may queue in all; by default 10,000 each, and 100,000 tasks in a job.
     #[schemars(range(min = 0, max = 100000))]
     max_added: Option<u32>,
@@ -174,6 +179,9 @@ struct Task {
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
     repeat: Option<RepeatFields>,
+    /// Of the ready tasks of this job those of higher priority start first; default 0.
+    #[schemars(range(min = -1000, max = 1000))]
+    priority: Option<i32>,
 }
 
 /// A list, or an expression whose value is one.
@@ -207,52 +215,6 @@ enum Duration {
     Text(String),
     /// Seconds, or bytes.
     Number(u64),
-}
-
-/// Attempts, or all of it.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only its shape is used")]
-enum Retry {
-    /// Attempts in all.
-    Attempts(u32),
-    /// All of it.
-    Full(RetryFields),
-}
-
-/// Repeating what failed.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its shape is used")]
-struct RetryFields {
-    /// In all; 1 is no retry.
-    #[schemars(range(min = 1, max = 100))]
-    attempts: Option<u32>,
-    /// Before the second attempt; default 10s.
-    delay: Option<Duration>,
-    /// Multiplies the delay each time; default 2.
-    #[schemars(range(min = 1.0, max = 100.0))]
-    factor: Option<f64>,
-    /// The longest delay; default 10m.
-    max_delay: Option<Duration>,
-    /// Part of the delay that is random; default 0.2.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    jitter: Option<f64>,
-    /// Whether a Claude run goes on with its session: auto (after what was not its fault), always or never.
-    resume: Option<ResumeWord>,
-}
-
-/// Whether a retry goes on with the session of the attempt before.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only its shape is used")]
-enum ResumeWord {
-    /// After what was not the task's fault.
-    Auto,
-    /// Whenever there is one.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Limits on what an attempt may use.
@@ -296,6 +258,7 @@ mod tests {
 
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
+    use super::retry::{ClassFields, OnFields, RetryFields};
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -323,6 +286,9 @@ mod tests {
         assert_eq!(properties::<Task>(), known(keys::TASK));
         assert_eq!(properties::<Defaults>(), known(keys::DEFAULTS));
         assert_eq!(properties::<RetryFields>(), known(keys::RETRY));
+        assert_eq!(properties::<ClassFields>(), known(keys::RETRY_CLASS));
+        let classes = crate::model::spec::RETRY_CLASSES.iter().map(|(word, _)| (*word).to_owned());
+        assert_eq!(properties::<OnFields>(), classes.chain(["exit".to_owned()]).collect());
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));

@@ -1,6 +1,6 @@
 //! A task of a job file.
 
-use crate::model::spec::{Action, Gate, Resources, ResultKind, Resume, Retry, TaskDefaults, TaskSpec};
+use crate::model::spec::{Action, Gate, Resources, ResultKind, TaskDefaults, TaskSpec};
 use crate::model::yaml::{Node, Value};
 
 use super::env::Env;
@@ -10,8 +10,6 @@ use super::read::{Fields, Reader};
 
 /// Longest run of a gate when nothing else is said.
 const ACCEPT_TIMEOUT_MS: u64 = 600_000;
-/// Words of `retry.resume`.
-const RESUME: [(&str, Resume); 3] = [("auto", Resume::Auto), ("always", Resume::Always), ("never", Resume::Never)];
 
 /// A task, and where its parts stand.
 pub(super) struct Task {
@@ -40,6 +38,7 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
             workspace: fields.get("workspace").map(|node| super::workspace(reader, node)),
             pool: super::pool(reader, fields.get("pool")),
             budget: fields.get("budget").and_then(|node| super::repeat::budget(reader, node)),
+            priority: fields.get("priority").and_then(|node| reader.priority(node)).unwrap_or(0),
             ..TaskSpec::new(&id, Action::Run(String::new()))
         },
         node: Node { value: Value::Null, ..*node },
@@ -185,35 +184,15 @@ pub(super) fn defaults(reader: &mut Reader<'_>, node: &Node) -> TaskDefaults {
 
 fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>, defaults: &TaskDefaults, is_claude: bool) -> TaskDefaults {
     // A Claude run costs money: it is repeated only when the task itself says so.
-    let inherited = if is_claude { Retry { attempts: 1, ..defaults.retry.clone() } } else { defaults.retry.clone() };
+    let inherited = if is_claude { defaults.retry.once() } else { defaults.retry.clone() };
     TaskDefaults {
         timeout_ms: fields.get("timeout").and_then(|node| reader.duration(node, 1)).or(defaults.timeout_ms),
         grace_ms: fields.get("grace").and_then(|node| reader.duration(node, 0)).unwrap_or(defaults.grace_ms),
-        retry: fields.get("retry").map_or_else(|| inherited.clone(), |node| retry(reader, node, &inherited)),
+        retry: fields.get("retry").map_or_else(|| inherited.clone(), |node| super::retry::retry(reader, node, &inherited)),
         resources: fields
             .get("resources")
             .map_or_else(|| defaults.resources.clone(), |node| resources(reader, node, &defaults.resources)),
         output_limit: fields.get("output_limit").and_then(|node| reader.size(node, 1)).unwrap_or(defaults.output_limit),
-    }
-}
-
-fn retry(reader: &mut Reader<'_>, node: &Node, inherited: &Retry) -> Retry {
-    if node.plain().is_some_and(|text| text.parse::<u64>().is_ok()) {
-        let attempts = reader.whole(node, 1, 100).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
-        return Retry { attempts, ..inherited.clone() };
-    }
-    let Some(fields) = reader.fields(node, "retry", keys::RETRY) else { return inherited.clone() };
-    Retry {
-        attempts: fields
-            .get("attempts")
-            .and_then(|node| reader.whole(node, 1, 100))
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(inherited.attempts),
-        delay_ms: fields.get("delay").and_then(|node| reader.duration(node, 0)).unwrap_or(inherited.delay_ms),
-        factor: fields.get("factor").and_then(|node| reader.number(node, 1.0, 100.0)).unwrap_or(inherited.factor),
-        max_delay_ms: fields.get("max_delay").and_then(|node| reader.duration(node, 0)).unwrap_or(inherited.max_delay_ms),
-        jitter: fields.get("jitter").and_then(|node| reader.number(node, 0.0, 1.0)).unwrap_or(inherited.jitter),
-        resume: fields.get("resume").and_then(|node| reader.one_of(node, &RESUME)).unwrap_or(inherited.resume),
     }
 }
 

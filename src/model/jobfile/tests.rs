@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::diagnostic::render;
-use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, SecretRef};
+use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, RetryClass, SecretRef, TaskSpec};
 
 fn read(path: &Path) -> Result<String, String> {
     if path.ends_with("prompt.md") {
@@ -358,5 +358,47 @@ proptest! {
         let at = at.min(good.len());
         let text = format!("{}{with_what}{}", &good[..at], &good[at..]);
         let _ = with(&text, &[], parse);
+    }
+}
+
+#[test]
+fn retries_by_outcome_are_read_inherited_and_replaced_class_by_class() {
+    let job = good(
+        "name: a\ndefaults:\n  retry:\n    attempts: 3\n    on: { gate: never, timed_out: { delay: 1m }, infrastructure: { attempts: 5, delay: 30s } }\n\
+         tasks:\n  - id: a\n    run: x\n    retry: { on: { timed_out: 9, exit: { 75: { delay: 5m, attempts: 6 }, 2: never } } }\n\
+         \x20 - { id: b, run: x }\n  - { id: c, claude: { prompt: p } }\n",
+    );
+    let class = |place: usize, class| {
+        let rule = job.tasks[place].limits.retry.rule(class);
+        (rule.attempts, rule.delay_ms)
+    };
+    assert_eq!(class(0, RetryClass::Exit(75)), (6, 300_000));
+    assert_eq!((class(0, RetryClass::Exit(2)).0, class(0, RetryClass::Gate).0, class(0, RetryClass::Oom)), (1, 1, (3, 10_000)));
+    assert_eq!(class(0, RetryClass::TimedOut), (9, 10_000), "a class that a task names replaces that of the defaults");
+    assert_eq!((class(1, RetryClass::TimedOut), class(1, RetryClass::Lost)), ((3, 60_000), (5, 30_000)));
+    assert_eq!(job.tasks[2].limits.retry.most(), 5, "a Claude task repeats nothing of its own fault unless it says so itself");
+    let text = serde_json::to_string(&job.tasks[0]).unwrap();
+    assert_eq!(serde_json::from_str::<TaskSpec>(&text).unwrap(), job.tasks[0]);
+}
+
+#[test]
+fn faults_of_retries_by_outcome_name_their_place_and_the_remedy() {
+    let said = seen(
+        "name: a\ntasks:\n  - id: a\n    run: x\n    retry:\n      on:\n        timedout: { delay: 1m }\n        gate: sometimes\n        \
+         oom: { attempts: 0, tries: 3 }\n        exit: { 0: never, 300: 2 }\n        75: never\n        lost: [1]\n",
+    );
+    for part in [
+        "job.yaml:7:9: there is no outcome `timedout` that is retried",
+        "did you mean `timed_out`?",
+        "job.yaml:8:15: `sometimes` says nothing about retries of gate",
+        "job.yaml:9:26: 0 is out of bounds",
+        "job.yaml:9:29: oom has no key `tries`",
+        "job.yaml:10:17: `0` is no exit code of a failure",
+        "job.yaml:10:27: `300` is no exit code of a failure",
+        "job.yaml:11:9: there is no outcome `75` that is retried",
+        "exit codes stand below `exit`: exit: { 75: … }",
+        "job.yaml:12:15: a list says nothing about retries of lost",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
     }
 }

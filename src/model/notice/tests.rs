@@ -74,6 +74,7 @@ fn a_job_that_ends_tells_how_many_of_its_tasks_did_what() {
         state: JobState::Failed,
         paused: false,
         stopped: false,
+        priority: 0,
         tasks,
         submitted: Utc(NIGHT),
         updated: Utc(NIGHT),

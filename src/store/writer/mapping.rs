@@ -46,7 +46,7 @@ impl Writer<'_> {
         }
         if !kinds.is_empty() {
             self.execute(
-                "UPDATE task SET kind = ?4, state = ?5, updated = ?6, spent_retry = 0, spent_infra = 0, progress = NULL,
+                "UPDATE task SET kind = ?4, state = ?5, updated = ?6, spent_retry = 0, spent_infra = 0, spent = NULL, progress = NULL,
                         used_cost = 0, used_tokens = 0, rounds = NULL, result = NULL
                  WHERE job = ?1 AND mapping = ?2 AND item < ?3",
                 params![job.0, task.0, number, again.kind() as i64, json(&again), self.at.0],

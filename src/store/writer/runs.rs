@@ -10,7 +10,7 @@ use super::{Writer, json};
 use crate::store::error::during;
 
 impl Writer<'_> {
-    /// The row of a change about a question, a rule, a budget, a credential or a run that goes on.
+    /// The row of a change about a question, a rule, a budget, a priority, a credential or a run that goes on.
     pub(super) fn run_row(&mut self, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::QuestionAsked { attempt, id, question, expires } => self.execute(
@@ -27,6 +27,9 @@ impl Writer<'_> {
             ),
             Change::BudgetSet { job, budget } => {
                 self.execute("UPDATE job SET budget = ?2, updated = ?3 WHERE id = ?1", params![job.0, json(budget), self.at.0])
+            }
+            Change::PrioritySet { job, priority } => {
+                self.execute("UPDATE job SET priority = ?2, updated = ?3 WHERE id = ?1", params![job.0, priority, self.at.0])
             }
             Change::CredentialMoved { credential, state } => self.execute(
                 "INSERT INTO credential (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET state = excluded.state",

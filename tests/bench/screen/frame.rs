@@ -111,6 +111,7 @@ impl Stage {
             state: JobState::Working,
             paused: false,
             stopped: false,
+            priority: 0,
             tasks,
             submitted: Utc(1_700_000_000_000),
             updated: Utc(1_700_000_000_000),

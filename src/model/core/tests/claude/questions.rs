@@ -211,6 +211,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         attempts: 1,
         spent_retry: 0,
         spent_infra: 0,
+        spent: BTreeMap::new(),
         result: None,
         progress: None,
         used: (0, 0),
@@ -227,6 +228,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         used: (0, 0),
         rules: Vec::new(),
         budget: None,
+        priority: 0,
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };
