@@ -223,7 +223,8 @@ impl Composer {
             };
             results.insert(task.clone(), value);
         }
-        Ok(Context { job: launch.name.to_string(), params: launch.job.params.clone(), results })
+        let due = launch.job.scheduled.as_ref().map_or_else(String::new, |scheduled| scheduled.due.rfc3339());
+        Ok(Context { job: launch.name.to_string(), due, params: launch.job.params.clone(), results })
     }
 
     fn read_result(&self, sha256: &str) -> Result<serde_json::Value, Obstacle> {

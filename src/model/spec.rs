@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Scheduled;
+
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 
 /// A job as submitted, without its tasks.
@@ -48,6 +50,9 @@ pub struct JobSpec {
     pub budget: Option<Budget>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
+    /// The schedule that it comes from, and the time that it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
     /// What it was submitted as, for editing and submitting it again; none when that was larger than [`MAX_SOURCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,

@@ -1,6 +1,7 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
 mod claude;
+mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use crate::model::spec::{OnFailure, ResultKind};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
+use schedule::ScheduleEntry;
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -45,6 +47,8 @@ struct Job {
     env_pass: Option<Vec<String>>,
     /// The most that its Claude runs may use together.
     budget: Option<Budget>,
+    /// When it is to be submitted, again and again; without it, it is submitted at once.
+    schedule: Option<ScheduleEntry>,
     /// For tasks that do not say otherwise.
     defaults: Option<Defaults>,
     /// The tasks.
@@ -271,6 +275,7 @@ mod tests {
 
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
+    use super::schedule::ScheduleFields;
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -302,6 +307,7 @@ mod tests {
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
         assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
+        assert_eq!(properties::<ScheduleFields>(), known(keys::SCHEDULE));
         assert_eq!(properties::<UntilFields>(), known(keys::UNTIL));
         assert_eq!(properties::<PermissionsFields>(), known(keys::PERMISSIONS));
         assert_eq!(properties::<ParamFields>(), known(keys::PARAM));
