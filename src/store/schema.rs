@@ -9,7 +9,7 @@ use crate::manager::ports::{StoreError, StoreErrorKind};
 use super::error::during;
 
 /// In order. A released one is never changed; `tests/fixtures/store` keeps a database of each.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// `airx` in ASCII, in the file's header, so that tools can tell whose database it is.
 const APPLICATION_ID: i32 = 0x6169_7278;

@@ -7,8 +7,9 @@ use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob,
 use airx::model::change::{Change, Event, Rounds, Seq};
 use airx::model::credential::{Credential, CredentialState};
 use airx::model::ids::{JobName, JobRef};
-use airx::model::replay::Replayed;
+use airx::model::replay::{Replayed, ReplayedSchedule};
 use airx::model::spec::Action;
+use airx::model::stored::StoredSchedule;
 use airx::model::time::Utc;
 
 use crate::sim::Plant;
@@ -87,6 +88,18 @@ impl Journal {
 
     fn credentials(&self) -> Vec<(Credential, CredentialState)> {
         if self.plant == Plant::CredentialsForgotten { Vec::new() } else { self.rows.credentials.clone().into_iter().collect() }
+    }
+
+    fn schedules(&self) -> Vec<StoredSchedule> {
+        let last = |name: &str| self.jobs.values().filter(|job| job.name.name == name).map(|job| job.name.number).max();
+        let stored = |(name, row): (&String, &ReplayedSchedule)| StoredSchedule {
+            name: name.clone(),
+            rule: row.rule.clone(),
+            submission: row.submission.clone(),
+            state: row.state.clone(),
+            last_number: last(name).unwrap_or(0),
+        };
+        self.rows.schedules.iter().map(stored).collect()
     }
 
     /// What was used, by quarters of an hour.
@@ -169,6 +182,7 @@ impl Store for SimStore {
             last_question: journal.rows.last_question,
             credentials: journal.credentials(),
             spending: journal.spending(),
+            schedules: journal.schedules(),
             quarantined: Vec::new(),
         })
     }

@@ -57,9 +57,9 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
     let zone = zone::find(&name).unwrap_or(TimeZone::UTC);
     let start = fields.get("start").and_then(|node| time(reader, node, &zone));
     let until = fields.get("until").and_then(|node| time(reader, node, &zone));
-    let catch_up = fields.get("catch_up").and_then(|node| {
-        reader.one_of(node, &[("none", CatchUp::None), ("last", CatchUp::Last), ("all", CatchUp::All)])
-    });
+    let catch_up = fields
+        .get("catch_up")
+        .and_then(|node| reader.one_of(node, &[("none", CatchUp::None), ("last", CatchUp::Last), ("all", CatchUp::All)]));
     let overlap = fields.get("overlap").and_then(|node| {
         reader.one_of(node, &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("replace", Overlap::Replace)])
     });
@@ -130,7 +130,11 @@ fn time(reader: &mut Reader<'_>, node: &Node, zone: &TimeZone) -> Option<Utc> {
         Some(at) => Some(Utc(at.as_millisecond())),
         None => {
             let shown: String = trimmed.chars().take(80).collect();
-            reader.fault(node, format!("`{shown}` is no time"), "write 2027-01-31, 2027-01-31T09:00 or 2027-01-31T09:00:00+01:00");
+            reader.fault(
+                node,
+                format!("`{shown}` is no time"),
+                "write 2027-01-31, 2027-01-31T09:00 or 2027-01-31T09:00:00+01:00",
+            );
             None
         }
     }

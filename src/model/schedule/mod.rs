@@ -150,8 +150,7 @@ impl Clockwork<'_> {
         let next = match (&self.rule.when, &self.table) {
             (When::Every { ms }, _) => {
                 let (from, ms) = (self.rule.start.unwrap_or(self.anchor).0, i64::try_from(*ms).unwrap_or(i64::MAX).max(1));
-                let passed = after.0.saturating_sub(from);
-                let steps = if passed < 0 { 0 } else { passed / ms + 1 };
+                let steps = after.0.saturating_sub(from).div_euclid(ms).saturating_add(1);
                 Utc(from.checked_add(steps.checked_mul(ms)?)?)
             }
             (When::Cron { .. }, Some(table)) => table.next_after(after)?,

@@ -57,7 +57,7 @@ pub enum Fired {
     },
     /// Nothing was submitted.
     Skipped(Skipped),
-    /// So many times passed while no manager ran or the machine slept, and are not made up for. The time is the last of them.
+    /// So many times passed while no manager ran or the machine slept, and are not made up for. The time is the first of them.
     Missed {
         /// How many.
         count: u64,
@@ -79,8 +79,6 @@ pub enum Skipped {
     Replaced,
     /// The schedule was paused while it waited.
     Paused,
-    /// The schedule was replaced by another definition while it waited.
-    Redefined,
     /// The job was refused.
     Refused {
         /// Why.
@@ -107,7 +105,7 @@ impl std::fmt::Display for Fired {
             Fired::Replaces { job } => write!(f, "waits until {job}, which it replaces, is over (overlap: replace)"),
             Fired::Skipped(why) => write!(f, "skipped: {why}"),
             Fired::Missed { count: 1 } => f.write_str("missed: no manager ran, or the machine slept"),
-            Fired::Missed { count } => write!(f, "missed, with {} before it: no manager ran, or the machine slept", count - 1),
+            Fired::Missed { count } => write!(f, "missed, with {} after it: no manager ran, or the machine slept", count - 1),
         }
     }
 }
@@ -119,7 +117,6 @@ impl std::fmt::Display for Skipped {
             Skipped::Waiting => f.write_str("another time waited already"),
             Skipped::Replaced => f.write_str("a later time took its place (overlap: replace)"),
             Skipped::Paused => f.write_str("the schedule was paused"),
-            Skipped::Redefined => f.write_str("the schedule got another definition"),
             Skipped::Refused { why } => write!(f, "the job was refused: {why}"),
         }
     }

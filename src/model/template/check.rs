@@ -118,7 +118,10 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
     if let Err(error) = environment.compile_expression(&rewritten) {
         return Some((
             format!("`{{{{ {source} }}}}` is no expression: {}", super::reason(&error)),
-            format!("names are params.NAME, tasks.ID.result, job.name and job.due; a literal `{{{{` is written {}", super::parts::LITERAL),
+            format!(
+                "names are params.NAME, tasks.ID.result, job.name and job.due; a literal `{{{{` is written {}",
+                super::parts::LITERAL
+            ),
         ));
     }
     let (mut before, mut negated_test) = ("", false);
@@ -198,7 +201,9 @@ fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
         )),
         ["tasks", id, rest @ ..] => task(id, rest, scope),
         ["job", "name" | "due"] => None,
-        ["job", ..] => Some((format!("`{}` is not defined", parts.join(".")), "of the job there are `job.name` and `job.due`".to_owned())),
+        ["job", ..] => {
+            Some((format!("`{}` is not defined", parts.join(".")), "of the job there are `job.name` and `job.due`".to_owned()))
+        }
         ["params" | "tasks"] => Some((
             format!("`{}` alone is no value", parts[0]),
             if parts[0] == "params" { "write params.NAME" } else { "write tasks.ID.result" }.to_owned(),
