@@ -16,6 +16,7 @@ mod claude;
 mod dice;
 mod load;
 mod process;
+mod schedules;
 mod sim;
 mod store;
 mod watch;
@@ -215,12 +216,12 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in &sim.engine.tried {
+        for (what, count) in sim.engine.tried.iter().chain(&sim.schedules.tried) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 30, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 39, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -257,6 +258,8 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
+        (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),
+        (Plant::ScheduleUnmarked, "never two jobs of one schedule"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

@@ -20,6 +20,7 @@ use airx::model::time::{Mono, Now, Utc};
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
 use crate::process::{Attempt, Script};
+use crate::schedules::Schedules;
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
 
@@ -64,6 +65,10 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets which times of schedules are settled.
+    TimesForgotten,
+    /// The store forgets which schedule a job comes from.
+    ScheduleUnmarked,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -106,6 +111,7 @@ pub struct Sim {
     /// What the core was told last.
     pub told: Limits,
     pub watch: Watch,
+    pub schedules: Schedules,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -141,6 +147,7 @@ impl Sim {
             disk_low: false,
             told: Limits::default(),
             watch: Watch::default(),
+            schedules: Schedules::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,

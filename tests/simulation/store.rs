@@ -8,7 +8,8 @@ use airx::model::change::{Change, Event, Rounds, Seq};
 use airx::model::credential::{Credential, CredentialState};
 use airx::model::ids::{JobName, JobRef};
 use airx::model::replay::{Replayed, ReplayedSchedule};
-use airx::model::spec::Action;
+use airx::model::schedule::{Due, ScheduleState};
+use airx::model::spec::{Action, JobSpec};
 use airx::model::stored::StoredSchedule;
 use airx::model::time::Utc;
 
@@ -31,6 +32,14 @@ pub struct Journal {
     pub plant: Plant,
     /// The last commit was claimed, not made.
     pub lied: bool,
+}
+
+/// A state whose last time is still to come.
+fn forgetful(state: &ScheduleState) -> ScheduleState {
+    match state.through {
+        Some(due) if state.next.is_some() => ScheduleState { through: None, next: Some(Due { at: due, due }), ..state.clone() },
+        _ => state.clone(),
+    }
 }
 
 /// The manager's handle to the journal.
@@ -96,7 +105,10 @@ impl Journal {
             name: name.clone(),
             rule: row.rule.clone(),
             submission: row.submission.clone(),
-            state: row.state.clone(),
+            state: match self.plant {
+                Plant::TimesForgotten => forgetful(&row.state),
+                _ => row.state.clone(),
+            },
             last_number: last(name).unwrap_or(0),
         };
         self.rows.schedules.iter().map(stored).collect()
@@ -119,6 +131,9 @@ impl Journal {
     /// A job as stored: its definition, and the rows that follow from its events.
     fn stored(&self, id: u32) -> Option<StoredJob> {
         let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
+        if self.plant == Plant::ScheduleUnmarked {
+            job.spec = Arc::new(JobSpec { scheduled: None, ..job.spec.as_ref().clone() });
+        }
         job.paused = rows.paused;
         job.stopped = rows.stopped;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);

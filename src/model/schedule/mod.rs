@@ -103,10 +103,10 @@ pub struct Scheduled {
     pub due: Utc,
 }
 
-/// Times that passed, at most the newest [`MAX_CATCH_UP`] of them.
+/// Times that passed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Times {
-    /// The newest ones, in order.
+    /// The newest ones, in order, one more than are ever made up for.
     pub newest: Vec<Utc>,
     /// How many there were in all, as far as they were counted.
     pub count: u64,
@@ -114,6 +114,8 @@ pub struct Times {
 
 /// Times that are counted one by one; whoever missed more is told of so many.
 const MAX_COUNTED: u64 = 10_000;
+/// Times that are kept: the last one may be put off by its jitter.
+const KEPT: usize = MAX_CATCH_UP + 1;
 /// The first span that is searched backwards.
 const LOOK_BACK_MS: i64 = 3_600_000;
 
@@ -164,7 +166,7 @@ impl Clockwork<'_> {
         let mut times = Times::default();
         let mut at = after;
         while let Some(next) = self.next_after(at).filter(|next| *next <= to) {
-            if times.newest.len() == MAX_CATCH_UP {
+            if times.newest.len() == KEPT {
                 // The oldest gives way; few are kept, so moving them costs little.
                 times.newest.remove(0);
             }
@@ -189,12 +191,12 @@ impl Clockwork<'_> {
             let mut at = from;
             while let Some(next) = self.next_after(at).filter(|next| *next <= to) {
                 newest.push_back(next);
-                if newest.len() > MAX_CATCH_UP {
+                if newest.len() > KEPT {
                     newest.pop_front();
                 }
                 at = next;
             }
-            if newest.len() == MAX_CATCH_UP || from == after {
+            if newest.len() == KEPT || from == after {
                 return newest.into();
             }
             span = span.saturating_mul(2);

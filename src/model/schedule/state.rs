@@ -62,6 +62,11 @@ pub enum Fired {
         /// How many.
         count: u64,
     },
+    /// So many times that waited are given up, since more than 100 did. The time is the first of them.
+    Dropped {
+        /// How many.
+        count: u64,
+    },
 }
 
 /// Why nothing was submitted.
@@ -104,6 +109,8 @@ impl std::fmt::Display for Fired {
             Fired::Waits { behind } => write!(f, "waits until {behind} is over (overlap: queue)"),
             Fired::Replaces { job } => write!(f, "waits until {job}, which it replaces, is over (overlap: replace)"),
             Fired::Skipped(why) => write!(f, "skipped: {why}"),
+            Fired::Dropped { count: 1 } => f.write_str("given up: more than 100 waited"),
+            Fired::Dropped { count } => write!(f, "given up, with {} after it: more than 100 waited", count - 1),
             Fired::Missed { count: 1 } => f.write_str("missed: no manager ran, or the machine slept"),
             Fired::Missed { count } => write!(f, "missed, with {} after it: no manager ran, or the machine slept", count - 1),
         }

@@ -15,7 +15,7 @@ use crate::model::change::Change;
 use crate::model::ids::{Address, JobName, JobRef};
 use crate::model::message::{CancelHow, Done, Refusal};
 use crate::model::schedule::{
-    CatchUp, Clockwork, Due, Fired, MAX_WAITING, Overlap, Passed, Rule, ScheduleState, Scheduled, Skipped, Times,
+    CatchUp, Clockwork, Due, Fired, MAX_CATCH_UP, MAX_WAITING, Overlap, Passed, Rule, ScheduleState, Scheduled, Skipped, Times,
 };
 use crate::model::spec::Submission;
 use crate::model::stored::StoredSchedule;
@@ -189,7 +189,7 @@ impl Core {
         let runs = match rule.catch_up {
             CatchUp::None if is_missed => Vec::new(),
             CatchUp::None | CatchUp::Last => vec![last],
-            CatchUp::All => gone.newest,
+            CatchUp::All => gone.newest.split_off(gone.newest.len().saturating_sub(MAX_CATCH_UP)),
         };
         let further = times.next_after(last).map(|due| self.due(name, rule, &times, due));
         let missed = gone.count.saturating_sub(runs.len() as u64);
@@ -208,7 +208,11 @@ impl Core {
     fn catch_up(&mut self, name: &str, runs: Vec<Utc>, now: Now) {
         let Some(mut state) = self.schedules.get(name).map(|schedule| schedule.state.clone()) else { return };
         state.waiting.extend(runs);
-        self.emit(Change::ScheduleMoved { name: name.to_owned(), passed: None, state: Box::new(state) }, now);
+        // After a second break, before all of the first one is made up for.
+        let dropped: Vec<Utc> = state.waiting.drain(..state.waiting.len().saturating_sub(MAX_CATCH_UP)).collect();
+        let count = dropped.len() as u64;
+        let passed = dropped.first().map(|due| passed(*due, Fired::Dropped { count }, now));
+        self.emit(Change::ScheduleMoved { name: name.to_owned(), passed, state: Box::new(state) }, now);
     }
 
     /// A time has come: the overlap rule decides.

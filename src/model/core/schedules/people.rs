@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::change::Change;
 use crate::model::diagnostic::nearest;
 use crate::model::message::{Done, Refusal, RefusalCode};
-use crate::model::schedule::{MAX_SCHEDULES, MAX_WAITING, Overlap, Rule, ScheduleState, Skipped};
+use crate::model::schedule::{MAX_SCHEDULES, MAX_WAITING, Overlap, Rule, ScheduleState, Scheduled, Skipped};
 use crate::model::spec::Submission;
 use crate::model::time::{Now, Utc};
 
@@ -99,7 +99,7 @@ impl Core {
         let Some(schedule) = self.schedules.get(name) else { return Err(no_schedule(name, None)) };
         let (overlap, waiting) = (schedule.rule.overlap, schedule.state.waiting.len());
         let tasks = u32::try_from(schedule.submission.tasks.len()).unwrap_or(u32::MAX);
-        let due = own_time(schedule, now.utc);
+        let due = self.own_time(name, schedule, now.utc);
         let Some(job) = self.job_before(name) else {
             let job = self.submit_scheduled(name, due, key, now)?;
             return Ok(Done::Submitted { job, tasks, missing: Vec::new() });
@@ -120,6 +120,18 @@ impl Core {
         }
     }
 
+    /// Now, or a little later: a time that is none of the schedule's own, which fire once each, and that no other job has.
+    fn own_time(&self, name: &str, schedule: &Schedule, now: Utc) -> Utc {
+        let Ok(times) = schedule.rule.times(schedule.state.anchor) else { return now };
+        let is_its = |due: Utc| move |scheduled: &Scheduled| scheduled.schedule == name && scheduled.due == due;
+        let is_taken = |due: Utc| self.jobs.values().any(|job| job.spec.scheduled.as_ref().is_some_and(is_its(due)));
+        let mut own = now;
+        while times.next_after(own.plus(-1)) == Some(own) || schedule.state.waiting.contains(&own) || is_taken(own) {
+            own = own.plus(1);
+        }
+        own
+    }
+
     fn know_schedules(&self, names: &[String]) -> Result<(), Refusal> {
         match names.iter().find(|name| !self.schedules.contains_key(*name)) {
             Some(unknown) => Err(no_schedule(unknown, nearest(unknown, self.schedules.keys().map(String::as_str)))),
@@ -135,14 +147,4 @@ fn no_schedule(name: &str, near: Option<&str>) -> Refusal {
         None => "`airx schedule` lists all".to_owned(),
     };
     not_found(format!("there is no schedule `{name}`"), &hint)
-}
-
-/// Now, or a little later: a time that is none of the schedule's own, which fire once each.
-fn own_time(schedule: &Schedule, now: Utc) -> Utc {
-    let Ok(times) = schedule.rule.times(schedule.state.anchor) else { return now };
-    let mut own = now;
-    while times.next_after(own.plus(-1)) == Some(own) || schedule.state.waiting.contains(&own) {
-        own = own.plus(1);
-    }
-    own
 }
