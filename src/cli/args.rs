@@ -78,8 +78,8 @@ pub enum Verb {
     #[command(after_help = "Exit code: 0 completed, 1 failed, 2 bad input, 3 no manager, 130 cancelled.\n\
         Ctrl-C on a terminal leaves the job running; on a pipe it cancels the job.")]
     Run(FileArgs),
-    /// Submit a job file and print the job's name
-    Submit(FileArgs),
+    /// Submit a job file and print the job's name; one with `schedule:` is scheduled
+    Submit(SubmitArgs),
     /// Check a job file and name all its faults
     Validate(FileArgs),
     /// Queue one Claude task without a file
@@ -176,6 +176,16 @@ pub enum Verb {
     },
     /// Give a job another budget; what was held for the old one goes on
     Budget(BudgetArgs),
+    /// List the schedules, or change one
+    #[command(
+        after_help = "A schedule is a job file with `schedule:`; it has the job's name, and each of its times submits NAME.N.\n\
+            Schedules fire while a manager runs: `airx --daemon` starts one in the background."
+    )]
+    Schedule {
+        /// What to do; without it they are listed
+        #[command(subcommand)]
+        what: Option<ScheduleVerb>,
+    },
     /// Start nothing new, in a job or anywhere; what runs goes on
     Pause(JobArg),
     /// Take back `pause`
@@ -243,6 +253,52 @@ pub enum Verb {
 pub enum NotifyVerb {
     /// Send one notice through each notifier and print what became of it
     Test,
+}
+
+/// What to do about schedules.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleVerb {
+    /// Show one in full: its job, its next times, what became of the last ones
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Add a job file with `schedule:`; one of the same name gets another definition
+    Add(FileArgs),
+    /// Let nothing be due; what was missed is not made up for afterwards
+    Pause {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Take back `pause`
+    Resume {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Remove schedules; their jobs stay
+    Remove {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Submit its job now, out of turn, within its overlap rule
+    Run {
+        /// Its name
+        name: String,
+    },
+}
+
+/// A job file to submit.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Submit it once at once, also when it has `schedule:`
+    #[arg(long)]
+    pub now: bool,
+    /// The file
+    #[command(flatten)]
+    pub file: FileArgs,
 }
 
 /// A job file and its parameters.

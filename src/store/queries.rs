@@ -92,7 +92,7 @@ impl Queries<'_> {
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
-        let mut warnings = [self.around.warnings.as_slice(), &self.around.trouble].concat();
+        let mut warnings = self.around.all_warnings();
         if self.around.manager.is_none() {
             warnings.push("no manager runs: `airx --daemon` starts one".to_owned());
         }
@@ -117,7 +117,7 @@ impl Queries<'_> {
             paused: self.paused()?,
             disk_low: self.around.disk_low,
             pools: self.pools()?,
-            warnings: [self.around.warnings.as_slice(), &self.around.trouble].concat(),
+            warnings: self.around.all_warnings(),
             questions: self.open_questions()?,
             usage: self.usage()?,
             schedules,

@@ -21,8 +21,11 @@ use super::reader::unreadable;
 const UPCOMING: usize = 5;
 const COLUMNS: &str = "name, rule, submission, state";
 
+/// What cannot be decoded, and why.
+type SetAside = Vec<(JobName, String)>;
+
 /// All schedules, and those whose rows cannot be decoded, with why.
-pub(super) fn all(connection: &Connection) -> Result<(Vec<StoredSchedule>, Vec<(JobName, String)>), StoreError> {
+pub(super) fn all(connection: &Connection) -> Result<(Vec<StoredSchedule>, SetAside), StoreError> {
     let error = during("reading the schedules");
     let (mut schedules, mut bad) = (Vec::new(), Vec::new());
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM schedule ORDER BY name")).map_err(&error)?;

@@ -31,10 +31,7 @@ fn plain(when: When) -> Rule {
 
 fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
     let fields = reader.fields(node, "schedule", keys::SCHEDULE)?;
-    let timezone = match fields.get("timezone") {
-        Some(node) => Some(timezone(reader, node)),
-        None => None,
-    };
+    let timezone = fields.get("timezone").map(|node| timezone(reader, node));
     // A zone that was refused keeps nothing else from being looked at.
     let name = timezone.clone().flatten().unwrap_or_else(|| zone::DEFAULT.to_owned());
     let when = match (fields.get("cron"), fields.get("every")) {

@@ -176,7 +176,7 @@ fn field(least: u32, most: u32) -> impl Strategy<Value = (String, Vec<u32>)> {
             (format!("{from}-{to}"), (from..=to).collect())
         }),
         2 => (1u32..20).prop_map(move |by| {
-            (format!("*/{by}"), step.iter().copied().filter(|n| (n - least) % by == 0).collect())
+            (format!("*/{by}"), step.iter().copied().filter(|n| (n - least).is_multiple_of(by)).collect())
         }),
     ]
 }

@@ -182,6 +182,9 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
     }
     if sent.submits {
         match answer {
+            Ok(Done::Scheduled { .. }) if app.editor.as_ref().is_none_or(|editor| editor.sending) => {
+                (app.editor, app.draft) = (None, None);
+            }
             Ok(Done::Submitted { job, .. }) => {
                 // One that was opened meanwhile goes on.
                 if app.editor.as_ref().is_none_or(|editor| editor.sending) {
