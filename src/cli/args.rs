@@ -1,9 +1,13 @@
 //! The command line, as DESIGN section 7 has it. Help texts, completions and the man page come from here.
 
+mod schedule;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use schedule::{ScheduleVerb, SubmitArgs};
 
 /// Runs jobs of many tasks through runners that nothing can lose.
 #[derive(Debug, Parser)]
@@ -253,52 +257,6 @@ pub enum Verb {
 pub enum NotifyVerb {
     /// Send one notice through each notifier and print what became of it
     Test,
-}
-
-/// What to do about schedules.
-#[derive(Debug, Subcommand)]
-pub enum ScheduleVerb {
-    /// Show one in full: its job, its next times, what became of the last ones
-    Show {
-        /// Its name
-        name: String,
-    },
-    /// Add a job file with `schedule:`; one of the same name gets another definition
-    Add(FileArgs),
-    /// Let nothing be due; what was missed is not made up for afterwards
-    Pause {
-        /// Their names
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Take back `pause`
-    Resume {
-        /// Their names
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Remove schedules; their jobs stay
-    Remove {
-        /// Their names
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Submit its job now, out of turn, within its overlap rule
-    Run {
-        /// Its name
-        name: String,
-    },
-}
-
-/// A job file to submit.
-#[derive(Debug, Args)]
-pub struct SubmitArgs {
-    /// Submit it once at once, also when it has `schedule:`
-    #[arg(long)]
-    pub now: bool,
-    /// The file
-    #[command(flatten)]
-    pub file: FileArgs,
 }
 
 /// A job file and its parameters.

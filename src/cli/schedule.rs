@@ -42,10 +42,7 @@ fn warn_without_manager(context: &Context) {
 }
 
 fn list(context: &Context) -> Result<(), Failure> {
-    let mut client = match context.reader() {
-        Ok(client) => client,
-        Err(failure) => return Err(failure),
-    };
+    let mut client = context.reader()?;
     let schedules = match client.query(Query::Schedules).map(|page| page.body) {
         Ok(Answer::Schedules(schedules)) => schedules,
         Ok(_) => return Err(unexpected()),
