@@ -1,9 +1,13 @@
 //! The command line, as DESIGN section 7 has it. Help texts, completions and the man page come from here.
 
+mod schedule;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use schedule::ScheduleVerb;
 
 use crate::model::spec::PRIORITIES;
 
@@ -80,7 +84,7 @@ pub enum Verb {
     #[command(after_help = "Exit code: 0 completed, 1 failed, 2 bad input, 3 no manager, 130 cancelled.\n\
         Ctrl-C on a terminal leaves the job running; on a pipe it cancels the job.")]
     Run(SubmitArgs),
-    /// Submit a job file and print the job's name
+    /// Submit a job file and print the job's name; one with `schedule:` is scheduled
     Submit(SubmitArgs),
     /// Check a job file and name all its faults
     Validate(FileArgs),
@@ -180,6 +184,16 @@ pub enum Verb {
     Budget(BudgetArgs),
     /// Give a job another priority: free slots go to jobs of higher priority first
     Priority(PriorityArgs),
+    /// List the schedules, or change one
+    #[command(
+        after_help = "A schedule is a job file with `schedule:`; it has the job's name, and each of its times submits NAME.N.\n\
+            Schedules fire while a manager runs: `airx --daemon` starts one in the background."
+    )]
+    Schedule {
+        /// What to do; without it they are listed
+        #[command(subcommand)]
+        what: Option<ScheduleVerb>,
+    },
     /// Start nothing new, in a job or anywhere; what runs goes on
     Pause(JobArg),
     /// Take back `pause`
@@ -271,6 +285,9 @@ pub struct SubmitArgs {
     /// Its priority, instead of the file's: -1000 to 1000, higher ones get free slots first
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = priority())]
     pub priority: Option<i64>,
+    /// Submit it once at once, also when it has `schedule:`
+    #[arg(long)]
+    pub now: bool,
 }
 
 fn priority() -> clap::builder::RangedI64ValueParser<i64> {

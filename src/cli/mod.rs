@@ -16,6 +16,7 @@ mod notify;
 mod print;
 mod questions;
 mod read;
+mod schedule;
 pub mod submit;
 mod tail;
 mod trust;
@@ -93,6 +94,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
     match verb {
         Verb::Run(args) => submit::run(context, &args),
         Verb::Submit(args) => submit::submit(context, &args).map(|()| 0),
+        Verb::Schedule { what } => schedule::schedule(context, what).map(|()| 0),
         Verb::Validate(args) => submit::validate(context, &args).map(|()| 0),
         Verb::Claude(args) => submit::claude(context, &args).map(|()| 0),
         Verb::Add(args) => inside::add(context, args).map(|()| 0),
@@ -206,6 +208,14 @@ mod tests {
             "airx run FILE --priority 10",
             "airx priority JOB 10",
             "airx priority JOB -10",
+            "airx submit --now FILE -p k=v",
+            "airx schedule",
+            "airx schedule show NAME -o json",
+            "airx schedule add -",
+            "airx schedule pause NAME OTHER",
+            "airx schedule resume NAME",
+            "airx schedule remove NAME",
+            "airx schedule run NAME",
             "airx validate -",
             "airx status",
             "airx status JOB -o json",

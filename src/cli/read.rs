@@ -90,6 +90,10 @@ fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
     if view.paused {
         text.push_str(&printer.ink(Ink::Wait, "everything is paused: `airx resume` goes on\n"));
     }
+    if view.schedules > 0 {
+        let next = view.next_due.map_or_else(String::new, |at| format!(", next {}", printer.time(at, now)));
+        text.push_str(&format!("scheduled   {}{next}\n", view.schedules));
+    }
     for warning in &view.warnings {
         text.push_str(&printer.ink(Ink::Wait, &format!("{warning}\n")));
     }
@@ -287,6 +291,11 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
         printer.money(job.cost_microusd),
         detail.spec.workspace.display(),
     ));
+    if let Some(scheduled) = &detail.spec.scheduled {
+        text.truncate(text.trim_end().len());
+        let due = printer.time(scheduled.due, now());
+        text.push_str(&format!("\nfrom the schedule {}, due {due}\n\n", scheduled.schedule));
+    }
     text.push_str(&task_table(printer, tasks));
     if job.state == JobState::Failed {
         text.push_str(&format!("\nto run what failed again: airx requeue {}\n", job.name));

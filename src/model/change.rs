@@ -12,7 +12,8 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, AnsweredBy, Question};
-use super::spec::{Budget, JobSpec, TaskSpec};
+use super::schedule::{Passed, Rule, ScheduleState};
+use super::spec::{Budget, JobSpec, Submission, TaskSpec};
 use super::state::{JobState, Outcome, SkipReason, TaskState};
 use super::time::Utc;
 
@@ -246,6 +247,41 @@ pub enum Change {
         /// Whether all is paused now.
         paused: bool,
     },
+    /// A person added a schedule, or gave one another definition.
+    ScheduleSet {
+        /// Its name, which is that of its jobs.
+        name: String,
+        /// Its times.
+        rule: Box<Rule>,
+        /// What it submits.
+        submission: Arc<Submission>,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// Something became of a time of a schedule; a job that was submitted for it comes right before.
+    ScheduleMoved {
+        /// Its name.
+        name: String,
+        /// Which time, and what became of it; none when only the times to come changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passed: Option<Box<Passed>>,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// A person paused or resumed a schedule.
+    SchedulePaused {
+        /// Its name.
+        name: String,
+        /// Whether it is paused now.
+        paused: bool,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// A person removed a schedule; its jobs stay.
+    ScheduleRemoved {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The state of a mapped task right after its list became known.
@@ -257,7 +293,7 @@ pub fn mapped_state(items: &[serde_json::Value]) -> TaskState {
 }
 
 impl Change {
-    /// The job it belongs to; none for [`Change::AllPaused`] and [`Change::CredentialMoved`].
+    /// The job it belongs to; none for [`Change::AllPaused`], [`Change::CredentialMoved`] and what happens to schedules.
     pub fn job(&self) -> Option<JobId> {
         match self {
             Change::JobSubmitted { job, .. }
@@ -282,7 +318,12 @@ impl Change {
             | Change::QuestionAnswered { attempt, .. }
             | Change::RunSeen { attempt, .. }
             | Change::OutboxRefused { attempt, .. } => Some(attempt.job),
-            Change::AllPaused { .. } | Change::CredentialMoved { .. } => None,
+            Change::AllPaused { .. }
+            | Change::CredentialMoved { .. }
+            | Change::ScheduleSet { .. }
+            | Change::ScheduleMoved { .. }
+            | Change::SchedulePaused { .. }
+            | Change::ScheduleRemoved { .. } => None,
         }
     }
 
@@ -312,6 +353,10 @@ impl Change {
             | Change::JobMoved { .. }
             | Change::JobPaused { .. }
             | Change::JobStopped { .. }
+            | Change::ScheduleSet { .. }
+            | Change::ScheduleMoved { .. }
+            | Change::SchedulePaused { .. }
+            | Change::ScheduleRemoved { .. }
             | Change::AllPaused { .. } => None,
         }
     }

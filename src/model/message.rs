@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{AddedTask, Progress};
 use super::change::{AttemptFacts, Event, Seq, TaskResult};
 use super::ids::{Address, JobName, JobRef};
+use super::schedule::{Passed, Rule, ScheduleState};
 use super::spec::{JobSpec, Submission, TaskSpec};
 use super::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use super::time::Utc;
@@ -83,6 +84,32 @@ pub enum Command {
         /// The new one, -1000 to 1000.
         priority: i32,
     },
+    /// Add a schedule under the job's name, or give that one another definition.
+    ScheduleSet {
+        /// What it submits.
+        submission: Box<Submission>,
+        /// When.
+        rule: Box<Rule>,
+    },
+    /// Pause schedules, or resume them.
+    SchedulePause {
+        /// Their names.
+        names: Vec<String>,
+        /// Whether they are to be paused.
+        paused: bool,
+    },
+    /// Remove schedules; their jobs stay.
+    ScheduleRemove {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Submit the job of a schedule now, out of turn.
+    ScheduleRun {
+        /// Its name.
+        name: String,
+        /// As in `Submit`.
+        key: Option<String>,
+    },
     /// End the manager; runners go on.
     Stop,
 }
@@ -135,6 +162,25 @@ pub enum Done {
     Affected {
         /// How many.
         count: u32,
+    },
+    /// The schedule was added, or has another definition.
+    Scheduled {
+        /// Its name.
+        name: String,
+        /// Whether there was one of this name.
+        replaced: bool,
+        /// Its next time; none when it is paused.
+        next: Option<Utc>,
+        /// Whether it is paused.
+        paused: bool,
+        /// As in `Submitted`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<String>,
+    },
+    /// The schedule's job will be submitted once the one before is over.
+    Waits {
+        /// The one before.
+        behind: JobName,
     },
     /// The manager is leaving.
     Stopping,
@@ -241,6 +287,13 @@ pub enum Query {
         /// At most [`MAX_PAGE`].
         limit: u32,
     },
+    /// The schedules by name.
+    Schedules,
+    /// One schedule in full.
+    Schedule {
+        /// Its name.
+        name: String,
+    },
     /// What is known of the credentials and today's spending.
     Usage,
     /// A piece of an attempt's output.
@@ -301,6 +354,10 @@ pub enum Answer {
     Events(Vec<EventView>),
     /// To `Questions`.
     Questions(Vec<super::question::QuestionView>),
+    /// To `Schedules`.
+    Schedules(Vec<ScheduleView>),
+    /// To `Schedule`.
+    Schedule(Box<ScheduleDetail>),
     /// To `Usage`.
     Usage(Box<UsageView>),
     /// To `Output`.
@@ -324,6 +381,12 @@ pub struct StatusView {
     pub pools: Vec<PoolView>,
     /// The newest jobs that are not over, at most 20, then as many finished ones as fit.
     pub recent: Vec<JobView>,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u32,
+    /// When the next of them is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Utc>,
     /// What a person should look at: quarantined jobs, a full disk, an invalid configuration.
     pub warnings: Vec<String>,
 }
@@ -347,6 +410,12 @@ pub struct OverviewView {
     /// What Claude runs use.
     #[serde(default)]
     pub usage: UsageView,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u32,
+    /// When the next of them is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Utc>,
 }
 
 /// What Claude runs use, and what holds them.
@@ -416,6 +485,41 @@ pub struct JobView {
     pub updated: Utc,
     /// Cost of its Claude runs.
     pub cost_microusd: u64,
+}
+
+/// A schedule in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// Its name, which is that of its jobs.
+    pub name: String,
+    /// Its rule in words.
+    pub words: String,
+    /// Its rule.
+    pub rule: Rule,
+    /// Where it stands.
+    pub state: ScheduleState,
+    /// Where its last job stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_state: Option<JobState>,
+    /// The newest time that something became of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Passed>,
+}
+
+/// A schedule in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleDetail {
+    /// As in a list.
+    #[serde(flatten)]
+    pub schedule: ScheduleView,
+    /// The job it submits.
+    pub spec: JobSpec,
+    /// That job's tasks, at most the first 100.
+    pub tasks: Vec<String>,
+    /// The next times.
+    pub upcoming: Vec<Utc>,
+    /// The newest times and what became of them, oldest first.
+    pub passed: Vec<Passed>,
 }
 
 /// A job in full, without its tasks.

@@ -30,6 +30,7 @@ pub mod replay;
 pub mod report;
 pub mod runner;
 pub mod said;
+pub mod schedule;
 pub mod seal;
 pub mod settings;
 pub mod sign;

@@ -1,10 +1,10 @@
-//! What happened around Claude runs, in words: the same for the command line and the screen.
+//! What happened around Claude runs and schedules, in words: the same for the command line and the screen.
 
 use super::change::Change;
 use super::credential::CredentialHold;
 use super::question::{Answer, AnsweredBy};
 
-/// In words, when it is about a question, a credential, a budget or a run that goes on.
+/// In words, when it is about a question, a credential, a budget, a run that goes on, or a schedule.
 pub fn said(change: &Change) -> Option<String> {
     Some(match change {
         Change::QuestionAsked { id, question, .. } => format!("asks ({id}): {}", question.body.line()),
@@ -42,6 +42,14 @@ pub fn said(change: &Change) -> Option<String> {
             None if facts.turns == 0 => "its session began".to_owned(),
             None => format!("turn {}", facts.turns),
         },
+        Change::ScheduleSet { name, rule, .. } => format!("schedule {name}: {rule}"),
+        Change::ScheduleMoved { name, passed: Some(passed), .. } => {
+            format!("schedule {name}, due {}: {}", passed.due.rfc3339(), passed.what)
+        }
+        Change::ScheduleMoved { name, .. } => format!("schedule {name}: other times to come"),
+        Change::SchedulePaused { name, paused: true, .. } => format!("schedule {name} paused"),
+        Change::SchedulePaused { name, .. } => format!("schedule {name} resumed"),
+        Change::ScheduleRemoved { name } => format!("schedule {name} removed"),
         _ => return None,
     })
 }

@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Scheduled;
+
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
 
@@ -56,6 +58,9 @@ pub struct JobSpec {
     pub budget: Option<Budget>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
+    /// The schedule that it comes from, and the time that it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
     /// What it was submitted as, for editing and submitting it again; none when that was larger than [`MAX_SOURCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,

@@ -12,7 +12,7 @@ use crate::model::spec::{Budget, TaskSpec};
 use crate::model::state::{Counts, TaskState};
 
 use super::error::during;
-use super::runs;
+use super::{runs, schedules};
 
 /// Why a job was set aside.
 pub(super) type Undecodable = String;
@@ -29,6 +29,7 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
     loaded.last_question = single(connection, "SELECT ifnull(max(id), 0) FROM question")?;
     loaded.credentials = runs::credentials(connection)?;
     loaded.spending = runs::spending(connection)?;
+    (loaded.schedules, loaded.quarantined) = schedules::all(connection)?;
     let mut statement = connection
         .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE over = 0 ORDER BY id")
         .map_err(&error)?;

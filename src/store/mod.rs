@@ -8,6 +8,7 @@ mod output;
 mod queries;
 mod reader;
 mod runs;
+mod schedules;
 mod schema;
 mod usage;
 pub mod verify;

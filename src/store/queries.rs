@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 
 use crate::manager::launch::attempt_directory;
 use crate::model::by_hand;
-use crate::model::change::{Event, Origin, Seq};
+use crate::model::change::{Change, Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, OverviewView, PoolView, Query,
     Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
 };
-use crate::model::spec::{Action, JobSpec, TaskSpec};
+use crate::model::spec::{Action, JobSpec, Submission, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
@@ -46,6 +46,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
             Answer::Events(reader.events(job.as_ref(), &which)?)
         }
         Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
+        Query::Schedules => Answer::Schedules(reader.schedules()?),
+        Query::Schedule { name } => Answer::Schedule(Box::new(reader.schedule(name)?)),
         Query::Usage => Answer::Usage(Box::new(reader.usage()?)),
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
@@ -79,6 +81,7 @@ const DEFINITION: &str = "JOIN definition d ON d.job = t.job AND d.idx = ifnull(
 
 impl Queries<'_> {
     fn status(&self) -> Result<StatusView, Refusal> {
+        let (schedules, next_due) = self.schedules_at_a_glance()?;
         let mut tasks = Counts::default();
         let mut jobs = [0u32; 5];
         let mut cost = 0u64;
@@ -94,7 +97,7 @@ impl Queries<'_> {
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
-        let mut warnings = [self.around.warnings.as_slice(), &self.around.trouble].concat();
+        let mut warnings = self.around.all_warnings();
         if self.around.manager.is_none() {
             warnings.push("no manager runs: `airx --daemon` starts one".to_owned());
         }
@@ -106,19 +109,24 @@ impl Queries<'_> {
             cost_microusd: cost,
             pools: self.pools()?,
             recent,
+            schedules,
+            next_due,
             warnings,
         })
     }
 
     fn overview(&self) -> Result<OverviewView, Refusal> {
+        let (schedules, next_due) = self.schedules_at_a_glance()?;
         Ok(OverviewView {
             manager: self.around.manager,
             paused: self.paused()?,
             disk_low: self.around.disk_low,
             pools: self.pools()?,
-            warnings: [self.around.warnings.as_slice(), &self.around.trouble].concat(),
+            warnings: self.around.all_warnings(),
             questions: self.open_questions()?,
             usage: self.usage()?,
+            schedules,
+            next_due,
         })
     }
 
@@ -523,11 +531,17 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
     let seq: u64 = row.get(0).map_err(|e| unreadable(&e))?;
     // An event is shown without the names of a job whose row cannot be decoded.
     let (name, number): (Option<String>, Option<u32>) = (row.get(3).unwrap_or(None), row.get(4).unwrap_or(None));
+    let mut change: Change = decode(body, || format!("event {seq}"))?;
+    if let Change::ScheduleSet { submission, .. } = &mut change {
+        // What is shown of it is its rule. The whole definition may be larger than a frame, and holds the submitter's environment.
+        let job = JobSpec { source: None, ..submission.job.without_values() };
+        *submission = Arc::new(Submission { job, tasks: Vec::new() });
+    }
     Ok(EventView {
         seq: Seq(seq),
         job: name.zip(number).and_then(|(name, number)| job_name(name, number).ok()),
         task: row.get(5).unwrap_or(None),
-        event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change: decode(body, || format!("event {seq}"))? },
+        event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change },
     })
 }
 
@@ -542,14 +556,14 @@ fn get2<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>)
     Ok((row.get(0).map_err(|e| unreadable(&e))?, row.get(1).map_err(|e| unreadable(&e))?))
 }
 
-fn job_state(word: &str) -> JobState {
+pub(super) fn job_state(word: &str) -> JobState {
     [JobState::Waiting, JobState::Working, JobState::Completed, JobState::Failed, JobState::Cancelled]
         .into_iter()
         .find(|state| state.word() == word)
         .unwrap_or(JobState::Waiting)
 }
 
-fn decode<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Refusal> {
+pub(super) fn decode<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|error| Refusal {
         code: RefusalCode::Unavailable,
         message: format!("{} cannot be decoded: {error}", what()),

@@ -324,6 +324,7 @@ impl World {
             claude_env: BTreeMap::new(),
             budget: None,
             added_defaults: TaskDefaults::default(),
+            scheduled: None,
             source: Some(Source {
                 text,
                 file: format!("{name}.yaml"),

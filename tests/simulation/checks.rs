@@ -53,11 +53,13 @@ impl Sim {
             }
             states.insert(key, after);
         }
+        let stood = self.schedules.states();
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
             self.retries.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
+            self.schedules.take(event, &journal)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
                     if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -68,6 +70,8 @@ impl Sim {
                 }
             }
         }
+        self.schedules.check_commit(&journal.events[from..], &stood)?;
+        self.schedules.check_jobs(&journal)?;
         Ok(())
     }
 

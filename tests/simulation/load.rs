@@ -63,6 +63,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
+            scheduled: None,
             source: None,
             budget: dice.chance(500).then(|| dollars(dice, 1_000_000)),
             added_defaults: TaskDefaults::default(),

@@ -22,6 +22,7 @@ use crate::fair::Fair;
 use crate::graph::{self, Graph};
 use crate::process::{Attempt, Script};
 use crate::retries::Retries;
+use crate::schedules::Schedules;
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
 
@@ -74,6 +75,10 @@ pub enum Plant {
     RetriesForgotten,
     /// The store forgets what priority a person gave a job.
     PrioritiesForgotten,
+    /// The store forgets which times of schedules are settled.
+    TimesForgotten,
+    /// The store forgets which schedule a job comes from.
+    ScheduleUnmarked,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -121,6 +126,7 @@ pub struct Sim {
     decisions: Vec<Input>,
     pub fair: Fair,
     pub retries: Retries,
+    pub schedules: Schedules,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -160,6 +166,7 @@ impl Sim {
             decisions: Vec::new(),
             fair: Fair::default(),
             retries: Retries::default(),
+            schedules: Schedules::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,

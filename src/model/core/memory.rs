@@ -12,7 +12,7 @@ use crate::model::time::Utc;
 
 use super::job::RunState;
 use super::rules::Tally;
-use super::{Asked, Core, Spending};
+use super::{Asked, Core, Schedule, Spending};
 
 /// What memory holds of all jobs together.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Memory {
     pub spending: Spending,
     /// The highest question number.
     pub last_question: u32,
+    /// By name.
+    pub schedules: BTreeMap<String, Schedule>,
     /// By job.
     pub jobs: BTreeMap<JobId, JobMemory>,
 }
@@ -53,7 +55,7 @@ impl Core {
     pub fn memory(&self) -> Memory {
         let jobs = self.jobs.keys().map(|id| (*id, self.memory_of(*id))).collect();
         let (credentials, spending) = (self.credentials.clone(), self.spending.clone());
-        Memory { credentials, spending, last_question: self.last_question, jobs }
+        Memory { credentials, spending, last_question: self.last_question, schedules: self.schedules.clone(), jobs }
     }
 
     fn memory_of(&self, id: JobId) -> JobMemory {

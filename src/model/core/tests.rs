@@ -41,6 +41,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         env: BTreeMap::new(),
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
+        scheduled: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),

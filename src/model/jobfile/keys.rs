@@ -21,11 +21,12 @@ pub(super) const JOB: Keys = Keys {
         "env",
         "env_pass",
         "budget",
+        "schedule",
         "defaults",
         "tasks",
         "finally",
     ],
-    later: &["schedule", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -73,6 +74,9 @@ pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
 pub(super) const BUDGET: Keys = Keys { known: &["usd", "tokens"], later: &[] };
 
 pub(super) const REPEAT: Keys = Keys { known: &["until", "max", "fresh_session", "stop_after_no_change"], later: &[] };
+
+pub(super) const SCHEDULE: Keys =
+    Keys { known: &["cron", "timezone", "every", "start", "until", "catch_up", "overlap", "jitter"], later: &[] };
 
 pub(super) const UNTIL: Keys = Keys { known: &["file", "matches", "command"], later: &[] };
 

@@ -2,6 +2,7 @@
 
 mod claude;
 mod retry;
+mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use crate::model::spec::{OnFailure, ResultKind, Rule};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
 use retry::Retry;
+use schedule::ScheduleEntry;
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -50,6 +52,8 @@ struct Job {
     env_pass: Option<Vec<String>>,
     /// The most that its Claude runs may use together.
     budget: Option<Budget>,
+    /// When it is to be submitted, again and again; without it, it is submitted at once.
+    schedule: Option<ScheduleEntry>,
     /// For tasks that do not say otherwise.
     defaults: Option<Defaults>,
     /// The tasks.
@@ -259,6 +263,7 @@ mod tests {
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
     use super::retry::{ClassFields, OnFields, RetryFields};
+    use super::schedule::ScheduleFields;
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -293,6 +298,7 @@ mod tests {
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
         assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
+        assert_eq!(properties::<ScheduleFields>(), known(keys::SCHEDULE));
         assert_eq!(properties::<UntilFields>(), known(keys::UNTIL));
         assert_eq!(properties::<PermissionsFields>(), known(keys::PERMISSIONS));
         assert_eq!(properties::<ParamFields>(), known(keys::PARAM));
