@@ -151,6 +151,7 @@ fn run_history() -> Vec<Event> {
         Change::RuleAdded { job, rule: "Bash(ls)".to_owned() },
         Change::BudgetSet { job, budget: Some(Budget { microusd: Some(1), tokens: None }) },
         Change::PrioritySet { job, priority: 7 },
+        Change::ParamsSet { job, params: BTreeMap::from([("p".to_owned(), serde_json::json!(null))]) },
     ];
     changes.into_iter().map(|change| Event { at: Utc(1_700_000_000_000), change }).collect()
 }
@@ -163,6 +164,7 @@ fn rows_of_runs_that_differ_from_the_journal_are_told_and_a_repair_makes_them_eq
         "UPDATE job SET rules = NULL WHERE id = 2",
         "UPDATE job SET budget = NULL WHERE id = 2",
         "UPDATE job SET priority = 0 WHERE id = 2",
+        "UPDATE job SET params = NULL WHERE id = 2",
         "UPDATE task SET used_cost = 6 WHERE job = 2",
         "UPDATE task SET used_tokens = 6 WHERE job = 2",
         "UPDATE task SET rounds = NULL WHERE job = 2",

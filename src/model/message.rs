@@ -42,6 +42,9 @@ pub enum Command {
         targets: Vec<Address>,
         /// Which tasks of a whole job.
         which: RequeueWhich,
+        /// Parameters of their jobs from now on, `NAME=VALUE` as at a submission.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        params: Vec<(String, String)>,
     },
     /// End tasks or jobs.
     Cancel {
@@ -241,6 +244,13 @@ pub enum Query {
         /// At most [`MAX_PAGE`].
         limit: u32,
     },
+    /// What a requeue would run again that is finished already.
+    Rerun {
+        /// As in [`Command::Requeue`].
+        targets: Vec<Address>,
+        /// As in [`Command::Requeue`].
+        which: RequeueWhich,
+    },
     /// What is known of the credentials and today's spending.
     Usage,
     /// A piece of an attempt's output.
@@ -301,6 +311,8 @@ pub enum Answer {
     Events(Vec<EventView>),
     /// To `Questions`.
     Questions(Vec<super::question::QuestionView>),
+    /// To `Rerun`.
+    Rerun(RerunView),
     /// To `Usage`.
     Usage(Box<UsageView>),
     /// To `Output`.
@@ -368,6 +380,17 @@ pub struct UsageView {
     pub max_parallel: Option<u32>,
 }
 
+/// What a requeue would run again although it is finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunView {
+    /// Tasks that completed.
+    pub finished: u32,
+    /// What their last attempts cost, in millionths of a dollar.
+    pub cost_microusd: u64,
+    /// Attempts of their jobs that live.
+    pub live: u32,
+}
+
 /// A credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialView {
@@ -423,8 +446,11 @@ pub struct JobView {
 pub struct JobDetail {
     /// As in a list.
     pub job: JobView,
-    /// Its definition.
+    /// Its definition, with the parameters that a person changed.
     pub spec: JobSpec,
+    /// The names of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params_set: Vec<String>,
 }
 
 /// A task in a list.

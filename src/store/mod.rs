@@ -6,6 +6,7 @@ mod load;
 mod output;
 mod queries;
 mod reader;
+mod rerun;
 mod runs;
 mod schema;
 mod usage;

@@ -11,7 +11,6 @@ use serde::Serialize;
 use crate::manager::ports::{Loaded, Store, StoreError, StoredJob};
 use crate::model::change::{AttemptFacts, Change, Event, Seq};
 use crate::model::ids::{AttemptId, JobId, JobName, JobRef, TaskIdx};
-use crate::model::spec::RetryClass;
 use crate::model::state::{Counts, JobState, Outcome, Spends, TaskKind, TaskState};
 use crate::model::time::Utc;
 
@@ -241,6 +240,7 @@ impl Writer<'_> {
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
             | Change::PrioritySet { .. }
+            | Change::ParamsSet { .. }
             | Change::CredentialMoved { .. }
             | Change::RunSeen { .. } => self.run_row(change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
@@ -339,13 +339,7 @@ impl Writer<'_> {
                 tokens
             ],
         )?;
-        if let Some(class) = RetryClass::of(outcome) {
-            self.execute(
-                "UPDATE task SET spent = json_set(ifnull(spent, '{}'), ?3, ifnull(json_extract(spent, ?3), 0) + 1)
-                 WHERE job = ?1 AND idx = ?2",
-                params![job.0, task.0, format!("$.\"{class}\"")],
-            )?;
-        }
+        self.add_spent(job, task, outcome)?;
         match &facts.round {
             Some(round) => self.add_round(job, task, round),
             None => Ok(()),

@@ -59,7 +59,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             priority: priority(dice),
             max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
-            params: BTreeMap::new(),
+            params: if dice.chance(700) { BTreeMap::from([("p".to_owned(), 1.into())]) } else { BTreeMap::new() },
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
@@ -152,8 +152,9 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
     let target = Address { job: job.clone(), task };
     match dice.below(10) {
         0..4 => {
-            let which = if dice.chance(500) { RequeueWhich::All } else { RequeueWhich::Failed };
-            Command::Requeue { targets: vec![target], which }
+            let which = *dice.pick(&[RequeueWhich::All, RequeueWhich::Failed, RequeueWhich::From]).unwrap_or(&RequeueWhich::All);
+            let params = if dice.chance(300) { vec![("p".to_owned(), dice.below(9).to_string())] } else { Vec::new() };
+            Command::Requeue { targets: vec![target], which, params }
         }
         4..6 => {
             let how = match dice.below(12) {

@@ -212,6 +212,7 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
                 Change::PrioritySet { .. } => "another priority",
+                Change::ParamsSet { .. } => "other parameters",
                 Change::RunSeen { .. } => "a run seen from afar",
                 Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
@@ -223,7 +224,7 @@ fn storms_try_all_that_the_rules_are_about() {
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 39, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 40, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -261,6 +262,7 @@ fn planted_faults_are_caught() {
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
     ];
     for (plant, rule) in plants {

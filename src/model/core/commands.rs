@@ -14,7 +14,7 @@ impl Core {
         match command {
             Command::Submit { submission, key } => self.submit(*submission, key, now),
             Command::Add { job, task, key } => self.add(&job, *task, key, now),
-            Command::Requeue { targets, which } => self.requeue(&targets, which, now),
+            Command::Requeue { targets, which, params } => self.requeue_with(&targets, which, &params, now),
             Command::Cancel { targets, all, how } => self.cancel(&targets, all, how, now),
             Command::Pause { job } => self.pause(job.as_ref(), true, now),
             Command::Resume { job } => self.pause(job.as_ref(), false, now),

@@ -43,6 +43,8 @@ pub struct Job {
     pub(super) by_id: HashMap<String, TaskIdx>,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
+    /// Parameters that a person changed: in `spec` already.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Jobs of higher priority get free slots first.
     pub priority: i32,
     /// Queued tasks by pool; only pools with some.
@@ -195,6 +197,7 @@ impl Job {
             used: (0, 0),
             budget: spec.budget,
             rules: BTreeSet::new(),
+            params: BTreeMap::new(),
             priority: spec.priority,
             turns: Turns::default(),
             spec,
@@ -217,6 +220,7 @@ impl Job {
         job.rules = stored.rules.into_iter().collect();
         job.budget = stored.budget.unwrap_or(job.budget);
         job.priority = stored.priority;
+        job.set_params(&stored.params);
         for task in stored.tasks {
             job.push(Task::from_stored(task));
         }
@@ -313,6 +317,14 @@ impl Job {
             if ready.plain.is_empty() && ready.claude.is_empty() {
                 self.ready.remove(pool);
             }
+        }
+    }
+
+    /// Gives what starts from now on other parameters.
+    pub(super) fn set_params(&mut self, params: &BTreeMap<String, serde_json::Value>) {
+        self.params.clone_from(params);
+        if !params.is_empty() {
+            self.spec = Arc::new(self.spec.with_params(params));
         }
     }
 
