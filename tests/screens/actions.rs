@@ -47,7 +47,7 @@ fn what_failed_in_a_job_is_requeued_at_once_and_the_whole_job_only_after_a_quest
     screen.press("R");
     let failed = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::Failed, params: Vec::new() };
     assert_eq!(screen.commands, [failed]);
-    screen.press("ctrl-r").shows("Run every task of release-notes.1 again?");
+    screen.press("ctrl-r").shows("Run every task of release-notes.1 again?").shows("1 is finished; so far it cost");
     screen.pass(400).press("y");
     let all = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::All, params: Vec::new() };
     assert_eq!(screen.commands.last(), Some(&all));
