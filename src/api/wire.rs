@@ -147,6 +147,7 @@ impl Request {
             "questions",
             "schedules",
             "schedule",
+            "rerun",
             "usage",
             "output",
         ];

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use schedule::ScheduleVerb;
+mod jobs;
 
-use crate::model::spec::PRIORITIES;
+pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use schedule::ScheduleVerb;
 
 /// Runs jobs of many tasks through runners that nothing can lose.
 #[derive(Debug, Parser)]
@@ -131,20 +132,10 @@ pub enum Verb {
         job: Option<String>,
     },
     /// Run finished tasks again, with a fresh retry budget
-    Requeue {
-        /// JOB or JOB/TASK
-        #[arg(required = true, value_name = "JOB[/TASK]")]
-        targets: Vec<String>,
-        /// Of a whole job: failed and cancelled tasks (the default)
-        #[arg(long, conflicts_with = "all")]
-        failed: bool,
-        /// Of a whole job: all tasks
-        #[arg(long)]
-        all: bool,
-        /// The tasks and everything that comes after them
-        #[arg(long, conflicts_with_all = ["failed", "all"])]
-        from: bool,
-    },
+    #[command(
+        after_help = "Before finished tasks run again it asks on a terminal, with their number and what their last attempts cost;\nelsewhere it wants --yes. With --from only when they cost something.\n\nExamples:\n  airx requeue nightly\n  airx requeue nightly/build --from\n  airx requeue nightly --all --yes -p crate=auth"
+    )]
+    Requeue(RequeueArgs),
     /// End tasks or jobs: ask, then insist after the grace
     Cancel {
         /// JOB or JOB/TASK
@@ -274,34 +265,6 @@ pub struct FileArgs {
     /// Words that do not belong here are answered with the command that was meant
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<String>,
-}
-
-/// A job file, its parameters and its priority.
-#[derive(Debug, Args)]
-pub struct SubmitArgs {
-    /// The file
-    #[command(flatten)]
-    pub file: FileArgs,
-    /// Its priority, instead of the file's: -1000 to 1000, higher ones get free slots first
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = priority())]
-    pub priority: Option<i64>,
-    /// Submit it once at once, also when it has `schedule:`
-    #[arg(long)]
-    pub now: bool,
-}
-
-fn priority() -> clap::builder::RangedI64ValueParser<i64> {
-    clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
-}
-
-/// A job's priority.
-#[derive(Debug, Args)]
-pub struct PriorityArgs {
-    /// NAME.N, or NAME for the newest
-    pub job: String,
-    /// -1000 to 1000; 0 is the usual one
-    #[arg(value_name = "N", allow_hyphen_values = true, value_parser = priority())]
-    pub priority: i64,
 }
 
 /// A Claude task without a file.

@@ -16,6 +16,7 @@ mod notify;
 mod print;
 mod questions;
 mod read;
+mod requeue;
 mod schedule;
 pub mod submit;
 mod tail;
@@ -32,7 +33,6 @@ use clap::{CommandFactory, Parser};
 
 use crate::config::home::Home;
 use crate::model::ids::Address;
-use crate::model::message::RequeueWhich;
 
 use args::{Cli, Format, NotifyVerb, Target, Verb};
 use context::{Context, Failure, Services};
@@ -110,14 +110,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         Verb::Show(target) => read::show(context, &address(&target)?).map(|()| 0),
         Verb::Logs(args) => logs::logs(context, &args).map(|()| 0),
         Verb::Events { follow, since, job } => read::events(context, since, follow, job.as_deref()).map(|()| 0),
-        Verb::Requeue { targets, failed: _, all, from } => {
-            let which = match (all, from) {
-                (true, _) => RequeueWhich::All,
-                (_, true) => RequeueWhich::From,
-                _ => RequeueWhich::Failed,
-            };
-            change::requeue(context, &targets, which).map(|()| 0)
-        }
+        Verb::Requeue(args) => requeue::requeue(context, &args).map(|()| 0),
         Verb::Cancel { targets, all, kill, abandon } => change::cancel(context, &targets, all, kill, abandon).map(|()| 0),
         Verb::Approvals { target, all } => questions::approvals(context, target.as_deref(), all).map(|()| 0),
         Verb::Approve(args) => questions::approve(context, &args).map(|()| 0),
@@ -227,6 +220,8 @@ mod tests {
             "airx events -f --since 4",
             "airx requeue JOB/TASK JOB --failed",
             "airx requeue JOB --all",
+            "airx requeue JOB/TASK --from --yes",
+            "airx requeue JOB --failed -p k=v --with-params l=w",
             "airx cancel JOB/TASK --kill",
             "airx cancel --all",
             "airx cancel JOB --abandon",

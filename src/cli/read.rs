@@ -282,7 +282,7 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
         text.push_str(&format!("\n{}", print::harmless(description, 200)));
     }
     text.push_str(&format!(
-        "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n\n",
+        "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n",
         printer.time(job.submitted, now()),
         job.tasks.terminal(),
         job.tasks.total(),
@@ -294,13 +294,28 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     if let Some(scheduled) = &detail.spec.scheduled {
         text.truncate(text.trim_end().len());
         let due = printer.time(scheduled.due, now());
-        text.push_str(&format!("\nfrom the schedule {}, due {due}\n\n", scheduled.schedule));
+        text.push_str(&format!("\nfrom the schedule {}, due {due}\n", scheduled.schedule));
     }
+    text.push_str(&params_text(detail));
+    text.push('\n');
     text.push_str(&task_table(printer, tasks));
     if job.state == JobState::Failed {
         text.push_str(&format!("\nto run what failed again: airx requeue {}\n", job.name));
     }
     text
+}
+
+/// Its parameters, and which of them were changed since it was submitted.
+fn params_text(detail: &JobDetail) -> String {
+    let params = &detail.spec.params;
+    if params.is_empty() {
+        return String::new();
+    }
+    let said = params.iter().map(|(name, value)| {
+        let changed = if detail.params_set.contains(name) { " (changed)" } else { "" };
+        format!("{name}={}{changed}", print::harmless(&value.to_string(), 80))
+    });
+    format!("params {}\n", said.collect::<Vec<_>>().join("  "))
 }
 
 fn task_text(printer: &Printer, detail: &TaskDetail) -> String {

@@ -139,15 +139,17 @@ pub(super) fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure
     let name = if args.file == "-" { STDIN } else { &args.file };
     let text = if args.file == "-" { read_all(std::io::stdin().lock(), name) } else { read_file(&path, name) };
     let text = text.map_err(|why| Failure::input(why.message, why.hint))?;
-    let params = args
-        .params
-        .iter()
-        .map(|param| {
-            let pair = param.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-            pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let params = params(&args.params)?;
     parse_text(context, name, &text, &params)
+}
+
+/// `NAME=VALUE` of each `-p`.
+pub(super) fn params(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |param: &String| {
+        let pair = param.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, String)]) -> Result<Parsed, Failure> {

@@ -3,6 +3,7 @@
 //! A change is at once the event in the journal, the row it writes, and the only way memory moves
 //! ([`super::core`] applies the same changes), so replaying a job's events gives its rows.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -207,6 +208,13 @@ pub enum Change {
         /// The new one.
         priority: i32,
     },
+    /// A person gave the job other parameters: what starts from now on gets them.
+    ParamsSet {
+        /// The job.
+        job: JobId,
+        /// All values that differ from those it was submitted with.
+        params: BTreeMap<String, serde_json::Value>,
+    },
     /// Something became known of a credential: a usage limit, a refusal, its windows, or that it works again.
     CredentialMoved {
         /// Which.
@@ -307,6 +315,7 @@ impl Change {
             | Change::RuleAdded { job, .. }
             | Change::BudgetSet { job, .. }
             | Change::PrioritySet { job, .. }
+            | Change::ParamsSet { job, .. }
             | Change::JobStopped { job, .. } => Some(*job),
             Change::AttemptOpened { attempt, .. }
             | Change::AttemptStarted { attempt }
@@ -349,6 +358,7 @@ impl Change {
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
             | Change::PrioritySet { .. }
+            | Change::ParamsSet { .. }
             | Change::CredentialMoved { .. }
             | Change::JobMoved { .. }
             | Change::JobPaused { .. }

@@ -43,6 +43,9 @@ pub enum Command {
         targets: Vec<Address>,
         /// Which tasks of a whole job.
         which: RequeueWhich,
+        /// Parameters of their jobs from now on, `NAME=VALUE` as at a submission.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        params: Vec<(String, String)>,
     },
     /// End tasks or jobs.
     Cancel {
@@ -294,6 +297,13 @@ pub enum Query {
         /// Its name.
         name: String,
     },
+    /// What a requeue would run again that is finished already.
+    Rerun {
+        /// As in [`Command::Requeue`].
+        targets: Vec<Address>,
+        /// As in [`Command::Requeue`].
+        which: RequeueWhich,
+    },
     /// What is known of the credentials and today's spending.
     Usage,
     /// A piece of an attempt's output.
@@ -358,6 +368,8 @@ pub enum Answer {
     Schedules(Vec<ScheduleView>),
     /// To `Schedule`.
     Schedule(Box<ScheduleDetail>),
+    /// To `Rerun`.
+    Rerun(RerunView),
     /// To `Usage`.
     Usage(Box<UsageView>),
     /// To `Output`.
@@ -435,6 +447,17 @@ pub struct UsageView {
     /// Most of them at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
+}
+
+/// What a requeue would run again although it is finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunView {
+    /// Tasks that completed.
+    pub finished: u32,
+    /// What their last attempts cost, in millionths of a dollar.
+    pub cost_microusd: u64,
+    /// Attempts of their jobs that live.
+    pub live: u32,
 }
 
 /// A credential.
@@ -527,8 +550,11 @@ pub struct ScheduleDetail {
 pub struct JobDetail {
     /// As in a list.
     pub job: JobView,
-    /// Its definition.
+    /// Its definition, with the parameters that a person changed.
     pub spec: JobSpec,
+    /// The names of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params_set: Vec<String>,
 }
 
 /// A task in a list.

@@ -56,6 +56,8 @@ pub struct ReplayedJob {
     pub rules: Vec<String>,
     /// Its priority.
     pub priority: i32,
+    /// Parameters that a person changed since.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Its budget, once a person gave it another.
     pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
@@ -188,6 +190,7 @@ impl Replayed {
                     rules: Vec::new(),
                     budget: None,
                     priority: spec.priority,
+                    params: BTreeMap::new(),
                     tasks: Vec::new(),
                 };
                 match self.jobs.insert(job.0, new) {
@@ -252,6 +255,7 @@ impl Replayed {
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
             Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
+            Change::ParamsSet { job, params } => self.job(*job).map(|job| job.params.clone_from(params)),
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
                 Ok(())

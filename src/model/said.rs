@@ -31,6 +31,10 @@ pub fn said(change: &Change) -> Option<String> {
             Some(budget) => format!("budget {}", super::money::most(budget)),
         },
         Change::PrioritySet { priority, .. } => format!("priority {priority}"),
+        Change::ParamsSet { params, .. } => {
+            let said = params.iter().map(|(name, value)| format!("{name}={value}"));
+            format!("parameters for what starts from now on: {}", said.collect::<Vec<_>>().join(", "))
+        }
         Change::CredentialMoved { credential, state } => match &state.hold {
             None => format!("{credential} works"),
             Some(CredentialHold::Limit { told: true, .. }) => format!("{credential} has reached its usage limit"),

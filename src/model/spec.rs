@@ -67,6 +67,13 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// The same with other values for some of its parameters.
+    pub fn with_params(&self, set: &BTreeMap<String, serde_json::Value>) -> JobSpec {
+        let mut spec = self.clone();
+        spec.params.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        spec
+    }
+
     /// The same for showing and exporting: of what came from the submitter's environment only the names, since a secret may be
     /// among the values.
     pub fn without_values(&self) -> JobSpec {

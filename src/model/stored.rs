@@ -1,5 +1,6 @@
 //! Jobs as the store keeps them and memory starts from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attempt::Progress;
@@ -72,6 +73,8 @@ pub struct StoredJob {
     pub budget: Option<Option<Budget>>,
     /// Its priority.
     pub priority: i32,
+    /// Parameters that a person changed since.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
     pub tasks: Vec<StoredTask>,
 }

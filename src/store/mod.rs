@@ -7,6 +7,7 @@ mod mapping;
 mod output;
 mod queries;
 mod reader;
+mod rerun;
 mod runs;
 mod schedules;
 mod schema;

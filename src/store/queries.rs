@@ -37,7 +37,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         Query::Jobs { before, limit } => Answer::Jobs(reader.jobs(*before, *limit)?),
         Query::Job { job } => {
             let (job, spec) = reader.job(job)?;
-            Answer::Job(Box::new(JobDetail { job, spec }))
+            let params_set = reader.params_set(job.id)?;
+            Answer::Job(Box::new(JobDetail { job, spec, params_set }))
         }
         Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
         Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
@@ -48,6 +49,7 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
         Query::Schedules => Answer::Schedules(reader.schedules()?),
         Query::Schedule { name } => Answer::Schedule(Box::new(reader.schedule(name)?)),
+        Query::Rerun { targets, which } => Answer::Rerun(reader.rerun(targets, *which)?),
         Query::Usage => Answer::Usage(Box::new(reader.usage()?)),
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
@@ -191,21 +193,48 @@ impl Queries<'_> {
     /// The job that a reference means.
     pub fn job(&self, job: &JobRef) -> Result<(JobView, JobSpec), Refusal> {
         let sql = match job.number {
-            Some(_) => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND number = ?2"),
-            None => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1"),
+            Some(_) => format!("SELECT {JOB_COLUMNS}, spec, params FROM job WHERE name = ?1 AND number = ?2"),
+            None => {
+                format!("SELECT {JOB_COLUMNS}, spec, params FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1")
+            }
         };
         let found = self
             .db
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?, row.get(12)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
-        let Some((view, spec)) = found else { return Err(self.no_job(job)) };
-        let spec = decode(&spec, || format!("the definition of job {}", view.name))?;
-        Ok((view, spec))
+        let found: Option<(JobView, String, Option<String>)> = found;
+        let Some((view, spec, set)) = found else { return Err(self.no_job(job)) };
+        let spec: JobSpec = decode(&spec, || format!("the definition of job {}", view.name))?;
+        let set = set.map(|set| decode(&set, || format!("the parameters of job {}", view.name))).transpose()?;
+        Ok((
+            view,
+            match set {
+                Some(set) => spec.with_params(&set),
+                None => spec,
+            },
+        ))
+    }
+
+    /// Names of the parameters that a person changed.
+    fn params_set(&self, job: u32) -> Result<Vec<String>, Refusal> {
+        let sql = "SELECT k.key FROM job j, json_each(j.params) k WHERE j.id = ?1 ORDER BY k.key";
+        let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
+        let names = statement.query_map([job], |row| row.get(0)).map_err(|e| unreadable(&e))?;
+        names.collect::<rusqlite::Result<_>>().map_err(|e| unreadable(&e))
+    }
+
+    /// A task's place in its job.
+    pub(super) fn place_of(&self, job: &JobView, id: &str) -> Result<u32, Refusal> {
+        self.db
+            .prepare_cached("SELECT idx FROM task WHERE job = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row(params![job.id, id], |row| row.get(0)).optional())
+            .map_err(|e| unreadable(&e))?
+            .ok_or_else(|| self.no_task(job, id))
     }
 
     fn no_job(&self, job: &JobRef) -> Refusal {

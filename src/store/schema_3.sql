@@ -32,3 +32,6 @@ CREATE TABLE firing (
   body     TEXT    NOT NULL,
   PRIMARY KEY (schedule, seq)
 ) WITHOUT ROWID;
+
+-- Parameters that a person changed since the submission, as a JSON object.
+ALTER TABLE job ADD COLUMN params TEXT;

@@ -153,17 +153,22 @@ fn compare_runs(
     job: &ReplayedJob,
     differences: &mut Vec<String>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT cost, tokens, rules, budget, priority FROM job WHERE id = ?1")?;
-    let (used, rules, budget, priority) = statement.query_row([id], |row| {
+    let mut statement =
+        connection.prepare_cached("SELECT cost, tokens, rules, budget, priority, params FROM job WHERE id = ?1")?;
+    let (used, rules, budget, set) = statement.query_row([id], |row| {
         Ok((
             (number(row, 0)?, number(row, 1)?),
             row.get::<_, Option<String>>(2)?,
             row.get::<_, Option<String>>(3)?,
-            row.get::<_, i32>(4)?,
+            (row.get::<_, i32>(4)?, row.get::<_, Option<String>>(5)?),
         ))
     })?;
-    if priority != job.priority {
-        differences.push(format!("{name}: the tables say priority {priority}, the journal {}", job.priority));
+    let params = set.1.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if (set.0, &params) != (job.priority, &job.params) {
+        differences.push(format!(
+            "{name}: the tables say priority {} and the parameters {params:?}, the journal {} and {:?}",
+            set.0, job.priority, job.params
+        ));
     }
     let rules: Vec<String> = rules.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let budget: Option<Option<Budget>> = budget.and_then(|text| serde_json::from_str(&text).ok());

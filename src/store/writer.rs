@@ -245,6 +245,7 @@ impl Writer<'_> {
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
             | Change::PrioritySet { .. }
+            | Change::ParamsSet { .. }
             | Change::CredentialMoved { .. }
             | Change::RunSeen { .. } => self.run_row(change),
             Change::ScheduleSet { .. }

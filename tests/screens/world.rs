@@ -467,7 +467,10 @@ impl World {
             }
             Request::Job(id, _) => {
                 let job = &self.jobs[id as usize - 1];
-                Incoming::Job(id, Ok(Box::new(JobDetail { job: job.view.clone(), spec: job.spec.clone() })))
+                Incoming::Job(
+                    id,
+                    Ok(Box::new(JobDetail { job: job.view.clone(), spec: job.spec.clone(), params_set: Vec::new() })),
+                )
             }
             Request::Task(address) => {
                 let found = match self.find(&address) {

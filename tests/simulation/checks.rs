@@ -111,6 +111,7 @@ impl Sim {
             return Err(format!("intent before effect: {id} is started, but not open in the store"));
         }
         drop(journal);
+        self.check_params(launch)?;
         for number in 1..id.number {
             let earlier = AttemptId { number, ..id };
             if self.attempts.get(&earlier).is_some_and(|attempt| attempt.is_alive() && !attempt.abandoned) {
@@ -118,6 +119,22 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// What starts has the parameters that were set last; one that was opened before they were, and is launched again, may
+    /// have been started with those until then.
+    fn check_params(&self, launch: &Launch) -> Result<(), String> {
+        let journal = self.journal.lock().expect("one thread");
+        let Some(job) = journal.jobs.get(&launch.attempt.job.0) else { return Ok(()) };
+        let Some(set) = journal.rows.jobs.get(&launch.attempt.job.0).map(|row| &row.params) else { return Ok(()) };
+        let wanted = job.spec.with_params(set).params;
+        let last = |is: &dyn Fn(&Change) -> bool| journal.events.iter().rposition(|event| is(&event.change));
+        let opened = last(&|change| matches!(change, Change::AttemptOpened { attempt, .. } if *attempt == launch.attempt));
+        let changed = last(&|change| matches!(change, Change::ParamsSet { job, .. } if *job == launch.attempt.job));
+        if launch.job.params == wanted || opened < changed {
+            return Ok(());
+        }
+        Err(format!("what starts has the newest parameters: {} has {:?}, not {wanted:?}", launch.attempt, launch.job.params))
     }
 
     /// What is alive in the world.
@@ -165,6 +182,9 @@ impl Sim {
             let Some(row) = journal.rows.jobs.get(&job.id.0) else {
                 return Err(format!("memory equals the store: {} is not stored", job.name));
             };
+            if job.params != row.params {
+                return Err(format!("memory equals the store: {} has the parameters {:?}", job.name, job.params));
+            }
             let head = (job.state, job.paused, job.stopped, job.priority, job.counts);
             if head != (row.state, row.paused, row.stopped, row.priority, row.counts()) {
                 return Err(format!("memory equals the store: {} differs", job.name));

@@ -59,7 +59,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             priority: priority(dice),
             max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
-            params: BTreeMap::new(),
+            params: if dice.chance(700) { BTreeMap::from([("p".to_owned(), 1.into())]) } else { BTreeMap::new() },
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
@@ -156,7 +156,8 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
         0..4 => {
             let which = [RequeueWhich::All, RequeueWhich::Failed, RequeueWhich::Failed, RequeueWhich::From];
             let which = dice.pick(&which).copied().unwrap_or_default();
-            Command::Requeue { targets: vec![target], which }
+            let params = if dice.chance(300) { vec![("p".to_owned(), dice.below(9).to_string())] } else { Vec::new() };
+            Command::Requeue { targets: vec![target], which, params }
         }
         4..6 => {
             let how = match dice.below(12) {

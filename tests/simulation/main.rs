@@ -226,6 +226,7 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
                 Change::PrioritySet { .. } => "another priority",
+                Change::ParamsSet { .. } => "other parameters",
                 Change::RunSeen { .. } => "a run seen from afar",
                 Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
@@ -238,7 +239,7 @@ fn storms_try_all_that_the_rules_are_about() {
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 57, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 58, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -278,6 +279,7 @@ fn planted_faults_are_caught() {
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
         (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),
         (Plant::ScheduleUnmarked, "never two jobs of one schedule"),

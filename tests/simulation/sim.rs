@@ -71,6 +71,8 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets parameters that a person changed.
+    ParamsForgotten,
     /// The store forgets how attempts ended.
     RetriesForgotten,
     /// The store forgets what priority a person gave a job.

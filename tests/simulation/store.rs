@@ -64,6 +64,7 @@ impl Journal {
                     rules: Vec::new(),
                     budget: None,
                     priority: 0,
+                    params: BTreeMap::new(),
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
@@ -135,6 +136,9 @@ impl Journal {
         job.paused = rows.paused;
         job.stopped = rows.stopped;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
+        if self.plant != Plant::ParamsForgotten {
+            job.params.clone_from(&rows.params);
+        }
         job.priority = if self.plant == Plant::PrioritiesForgotten { job.spec.priority } else { rows.priority };
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();

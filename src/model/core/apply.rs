@@ -134,6 +134,11 @@ impl Core {
                     job.priority = *priority;
                 }
             }
+            Change::ParamsSet { job, params } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.set_params(params);
+                }
+            }
             Change::CredentialMoved { credential, state } => self.apply_credential(credential, state),
             Change::RunSeen { attempt, facts } => {
                 if let Some(live) = self.live.get_mut(attempt) {

@@ -22,7 +22,7 @@ impl Core {
             Command::ScheduleRemove { names } => self.remove_schedules(&names, now),
             Command::ScheduleRun { name, key } => self.run_schedule(&name, key, now),
             Command::Add { job, task, key } => self.add(&job, *task, key, now),
-            Command::Requeue { targets, which } => self.requeue(&targets, which, now),
+            Command::Requeue { targets, which, params } => self.requeue_with(&targets, which, &params, now),
             Command::Cancel { targets, all, how } => self.cancel(&targets, all, how, now),
             Command::Pause { job } => self.pause(job.as_ref(), true, now),
             Command::Resume { job } => self.pause(job.as_ref(), false, now),

@@ -147,7 +147,7 @@ fn what_needs_a_failed_task_never_runs_and_requeueing_it_brings_all_of_it_back()
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.states()[..3], [TaskKind::Failed, TaskKind::UpstreamFailed, TaskKind::UpstreamFailed]);
-    let done = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed });
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() });
     assert_eq!(done, Ok(Done::Affected { count: 1 }));
     assert_eq!(bench.states()[..3], [TaskKind::Starting, TaskKind::Pending, TaskKind::Pending]);
     assert_eq!(bench.job().tasks[0].attempts, 2, "attempt numbers go on");
@@ -157,7 +157,8 @@ fn what_needs_a_failed_task_never_runs_and_requeueing_it_brings_all_of_it_back()
 fn requeueing_what_runs_is_refused_with_the_remedy() {
     let mut bench = Bench::new(9);
     bench.submit(job(1, vec![task("a", &[])]));
-    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::All }).unwrap_err();
+    let refusal =
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::All, params: Vec::new() }).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Conflict);
     assert!(refusal.hint.contains("airx cancel j.1/a"), "{refusal:?}");
 }
@@ -171,10 +172,11 @@ fn requeue_from_takes_what_comes_after_and_nothing_that_may_run() {
         bench.end(place, 0);
     }
     bench.start(2);
-    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::From }).unwrap_err();
+    let refusal =
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::From, params: Vec::new() }).unwrap_err();
     assert!(refusal.hint.contains("airx cancel j.1/c"), "{refusal:?}");
     bench.end(2, 0);
-    let done = bench.ask(Command::Requeue { targets: bench.of(Some("b")), which: RequeueWhich::From });
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("b")), which: RequeueWhich::From, params: Vec::new() });
     assert_eq!(done, Ok(Done::Affected { count: 2 }));
     assert_eq!(bench.states(), [TaskKind::Completed, TaskKind::Starting, TaskKind::Pending, TaskKind::Completed]);
 }
@@ -331,7 +333,7 @@ fn a_chain_of_a_hundred_thousand_fails_and_comes_back_without_a_stack_or_patienc
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.job().counts.of(TaskKind::UpstreamFailed), 99_999);
-    bench.ask(Command::Requeue { targets: bench.of(None), which: RequeueWhich::Failed }).unwrap();
+    bench.ask(Command::Requeue { targets: bench.of(None), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     assert_eq!(bench.job().counts.of(TaskKind::Pending), 99_999);
     bench.ask(Command::Cancel { targets: bench.of(None), all: false, how: CancelHow::Ask }).unwrap();
     assert_eq!(bench.job().counts.of(TaskKind::Cancelled), 99_999);
@@ -451,7 +453,7 @@ fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_p
         assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, round));
         if round < 3 {
             let target = bench.of((round == 1).then_some("a"));
-            let done = bench.ask(Command::Requeue { targets: target, which: RequeueWhich::Failed });
+            let done = bench.ask(Command::Requeue { targets: target, which: RequeueWhich::Failed, params: Vec::new() });
             assert_eq!(done, Ok(Done::Affected { count: 1 }));
         } else {
             bench.now = Now { utc: again, mono: Mono(bench.now.mono.0 + again.since(bench.now.utc)) };
@@ -470,7 +472,7 @@ fn a_person_need_not_wait_for_a_retry() {
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.states(), [TaskKind::Held, TaskKind::Pending]);
-    bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed }).unwrap();
+    bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     assert_eq!(bench.states(), [TaskKind::Starting, TaskKind::Pending]);
     assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, 2), "with a fresh budget");
 }

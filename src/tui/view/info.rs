@@ -6,7 +6,7 @@ use crate::config::theme::Role;
 use crate::model::by_hand;
 use crate::model::message::{AttemptView, TaskDetail};
 use crate::model::money::{Dollars, most};
-use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
+use crate::model::spec::{Action, EnvValue, Retry, RetryClass, SecretRef, Trust};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
 use crate::tui::data::mirror::JobRow;
@@ -138,6 +138,8 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
         sheet.field("workspace", &spec.workspace.display().to_string(), Role::Text);
         sheet.field("pool", &spec.pool, Role::Text);
         sheet.field("max_parallel", &spec.max_parallel.to_string(), Role::Text);
+        let priority = if view.priority == 0 { String::new() } else { view.priority.to_string() };
+        sheet.field("priority", &priority, Role::Text);
         let params: Vec<String> = spec.params.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         sheet.field("params", &params.join("\n"), Role::Text);
         if let Some(source) = &spec.source {
@@ -257,13 +259,23 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
     let limits = &detail.spec.limits;
     sheet.field("timeout", &limits.timeout_ms.map(time::duration).unwrap_or_default(), Role::Text);
     if limits.retry.attempts > 1 {
-        sheet.field(
-            "retry",
-            &format!("{} attempts, first after {}", limits.retry.attempts, time::duration(limits.retry.delay_ms)),
-            Role::Text,
-        );
+        let text = format!("{} attempts, first after {}", limits.retry.attempts, time::duration(limits.retry.delay_ms));
+        sheet.field("retry", &text, Role::Text);
     }
+    sheet.field("retry on", &retries(&limits.retry), Role::Text);
     sheet.field("accept", detail.spec.accept.as_ref().map_or("", |gate| gate.run.as_str()), Role::Text);
+}
+
+/// What differs for some outcomes.
+fn retries(retry: &Retry) -> String {
+    let said = |class: &RetryClass| {
+        let rule = retry.rule(*class);
+        match rule.attempts {
+            1 => format!("{class}: never"),
+            attempts => format!("{class}: {attempts} attempts, first after {}", time::duration(rule.delay_ms)),
+        }
+    };
+    retry.on.keys().map(said).collect::<Vec<_>>().join("; ")
 }
 
 /// Names and values; of secrets only where they come from.

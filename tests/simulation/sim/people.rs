@@ -66,7 +66,7 @@ impl Sim {
                 Hold::Budget { of: BudgetOf::Job, .. } => self.ask(Command::Budget { job, budget: None }),
                 Hold::Limit { asks: true, until } if until <= self.now().utc => {
                     let targets = vec![Address { job, task: Some(task) }];
-                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed });
+                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() });
                 }
                 _ => {}
             }

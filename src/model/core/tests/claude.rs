@@ -112,7 +112,7 @@ impl Bench {
     }
 
     fn requeue(&mut self, task: &str) {
-        self.ask(Command::Requeue { targets: self.of(Some(task)), which: RequeueWhich::Failed }).unwrap();
+        self.ask(Command::Requeue { targets: self.of(Some(task)), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     }
 
     fn cancel(&mut self, task: &str, how: CancelHow) {

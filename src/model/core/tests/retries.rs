@@ -79,7 +79,7 @@ fn a_requeue_begins_every_budget_afresh() {
     let mut bench = of(on([(RetryClass::Exit(75), twice)]));
     for _ in 0..2 {
         assert_eq!((bench.once(Ends::Exit(75)), bench.once(Ends::Exit(75))), (Some(1_000), None));
-        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed }).unwrap();
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) enum Retry {
     /// Attempts in all.
     Attempts(u32),
     /// All of it.
-    Full(RetryFields),
+    Full(Box<RetryFields>),
 }
 
 /// Repeating what failed.

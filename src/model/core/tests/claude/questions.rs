@@ -229,6 +229,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         rules: Vec::new(),
         budget: None,
         priority: 0,
+        params: BTreeMap::new(),
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };
