@@ -132,9 +132,9 @@ fn job_view(link: &mut Link<'_>, job: &JobRef) -> Result<JobView, Failure> {
 }
 
 fn events(link: &mut Link<'_>, since: Seq, job: &JobRef) -> Result<Vec<EventView>, Failure> {
-    match link
-        .again(|client| client.query(Query::Events { since, job: Some(job.clone()), task: None, last: false, limit: MAX_PAGE }))?
-    {
+    match link.again(|client| {
+        client.query(Query::Events { since, job: Some(job.clone()), below: false, task: None, last: false, limit: MAX_PAGE })
+    })? {
         Page { body: Answer::Events(page), .. } => Ok(page),
         _ => Err(unexpected()),
     }

@@ -408,8 +408,14 @@ pub(super) fn events(context: &Context, since: u64, follow: bool, job: Option<&s
     let mut seen = Seq(since);
     let mut all: Vec<EventView> = Vec::new();
     loop {
-        let Page { seq, body: Answer::Events(page) } =
-            client.query(Query::Events { since: seen, job: job.clone(), task: None, last: false, limit: MAX_PAGE })?
+        let Page { seq, body: Answer::Events(page) } = client.query(Query::Events {
+            since: seen,
+            job: job.clone(),
+            below: false,
+            task: None,
+            last: false,
+            limit: MAX_PAGE,
+        })?
         else {
             return Err(unexpected());
         };

@@ -143,6 +143,7 @@ impl Composer {
                 .chain(args)
                 .map(|text| render_text(text, &context).map_err(Obstacle::never))
                 .collect::<Result<_, _>>()?,
+            Action::Job(_) => return Err(Obstacle::Never("a child job does its work".to_owned())),
             Action::Claude(claude) => {
                 let text = if claude.literal {
                     claude.prompt.clone()
@@ -192,7 +193,7 @@ impl Composer {
             stdin: match &launch.task.action {
                 Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
                 Action::Claude(_) => Stdin::Prompt,
-                Action::Run(_) | Action::Command { .. } => Stdin::Null,
+                Action::Run(_) | Action::Command { .. } | Action::Job(_) => Stdin::Null,
             },
             output: if is_claude { OutputMode::File } else { OutputMode::Pipes },
             timeout_ms: limits.timeout_ms,

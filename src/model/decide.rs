@@ -1,10 +1,12 @@
 //! What the expressions of a task's definition say once everything that it needs is over. Pure: the caller brings the values.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::spec::MAX_TASKS;
-use super::spec::{Items, TaskSpec};
-use super::template::{Context, evaluate_value};
+use super::spec::{Items, SubJob, TaskSpec};
+use super::template::{Context, evaluate_value, render_value};
 
 /// What a task does.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +17,17 @@ pub enum Decision {
     Skip,
     /// An instance for each of these.
     Map(Vec<Value>),
+    /// A child job with these parameters.
+    Delegate(BTreeMap<String, Value>),
     /// It cannot be told, and why.
     Fail(String),
 }
 
-/// Decides about a task that is no instance.
+/// Decides about a task; one with an item is an instance, of which its mapped task has decided all but what it does.
 pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
+    if context.item.is_some() {
+        return act(task, context);
+    }
     match &task.when {
         None => {}
         Some(when) => match evaluate_value(when, context) {
@@ -30,12 +37,42 @@ pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
         },
     }
     match &task.each {
-        None => Decision::Run,
+        None => act(task, context),
         Some(each) => match items(&each.over, context) {
             Ok(items) => Decision::Map(items),
             Err(why) => Decision::Fail(why),
         },
     }
+}
+
+/// What a task does that is neither skipped nor mapped.
+fn act(task: &TaskSpec, context: &Context) -> Decision {
+    match task.child() {
+        None => Decision::Run,
+        Some(child) => match given(child, context) {
+            Ok(params) => Decision::Delegate(params),
+            Err(why) => Decision::Fail(why),
+        },
+    }
+}
+
+/// What a child's parameters are given.
+fn given(child: &SubJob, context: &Context) -> Result<BTreeMap<String, Value>, String> {
+    let mut bytes = 0;
+    let mut params = BTreeMap::new();
+    for (name, value) in &child.params {
+        let value = render_value(value, context).map_err(|error| format!("params.{name}: {error}"))?;
+        bytes += value.to_string().len();
+        if bytes > MAX_GIVEN {
+            return Err(format!(
+                "params.{name}: the parameters of {} have more than {} KiB; hand it large values in a file",
+                child.file,
+                MAX_GIVEN >> 10
+            ));
+        }
+        params.insert(name.clone(), value);
+    }
+    Ok(params)
 }
 
 /// Whether a value counts as true: nothing, `false`, 0, an empty text, list or mapping do not, and neither do the texts that
@@ -50,6 +87,9 @@ pub fn is_true(value: &Value) -> bool {
         Value::Object(entries) => !entries.is_empty(),
     }
 }
+
+/// Most that the parameters of a child may be together, in bytes of JSON: they are stored with it.
+const MAX_GIVEN: usize = 1 << 20;
 
 /// Longest text that an item is shown as, in characters.
 const MAX_SHOWN: usize = 200;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::attempt::Progress;
-use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
+use super::change::{AttemptFacts, Change, Event, Parent, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
 use super::schedule::{MAX_FIRINGS, Passed, Rule, ScheduleState};
@@ -44,6 +44,8 @@ pub struct ReplayedSchedule {
 /// A job as its events say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayedJob {
+    /// The task whose child it is.
+    pub parent: Option<Parent>,
     /// Where it stands.
     pub state: JobState,
     /// Whether a person paused it.
@@ -93,6 +95,8 @@ pub struct ReplayedTask {
     pub questions: Vec<StoredQuestion>,
     /// Of an instance: the place of its mapped task, and its item's.
     pub instance: Option<(u32, u32)>,
+    /// Its child job.
+    pub child: Option<u32>,
     /// Of a mapped task: its list.
     pub items: Option<Arc<Vec<serde_json::Value>>>,
 }
@@ -116,7 +120,7 @@ impl ReplayedJob {
             known += 1;
             if index < number(items.len()) {
                 task.anew(TaskState::Queued);
-                task.result = None;
+                (task.result, task.child) = (None, None);
             } else {
                 task.state = TaskState::Skipped { why: SkipReason::Gone };
             }
@@ -150,6 +154,7 @@ impl ReplayedTask {
             newest: Vec::new(),
             questions: Vec::new(),
             instance,
+            child: None,
             items: None,
         }
     }
@@ -181,8 +186,12 @@ impl Replayed {
     /// What is wrong with it: it names something that does not exist, or breaks a rule of DESIGN section 4.
     pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         match &event.change {
-            Change::JobSubmitted { job, spec, .. } => {
+            Change::JobSubmitted { job, spec, parent, .. } => {
+                if let Some(Parent { job: of, task }) = parent {
+                    self.task(*of, *task)?.child = Some(job.0);
+                }
                 let new = ReplayedJob {
+                    parent: *parent,
                     state: JobState::Waiting,
                     paused: false,
                     stopped: false,
@@ -207,8 +216,14 @@ impl Replayed {
                 Ok(())
             }
             Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.go(state)),
-            Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| task.anew(state.clone())),
-            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskRequeued { job, task, state, anew } => self.task(*job, *task).map(|task| {
+                task.anew(state.clone());
+                task.child = task.child.filter(|_| !anew);
+            }),
+            Change::TaskEnded { job, task, state, result, .. } => self.task(*job, *task).map(|task| {
+                task.go(state);
+                result.iter().for_each(|result| task.result = Some(result.clone()));
+            }),
             Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };

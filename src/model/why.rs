@@ -27,6 +27,8 @@ pub struct Circumstances<'a> {
     pub unmet: &'a [String],
     /// For an instance: how many of its mapped task live, and how many may, when that is bounded.
     pub mapping: Option<(u32, u32)>,
+    /// Of the child job that does its work how many tasks are over, of how many.
+    pub child: Option<(u32, u32)>,
 }
 
 /// Needed tasks that are named before the rest is counted.
@@ -53,7 +55,10 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => gone(around),
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
-        TaskState::Delegated { job } => Some(format!("done by {job}")),
+        TaskState::Delegated { job } => Some(match around.child {
+            Some((over, all)) => format!("done by {job}, {over}/{all} tasks over"),
+            None => format!("done by {job}"),
+        }),
         TaskState::Skipped { why: SkipReason::Rule } => Some("its rule does not hold".to_owned()),
         TaskState::Skipped { why: SkipReason::If } => Some("its `if` is false".to_owned()),
         TaskState::Skipped { why: SkipReason::Empty } => Some("its list is empty".to_owned()),
@@ -127,6 +132,7 @@ mod tests {
             claude: None,
             unmet: &[],
             mapping: None,
+            child: None,
         };
         let told = |state| why(&state, &around, &|_| String::new());
         let gone = Some("engine unreachable: no such socket".to_owned());

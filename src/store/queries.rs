@@ -42,8 +42,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         }
         Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
         Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
-        Query::Events { since, job, task, last, limit } => {
-            let which = Which { since: *since, task: *task, last: *last, limit: *limit };
+        Query::Events { since, job, below, task, last, limit } => {
+            let which = Which { since: *since, below: *below, task: *task, last: *last, limit: *limit };
             Answer::Events(reader.events(job.as_ref(), &which)?)
         }
         Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
@@ -60,6 +60,7 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
 /// Which events.
 struct Which {
     since: Seq,
+    below: bool,
     task: Option<u32>,
     last: bool,
     limit: u32,
@@ -72,12 +73,15 @@ pub(super) struct Queries<'a> {
 }
 
 /// Columns of a [`JobView`], in the order of [`job_view`].
-const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority";
+const JOB_COLUMNS: &str =
+    "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority, parent, parent_task,
+    (SELECT p.name || '.' || p.number || '/' || t.id FROM job p JOIN task t ON t.job = p.id
+     WHERE p.id = job.parent AND t.idx = job.parent_task)";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
      CASE WHEN t.kind IN (3, 4, 5, 11) THEN (SELECT seen FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts) END,
-     t.mapping, t.item";
+     t.mapping, t.item, t.child";
 /// Where a task's definition is: an instance has that of its mapped task.
 const DEFINITION: &str = "JOIN definition d ON d.job = t.job AND d.idx = ifnull(t.mapping, t.idx)";
 
@@ -203,7 +207,7 @@ impl Queries<'_> {
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?, row.get(12)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(14)?, row.get(15)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
@@ -263,7 +267,7 @@ impl Queries<'_> {
         let mut rows = statement.query(params![view.id, from]).map_err(|e| unreadable(&e))?;
         let (mut tasks, mut bytes, mut mapped) = (Vec::new(), 0, Mapped::default());
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let kind: usize = row.get(15).map_err(|e| unreadable(&e))?;
+            let kind: usize = row.get(16).map_err(|e| unreadable(&e))?;
             if !kinds.is_empty() && !kinds.iter().any(|wanted| *wanted as usize == kind) {
                 continue;
             }
@@ -294,12 +298,14 @@ impl Queries<'_> {
         let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
         let (task, task_spec) = self.task_view(row, &view, &spec, &mut Mapped::default(), self.paused()?, &self.pools()?)?;
-        let result: Option<String> = row.get(15).map_err(|e| unreadable(&e))?;
+        let result: Option<String> = row.get(16).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result })
+        let mut spec = task_spec.as_ref().clone();
+        spec.reduce();
+        Ok(TaskDetail { job: view.name, task, spec, by_hand, attempts, result })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {
@@ -358,11 +364,15 @@ impl Queries<'_> {
             .slots
             .as_ref()
             .map(|_| pools.iter().find(|view| view.name == pool).map_or((0, 0), |view| (view.slots, view.used)));
+        let child = match row.get::<_, Option<u32>>(15).map_err(|e| unreadable(&e))? {
+            Some(child) => self.child(child)?,
+            None => None,
+        };
         let around = Circumstances {
             all_paused,
             disk_low: self.around.disk_low,
             unreachable: self.around.unreachable.get(&pool).map(String::as_str),
-            job_paused: job.paused,
+            job_paused: job.paused || self.is_paused_above(job)?,
             job_live: job.tasks.live(),
             max_parallel: spec.max_parallel,
             pool: &pool,
@@ -373,6 +383,7 @@ impl Queries<'_> {
                 Some(of) => mapped.room(self.db, job.id, of, task.each.as_ref().and_then(|each| each.max_parallel))?,
                 None => None,
             },
+            child: child.as_ref().map(|child| (child.tasks.terminal(), child.tasks.total())),
         };
         let view = TaskView {
             idx,
@@ -381,6 +392,7 @@ impl Queries<'_> {
                 false => None,
             },
             item,
+            child: child.map(Box::new),
             why: why(&state, &around, &utc_clock),
             id,
             state,
@@ -447,7 +459,11 @@ impl Queries<'_> {
     fn events(&self, job: Option<&JobRef>, which: &Which) -> Result<Vec<EventView>, Refusal> {
         let job = job.map(|job| self.job(job)).transpose()?.map(|(view, _)| view.id);
         // A condition that the index answers, for each case.
-        let of_job = if job.is_some() { "e.job = ?2" } else { "?2 IS NULL" };
+        let of_job = match job {
+            Some(_) if which.below => super::flows::BELOW,
+            Some(_) => "e.job = ?2",
+            None => "?2 IS NULL",
+        };
         let of_task = if which.task.is_some() { "e.task = ?4" } else { "?4 IS NULL" };
         let order = if which.last { "DESC" } else { "ASC" };
         let sql = format!(
@@ -532,6 +548,7 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         updated: Utc(row.get(8)?),
         cost_microusd: row.get(9)?,
         priority: row.get(10)?,
+        parent: super::flows::parent(row, 11)?.map(Box::new),
     })
 }
 
@@ -565,6 +582,9 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
         // What is shown of it is its rule. The whole definition may be larger than a frame, and holds the submitter's environment.
         let job = JobSpec { source: None, ..submission.job.without_values() };
         *submission = Arc::new(Submission { job, tasks: Vec::new() });
+    }
+    if let Change::TaskAdded { spec, .. } = &mut change {
+        Arc::make_mut(spec).reduce();
     }
     Ok(EventView {
         seq: Seq(seq),

@@ -35,3 +35,9 @@ CREATE TABLE firing (
 
 -- Parameters that a person changed since the submission, as a JSON object.
 ALTER TABLE job ADD COLUMN params TEXT;
+
+-- Sub-flows: of a child job the task that it does the work of, and of a task its newest child.
+ALTER TABLE job ADD COLUMN parent INTEGER;
+ALTER TABLE job ADD COLUMN parent_task INTEGER;
+CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+ALTER TABLE task ADD COLUMN child INTEGER;

@@ -13,16 +13,27 @@ use airx::model::spec::{
 };
 
 use crate::dice::Dice;
-use crate::graph;
+use crate::{flows, graph};
 
 /// A random job.
 pub fn submission(dice: &mut Dice) -> Submission {
-    let count = 1 + dice.below(8);
+    submission_at(dice, 0)
+}
+
+/// A random job below so many others.
+fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
+    let count = 1 + dice.below(if depth == 0 { 8 } else { 3 });
     let main = if dice.chance(300) { (count - dice.below(3).min(count)).max(1) } else { count };
     let tasks = (0..count)
         .map(|n| {
-            let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
+            let needs: Vec<String> = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
+            let action = if depth < 2 && dice.chance(150) {
+                let child = submission_at(dice, depth + 1);
+                flows::child(dice, child, needs.first())
+            } else {
+                action(dice)
+            };
             let retry = Retry {
                 attempts: 1 + dice.below(3) as u32,
                 delay_ms: dice.below(20_000),
@@ -43,7 +54,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
                 priority: priority(dice),
-                ..TaskSpec::new(&format!("t{n}"), action(dice))
+                ..TaskSpec::new(&format!("t{n}"), action)
             };
             let task = if dice.chance(500) { graph::shape(dice, task, n) } else { task };
             TaskSpec { finally: n >= main, ..task }
@@ -64,6 +75,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
             scheduled: None,
+            result: None,
             source: None,
             budget: dice.chance(500).then(|| dollars(dice, 1_000_000)),
             added_defaults: TaskDefaults::default(),

@@ -15,6 +15,7 @@ mod checks;
 mod claude;
 mod dice;
 mod fair;
+mod flows;
 mod graph;
 mod load;
 mod process;
@@ -278,6 +279,8 @@ fn planted_faults_are_caught() {
         (Plant::ReturnUntold, "comes to an end"),
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
+        (Plant::ChildrenForgotten, "same after a reload|comes to an end"),
+        (Plant::ParentsForgotten, "the end of a child|same after a reload|comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
         (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),

@@ -7,7 +7,7 @@ use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::state::{FailCause, Outcome, SkipReason, TaskEvent};
 use crate::model::time::Now;
 
-use super::{Core, Effect};
+use super::{Core, Effect, Task};
 
 /// Decisions that are asked for in one turn; the others have theirs in the next.
 const MAX_AT_ONCE: usize = 256;
@@ -16,7 +16,9 @@ impl Core {
     /// Asks about the tasks of a job that are queued and undecided.
     pub(super) fn ask_decisions(&mut self, id: JobId, now: Now) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let undecided: Vec<TaskIdx> = job.undecided.iter().copied().take(MAX_AT_ONCE).collect();
+        let has_room = job.has_room_for_children();
+        let may_go_on = |task: &TaskIdx| has_room || !job.get(*task).is_some_and(Task::is_delegated);
+        let undecided: Vec<TaskIdx> = job.undecided.iter().copied().filter(may_go_on).take(MAX_AT_ONCE).collect();
         for task in undecided {
             let Some(number) = self.task(id, task).map(|task| task.attempts) else { continue };
             let Some(launch) = self.launch(AttemptId { job: id, task, number }, now) else { continue };
@@ -49,6 +51,7 @@ impl Core {
                     self.emit(Change::TaskMoved { job, task, state }, now);
                 }
             }
+            Decision::Delegate(params) => return self.delegate(job, task, params, now),
             Decision::Map(items) => return self.map(job, task, items, now),
             Decision::Fail(why) => {
                 self.end_without_attempt(job, task, Outcome::Failed { cause: FailCause::Decision(why) }, now);

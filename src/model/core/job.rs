@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::attempt::Progress;
-use crate::model::change::{Origin, Rounds, TaskResult};
+use crate::model::change::{Origin, Parent, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
 use crate::model::spec::{Budget, JobSpec, Spent, TaskSpec};
@@ -25,6 +25,8 @@ pub struct Job {
     pub name: JobName,
     /// Its definition.
     pub spec: Arc<JobSpec>,
+    /// The task whose child it is, and that one's job.
+    pub parent: Option<(Parent, JobName)>,
     /// Whether a person paused it.
     pub paused: bool,
     /// Whether `on_failure: stop` took effect.
@@ -84,6 +86,8 @@ pub struct Task {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: Spent,
+    /// Its child job, the newest if there were several.
+    pub child: Option<Box<JobName>>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is; while it is starting, how far its launch is.
@@ -123,6 +127,7 @@ impl Task {
             spent_retry: 0,
             spent_infra: 0,
             spent: Spent::new(),
+            child: None,
             result: None,
             progress: None,
             run: None,
@@ -142,7 +147,12 @@ impl Task {
 
     /// Whether an expression of its definition says what it does.
     pub(super) fn is_to_decide(&self) -> bool {
-        self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
+        (self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())) || self.spec.child().is_some()
+    }
+
+    /// Whether it is left to a child job once it is decided about.
+    pub(super) fn is_delegated(&self) -> bool {
+        self.spec.child().is_some() && (self.instance.is_some() || self.spec.each.is_none())
     }
 }
 
@@ -155,6 +165,7 @@ impl Task {
             task.id = format!("{}/{index}", task.spec.id).into();
             task.instance = Some(Instance { of, index });
         }
+        task.child = stored.child.map(Box::new);
         task.mapped = stored.items.map(|items| Box::new(Mapped::new(items)));
         let has_run = stored.newest.iter().any(|attempt| attempt.session.is_some()) || stored.rounds.done > 0;
         // A command asks a person too.
@@ -226,6 +237,7 @@ impl Job {
             priority: spec.priority,
             turns: Turns::default(),
             spec,
+            parent: None,
             paused: false,
             stopped: false,
             state: JobState::Waiting,
@@ -243,6 +255,7 @@ impl Job {
 
     pub(super) fn from_stored(stored: StoredJob) -> Job {
         let mut job = Job::new(stored.id, stored.name, stored.spec);
+        job.parent = stored.parent;
         job.paused = stored.paused;
         job.stopped = stored.stopped;
         job.used = stored.used;

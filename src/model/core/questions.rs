@@ -165,7 +165,7 @@ impl Core {
     fn ask_policy(&self, attempt: AttemptId) -> Option<AskPerson> {
         match &self.task(attempt.job, attempt.task)?.spec.action {
             Action::Claude(claude) => claude.permissions.clone(),
-            Action::Run(_) | Action::Command { .. } => None,
+            Action::Run(_) | Action::Command { .. } | Action::Job(_) => None,
         }
     }
 

@@ -42,6 +42,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
         scheduled: None,
+        result: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),

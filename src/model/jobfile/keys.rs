@@ -22,6 +22,7 @@ pub(super) const JOB: Keys = Keys {
         "env_pass",
         "budget",
         "schedule",
+        "result",
         "defaults",
         "tasks",
         "finally",
@@ -38,6 +39,7 @@ pub(super) const TASK: Keys = Keys {
         "command",
         "args",
         "claude",
+        "job",
         "env",
         "workspace",
         "pool",
@@ -57,7 +59,7 @@ pub(super) const TASK: Keys = Keys {
         "matrix",
         "max_parallel",
     ],
-    later: &["approve", "job", "schedule"],
+    later: &["approve", "schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
@@ -83,6 +85,8 @@ pub(super) const UNTIL: Keys = Keys { known: &["file", "matches", "command"], la
 pub(super) const PERMISSIONS: Keys = Keys { known: &["ask", "timeout", "default"], later: &[] };
 
 pub(super) const PARAM: Keys = Keys { known: &["default", "description"], later: &[] };
+
+pub(super) const CHILD: Keys = Keys { known: &["file", "params"], later: &[] };
 
 pub(super) const ENV_FROM: Keys = Keys { known: &["from"], later: &[] };
 

@@ -39,7 +39,7 @@ impl<'t> Upstream<'t> {
         }
         let found = wanted.difference(&missing).map(|place| &self.tasks[*place].spec);
         // Any task can set its result by `airx result`, but only one that declares it promises to.
-        found.map(|spec| (spec.id.clone(), spec.result.is_some())).collect()
+        found.map(|spec| (spec.id.clone(), spec.has_result())).collect()
     }
 
     /// Takes what it meets out of `missing`; true when nothing is missing or everything upstream was looked at.

@@ -69,6 +69,7 @@ fn a_job_that_ends_tells_how_many_of_its_tasks_did_what() {
     (0..2).for_each(|_| tasks.add(TaskKind::Failed));
     (0..28).for_each(|_| tasks.add(TaskKind::Completed));
     let view = JobView {
+        parent: None,
         id: 3,
         name: JobName { name: "nightly".to_owned(), number: 3 },
         state: JobState::Failed,

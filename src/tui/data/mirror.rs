@@ -363,6 +363,7 @@ fn queued(event: &EventView) -> TaskView {
         run: None,
         parent: None,
         item: None,
+        child: None,
         instances: None,
         needs: Vec::new(),
         pool: None,

@@ -247,6 +247,12 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
         Action::Command { program, args } => {
             sheet.code(&std::iter::once(program).chain(args).cloned().collect::<Vec<_>>().join(" "))
         }
+        Action::Job(child) => {
+            sheet.field("job file", &child.file, Role::Text);
+            for (name, value) in &child.params {
+                sheet.field(name, &value.to_string(), Role::Text);
+            }
+        }
         Action::Claude(claude) => {
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);
             sheet.field("permissions", claude.permission_mode.as_deref().unwrap_or_default(), Role::Text);

@@ -289,6 +289,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
             .map(|most| (app.mirror.overview.usage.running, most)),
         unmet: &unmet,
         mapping: None,
+        child: None,
     };
     why(&state, &around, &|at: Utc| app.time(at)).unwrap_or_default()
 }

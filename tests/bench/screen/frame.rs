@@ -103,9 +103,11 @@ impl Stage {
     }
 
     fn job(&self) -> JobView {
+parent: None,
         let mut tasks = Counts::default();
         tasks.0[TaskKind::Completed as usize] = TASKS;
         JobView {
+parent: None,
             id: 1,
             name: self.name(),
             state: JobState::Working,
@@ -125,6 +127,7 @@ impl Stage {
 
     fn task(&self, idx: u32) -> TaskView {
         TaskView {
+            child: None,
             item: None,
             instances: None,
             idx,

@@ -202,6 +202,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
     let attempt = StoredAttempt { session: None, resumes: false, opened: Utc(1), end: None, seen: None };
     let is_claude = matches!(only.action, Action::Claude(_));
     let task = StoredTask {
+        child: None,
         instance: None,
         items: None,
         idx: TaskIdx(0),
@@ -230,6 +231,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         budget: None,
         priority: 0,
         params: BTreeMap::new(),
+        parent: None,
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };
