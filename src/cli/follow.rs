@@ -68,7 +68,9 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
     if !is_live && context.printer.for_people() {
         print::out(&format!("{job} submitted\n"));
     }
+    // Those of jobs below it come after its own first one.
     let mut seen = Seq(0);
+    let mut below = false;
     let mut cancelling = false;
     loop {
         if interrupted.swap(false, Ordering::Relaxed) {
@@ -86,7 +88,8 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
             link.again(|client| client.command(Command::Cancel { targets: targets.clone(), all: false, how }))?;
         }
         let view = job_view(&mut link, &reference)?;
-        let page = events(&mut link, seen, &reference)?;
+        let page = events(&mut link, seen, &reference, below)?;
+        below = below || !page.is_empty();
         if let Some(last) = page.last() {
             seen = last.seq;
         }
@@ -96,7 +99,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     job: reference.clone(),
                     from: 0,
                     limit: 200,
-                    kinds: vec![TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling],
+                    kinds: vec![TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling, TaskKind::Delegated],
                 };
                 if live.wants_usage(&view)
                     && let Answer::Usage(usage) = link.again(|client| client.query(Query::Usage))?.body
@@ -131,10 +134,12 @@ fn job_view(link: &mut Link<'_>, job: &JobRef) -> Result<JobView, Failure> {
     }
 }
 
-fn events(link: &mut Link<'_>, since: Seq, job: &JobRef) -> Result<Vec<EventView>, Failure> {
-    match link.again(|client| {
-        client.query(Query::Events { since, job: Some(job.clone()), below: false, task: None, last: false, limit: MAX_PAGE })
-    })? {
+fn events(link: &mut Link<'_>, since: Seq, job: &JobRef, below: bool) -> Result<Vec<EventView>, Failure> {
+    // The first one alone tells where to begin with those of jobs below.
+    let limit = if below { MAX_PAGE } else { 1 };
+    match link
+        .again(|client| client.query(Query::Events { since, job: Some(job.clone()), below, task: None, last: false, limit }))?
+    {
         Page { body: Answer::Events(page), .. } => Ok(page),
         _ => Err(unexpected()),
     }
@@ -186,13 +191,11 @@ fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef,
     text.push('\n');
     if view.state == JobState::Failed {
         for task in all_tasks(&mut link.client, job)?.iter().filter(|task| task.state.kind() == TaskKind::Failed) {
-            text.push_str(&format!(
-                "  {}: {}\n    airx logs {}/{}\n",
-                task.id,
-                print::harmless(&reason(task), 300),
-                view.name,
-                task.id
-            ));
+            let more = match &task.child {
+                Some(child) => format!("airx status {}", child.job),
+                None => format!("airx logs {}/{}", view.name, task.id),
+            };
+            text.push_str(&format!("  {}: {}\n    {more}\n", task.id, print::harmless(&reason(task), 300)));
         }
     }
     print::out(&text);

@@ -149,6 +149,9 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
     if job.paused {
         more.push("paused".to_owned());
     }
+    if let Some(parent) = &job.parent {
+        more.push(format!("of {}", parent.address));
+    }
     vec![
         cell(sign, ink),
         cell(job.name.to_string(), Ink::Bold),
@@ -275,6 +278,9 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     if job.paused {
         text.push_str(", paused");
     }
+    if let Some(parent) = &job.parent {
+        text.push_str(&format!(", child job of {}", parent.address));
+    }
     if job.priority != 0 {
         text.push_str(&format!(", priority {}", job.priority));
     }
@@ -330,6 +336,10 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     text.push('\n');
     if let Some(parent) = &task.parent {
         text.push_str(&format!("queued by {parent}\n"));
+    }
+    if let Some(child) = &task.child {
+        let (over, all) = (child.tasks.terminal(), child.tasks.total());
+        text.push_str(&format!("child job {}, {over}/{all} tasks over: airx status {}\n", child.job, child.job));
     }
     let definition = serde_json::to_string_pretty(&detail.spec).unwrap_or_default();
     text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
@@ -464,6 +474,7 @@ pub(super) fn change_text(change: &Change) -> String {
         Change::JobSubmitted { .. } => "submitted".to_owned(),
         Change::TaskAdded { origin: Some(_), state, .. } => format!("queued at run time, {}", state.kind().word()),
         Change::TaskAdded { state, .. } => format!("added, {}", state.kind().word()),
+        Change::TaskMoved { state: TaskState::Delegated { job }, .. } => format!("delegated to {job}"),
         Change::TaskMoved { state, .. } => state.kind().word().to_owned(),
         Change::TaskRequeued { state, .. } => format!("requeued, {}", state.kind().word()),
         Change::AttemptOpened { attempt, .. } => format!("starting (attempt {})", attempt.number),

@@ -1,5 +1,6 @@
 mod claude;
 mod fairness;
+mod flows;
 mod reach;
 mod retries;
 

@@ -103,11 +103,10 @@ impl Stage {
     }
 
     fn job(&self) -> JobView {
-parent: None,
         let mut tasks = Counts::default();
         tasks.0[TaskKind::Completed as usize] = TASKS;
         JobView {
-parent: None,
+            parent: None,
             id: 1,
             name: self.name(),
             state: JobState::Working,
