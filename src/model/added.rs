@@ -78,6 +78,7 @@ pub fn build(
         limits: defaults.clone(),
         accept: None,
         result: None,
+        artifacts: None,
         budget: parent.and_then(|parent| parent.budget),
         repeat: None,
     })

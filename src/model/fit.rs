@@ -56,6 +56,8 @@ fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
         accept: task.accept.is_some(),
         repeat: task.repeat.is_some(),
         silence: claude.is_some_and(|claude| claude.silence_ms.is_some()),
+        artifacts: task.artifacts.is_some(),
+        result_file: task.result.as_ref().is_some_and(|result| result.file.is_some()),
     };
     if pool.runner == RunnerMode::None
         && let Some(what) = needs.first()

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::artifact::Artifacts;
+pub use super::result::{ResultKind, ResultSpec};
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 
 /// A job as submitted, without its tasks.
@@ -149,9 +151,12 @@ pub struct TaskSpec {
     /// The gate: a shell template that must exit 0 for the task to complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Gate>,
-    /// What of the output becomes the task's result.
+    /// What becomes the task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
+    /// Files of the workspace that are kept with each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Artifacts>,
     /// Most that its Claude runs may use, over all attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -173,6 +178,7 @@ impl TaskSpec {
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            artifacts: None,
             budget: None,
             repeat: None,
         }
@@ -243,18 +249,6 @@ impl SecretRef {
             _ => None,
         }
     }
-}
-
-/// What of an attempt's output becomes the task's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResultKind {
-    /// Standard output without its last newline, as one string.
-    Text,
-    /// Standard output's lines, as a list of strings.
-    Lines,
-    /// Standard output as one JSON value; anything else fails the attempt with "bad result".
-    Json,
 }
 
 /// Repeating what failed. `failed`, `timed_out` and `silent` spend `attempts`; infrastructure failures have a budget of their own.

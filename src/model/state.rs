@@ -545,6 +545,8 @@ pub enum FailCause {
     OutputLimit,
     /// The output is not the result it should be; why.
     BadResult(String),
+    /// A file that had to be kept was not there; which.
+    Artifact(String),
 }
 
 /// How a runner vanished.
@@ -599,6 +601,7 @@ impl Outcome {
                 FailCause::ErrorResult(text) => format!("error result: {text}"),
                 FailCause::OutputLimit => "output limit reached".to_owned(),
                 FailCause::BadResult(why) => format!("bad result: {why}"),
+                FailCause::Artifact(which) => format!("artifact missing: {which}"),
             },
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::Silent => "silent for too long".to_owned(),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use airx::model::artifact::{ArtifactSpec, Missing};
 use airx::model::attempt::AddedTask;
 use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
 use airx::model::question::{Answer, QuestionBody};
 use airx::model::spec::{
-    Action, AskPerson, Budget, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, Submission, TaskDefaults,
-    TaskSpec, Until, WhenLimited,
+    Action, Artifacts, AskPerson, Budget, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, ResultKind, Resume, Retry,
+    Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
 use crate::dice::Dice;
@@ -22,10 +23,13 @@ pub fn submission(dice: &mut Dice) -> Submission {
             let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
             let retry = Retry { attempts: 1 + dice.below(3) as u32, delay_ms: dice.below(20_000), resume, ..Retry::default() };
+            let action = action(dice);
+            let is_claude = matches!(action, Action::Claude(_));
+            let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             TaskSpec {
                 id: format!("t{n}"),
                 needs,
-                action: action(dice),
+                action,
                 env: BTreeMap::new(),
                 workspace: None,
                 pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
@@ -36,7 +40,8 @@ pub fn submission(dice: &mut Dice) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
-                result: None,
+                result: (!is_claude && dice.chance(250)).then(|| ResultKind::Json.into()),
+                artifacts: dice.chance(250).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
             }

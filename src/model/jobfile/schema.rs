@@ -1,14 +1,16 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
 mod claude;
+mod results;
 
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use crate::model::spec::{OnFailure, ResultKind};
+use crate::model::spec::OnFailure;
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
+use results::{ArtifactsEntry, ResultEntry};
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -154,8 +156,10 @@ struct Task {
     output_limit: Option<Duration>,
     /// A command that must exit 0 for the task to complete.
     accept: Option<Accept>,
-    /// What of its output becomes its result.
-    result: Option<ResultKind>,
+    /// What becomes its result.
+    result: Option<ResultEntry>,
+    /// Files of the workspace that are kept with each attempt.
+    artifacts: Option<ArtifactsEntry>,
     /// The most that its Claude runs may use, over all attempts.
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
@@ -271,6 +275,7 @@ mod tests {
 
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
+    use super::results::{ArtifactFields, ArtifactsFields, ResultFields};
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -300,6 +305,9 @@ mod tests {
         assert_eq!(properties::<RetryFields>(), known(keys::RETRY));
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ResultFields>(), known(keys::RESULT));
+        assert_eq!(properties::<ArtifactsFields>(), known(keys::ARTIFACTS));
+        assert_eq!(properties::<ArtifactFields>(), known(keys::ARTIFACT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
         assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
         assert_eq!(properties::<UntilFields>(), known(keys::UNTIL));
