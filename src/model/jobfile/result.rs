@@ -118,8 +118,11 @@ fn from_file(reader: &mut Reader<'_>, node: &Node, path: &Path, text: &str) -> O
     json
 }
 
-/// The schema, once for all tasks that have the same; `place` tells where a fault of it stands, and what goes before its words.
-fn sound(reader: &mut Reader<'_>, json: Json, place: &dyn Fn(&str) -> ((u32, u32), String)) -> Option<Arc<Json>> {
+/// Where a part of a schema stands, by its JSON pointer, and what goes before the words about it.
+type Place<'a> = &'a dyn Fn(&str) -> ((u32, u32), String);
+
+/// The schema, once for all tasks that have the same.
+fn sound(reader: &mut Reader<'_>, json: Json, place: Place<'_>) -> Option<Arc<Json>> {
     let text = json.to_string();
     if let Some(known) = reader.schemas.get(&text) {
         return Some(known.clone());
