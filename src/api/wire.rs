@@ -120,8 +120,22 @@ impl Request {
 
     /// The query that it is, if it is one.
     pub fn query(&self) -> Option<Result<Query, String>> {
-        const VERBS: [&str; 11] =
-            ["status", "overview", "jobs_of", "jobs", "job", "tasks", "task", "events", "questions", "usage", "output"];
+        const VERBS: [&str; 14] = [
+            "status",
+            "overview",
+            "jobs_of",
+            "jobs",
+            "job",
+            "tasks",
+            "task",
+            "events",
+            "questions",
+            "usage",
+            "output",
+            "artifacts",
+            "artifact",
+            "result",
+        ];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 

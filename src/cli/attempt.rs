@@ -14,7 +14,7 @@ use crate::model::attempt::{OutboxBody, RunnerSpec};
 use crate::model::core::Taken;
 use crate::model::json_schema;
 use crate::model::message::{RefusalCode, TaskView};
-use crate::model::result::unfit;
+use crate::model::result::{sound, unfit};
 
 use super::context::{Context, Failure, Services};
 
@@ -98,9 +98,11 @@ impl Attempt {
 
     /// A result that does not fit the task's schema is refused here, where it can be mended at once.
     fn fits(&self, value: &Value) -> Result<(), Failure> {
+        let refused = |why: String| Failure::failed(format!("refused: {why}"), "set another one");
+        sound(value).map_err(refused)?;
         // Without one that can be read the manager looks by itself.
         let Some(schema) = self.schema() else { return Ok(()) };
-        json_schema::fits(&schema, value).map_err(|why| Failure::failed(format!("refused: {}", unfit(&why)), "set another one"))
+        json_schema::fits(&schema, value).map_err(|why| refused(unfit(&why)))
     }
 
     fn schema(&self) -> Option<Arc<Value>> {

@@ -66,6 +66,28 @@ impl From<ResultSpec> for Form {
     }
 }
 
+/// Most levels of lists and mappings in a result: what holds it has some more, and is read with a bound of its own.
+pub const MAX_LEVELS: usize = 64;
+
+/// Whether a value can be a result.
+///
+/// # Errors
+/// Why not.
+pub fn sound(value: &Value) -> Result<(), String> {
+    if goes_deeper(value, MAX_LEVELS) {
+        return Err(format!("it is nested deeper than {MAX_LEVELS} levels, the most that a result may have"));
+    }
+    Ok(())
+}
+
+fn goes_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| goes_deeper(item, levels - 1)),
+        Value::Object(entries) => levels == 0 || entries.values().any(|item| goes_deeper(item, levels - 1)),
+        _ => false,
+    }
+}
+
 /// Begins what is said of a value that does not fit.
 pub const UNFIT: &str = "it does not fit its schema";
 
@@ -81,6 +103,12 @@ pub fn unfit(why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_are_bounded() {
+        let nested = |levels: usize| (0..levels).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        assert!(sound(&nested(MAX_LEVELS)).is_ok() && sound(&nested(MAX_LEVELS + 1)).is_err());
+    }
 
     #[test]
     fn what_was_stored_as_a_word_is_still_read_and_written_so() {

@@ -13,6 +13,7 @@ use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT, MAX_JSON_RESULT,
 use crate::model::change::TaskResult;
 use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
 use crate::model::report::{ClaudeReport, ClaudeResult, ResultFinding};
+use crate::model::result::sound;
 use crate::model::spec::{ResultKind, ResultSpec};
 
 use super::outbox::Check;
@@ -48,7 +49,7 @@ pub fn result(
         // Without a result that is no error the attempt fails, and for a better reason than its answer.
         Some(report) => answer(dir, spec.kind, report.result.as_ref().filter(|result| !result.is_error)?),
     };
-    let value = value.and_then(|value| match &spec.schema {
+    let value = value.and_then(|value| sound(&value).map(|()| value)).and_then(|value| match &spec.schema {
         Some(schema) => check(schema, &value).map(|()| value),
         None => Ok(value),
     });

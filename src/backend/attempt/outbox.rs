@@ -9,6 +9,7 @@ use super::directory::read;
 use super::ending::keep;
 use crate::model::attempt::{MAX_OUTBOX_BYTES, MAX_OUTBOX_TOTAL, OutboxBody, OutboxItem};
 use crate::model::change::TaskResult;
+use crate::model::result::sound;
 use crate::os;
 
 /// Most files that are looked at; the writing side stops there as well.
@@ -78,6 +79,13 @@ pub fn take(dir: &Path, after: u32, results: &Path, fits: Schema<'_>) -> (Vec<Ou
 /// A task that asks by `airx result` has its value looked at there; this is for who writes into its outbox itself. The last value
 /// counts, so it alone is looked at, and those before only when it does not fit.
 fn refuse_unfit(items: &mut [OutboxItem], fits: Schema<'_>) {
+    for item in items.iter_mut() {
+        if let OutboxBody::Result(value) = &item.body
+            && let Err(why) = sound(value)
+        {
+            item.body = OutboxBody::Unfit(why);
+        }
+    }
     let Some(schema) = fits.schema else { return };
     let mut checks = 0;
     for item in items.iter_mut().rev() {
