@@ -182,6 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_runner_copies_is_refused_where_there_is_none() {
+        let none = DockerSettings { runner: RunnerMode::None, ..DockerSettings::of("x") };
+        let tasks = "  - { id: a, run: \"true\", artifacts: [x] }\n  - { id: b, run: \"true\", result: { kind: text, file: r } }\n\
+                     \x20 - { id: c, run: \"true\", result: text }\n";
+        let (faults, _) = judged(none, ClaudeAuth::Login, "", tasks);
+        assert_eq!(
+            faults,
+            [
+                "4:27 task `a`: artifacts needs the runner in its container, and `box` has none: the pool says runner: none",
+                "5:27 task `b`: result needs the runner in its container, and `box` has none: the pool says runner: none",
+            ]
+        );
+    }
+
+    #[test]
     fn a_claude_run_without_a_network_is_warned_of() {
         let none = DockerSettings { network: Some("none".into()), ..DockerSettings::of("x") };
         let (faults, warnings) = judged(none, ClaudeAuth::Env("KEY".into()), "", CLAUDE);
