@@ -232,7 +232,7 @@ fn attempt(app: &App, job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, 
                 format!("{} ({}) in {}", artifacts.count, time::bytes(artifacts.bytes), attempt.dir.join(DIRECTORY).display());
             sheet.field("artifacts", &sum, Role::Text);
             let named =
-                artifacts.named.iter().take(MAX_ARTIFACTS).map(|file| format!("{}  {}", file.name, time::bytes(file.bytes)));
+                artifacts.named.iter().take(MAX_ARTIFACTS).map(|file| format!("{}, {}", file.name, time::bytes(file.bytes)));
             sheet.field("", &named.collect::<Vec<_>>().join("\n"), Role::Dim);
         }
         facts.notes.iter().for_each(|note| sheet.field("note", note, Role::Warning));
