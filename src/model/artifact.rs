@@ -25,6 +25,8 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_MANIFEST: u64 = 2 << 20;
 /// Names that the facts of an attempt hold; the list beside the files has them all.
 pub const NAMED: usize = 100;
+/// Bytes of these names together: facts are in the journal, for each attempt.
+const NAMED_BYTES: usize = 8 << 10;
 /// The list, in the attempt's directory.
 pub const MANIFEST: &str = "artifacts.json";
 /// The directory of the files, in the attempt's.
@@ -105,7 +107,17 @@ impl Manifest {
         if self.files.is_empty() {
             return None;
         }
-        let named = self.files.iter().take(NAMED).map(|file| NamedArtifact { name: file.name.clone(), bytes: file.bytes });
+        let mut room = NAMED_BYTES;
+        let fits = |file: &&Artifact| {
+            room = room.saturating_sub(file.name.len());
+            room > 0
+        };
+        let named = self
+            .files
+            .iter()
+            .take(NAMED)
+            .take_while(fits)
+            .map(|file| NamedArtifact { name: file.name.clone(), bytes: file.bytes });
         Some(ArtifactFacts {
             count: u32::try_from(self.files.len()).unwrap_or(u32::MAX),
             bytes: self.files.iter().fold(0, |sum, file| sum.saturating_add(file.bytes)),

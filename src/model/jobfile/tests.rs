@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::diagnostic::render;
-use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, SecretRef};
+use crate::model::spec::{Action, ClaudeAuth, EnvValue, Resources, Retry, SecretRef, TaskSpec};
 
 fn read(path: &Path) -> Result<String, String> {
     if path.ends_with("prompt.md") {
@@ -370,8 +370,8 @@ fn a_claude_task_is_given_its_results_schema_and_tasks_share_equal_ones() {
     let tasks = good(&text).tasks;
     let schemas: Vec<_> = tasks.iter().map(|task| task.result.as_ref().unwrap().schema.clone().unwrap()).collect();
     assert!(std::sync::Arc::ptr_eq(&schemas[0], &schemas[1]));
-    let told = |task: &crate::model::spec::TaskSpec| match &task.action {
-        crate::model::spec::Action::Claude(claude) => claude.json_schema.clone().unwrap(),
+    let told = |task: &TaskSpec| match &task.action {
+        Action::Claude(claude) => claude.json_schema.clone().unwrap(),
         other => panic!("{other:?}"),
     };
     assert_eq!(told(&tasks[0]), *schemas[0]);
