@@ -55,10 +55,13 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
     let mut home = TestHome::new();
     home.start();
     let twice = "{ type: object, properties: { a: { $ref: \"#\" } }, required: [b] }";
+    let slow = format!("{{ schema: {{ anyOf: [{twice}, {twice}, {twice}] }} }}");
+    let value = "$(yes '{\"a\":' | head -n 50 | tr -d '\\n')1$(yes '}' | head -n 50 | tr -d '\\n')";
     let job = home.submit(&format!(
-        "name: j\nmax_parallel: 2\ntasks:\n  - id: slow\n    run: \"echo $(yes '{{\\\"a\\\":' | head -n 50) 1 $(yes '}}' | head -n 50)\"\n    \
-         result: {{ schema: {{ anyOf: [{twice}, {twice}, {twice}] }} }}\n  - {{ id: deep, run: \"echo $(yes [ | head -n 100)$(yes ] | head \
-         -n 100)\", result: json }}\n"
+        "name: j\nmax_parallel: 3\ntasks:\n  - id: slow\n    run: |\n      echo \"{value}\"\n    result: {slow}\n  - id: flood\n    run: |\n      \
+         mkdir -p $AIRX_DIR/outbox\n      for n in 1 2 3 4 5 6 7 8; do\n        echo \"{{\\\"seq\\\":$n,\\\"key\\\":\\\"r$n\\\",\\\"body\\\":{{\\\"result\\\":{value}}}}}\" \
+         >$AIRX_DIR/outbox/00000$n-r.json\n      done\n      echo 1\n    result: {slow}\n  - {{ id: deep, run: \"echo $(yes [ | head -n 100)$(yes ] | \
+         head -n 100)\", result: json }}\n"
     ));
     home.until_over(&job);
     assert!(
@@ -68,7 +71,9 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
     );
     assert!(outcome(&home, "j/deep").contains("nested deeper than 64 levels"), "{}", outcome(&home, "j/deep"));
     assert!(home.run(["ping"]).status.success());
-    home.ok(["events", "--job", "j", "-o", "json"]);
+    let events = home.ok(["events", "--job", "j"]);
+    assert_eq!(events.matches("could not be found out").count(), 1 + 3, "a flood of them is looked at three times: {events}");
+    assert_eq!(events.matches("took too long to be compared").count(), 5, "{events}");
 }
 
 #[test]

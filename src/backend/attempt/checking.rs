@@ -27,6 +27,8 @@ const STACK: usize = 256 << 20;
 /// Largest question, in bytes, and what is read of the answer.
 const MAX_QUESTION: u64 = 80 << 20;
 const MAX_ANSWER: u64 = 8 << 10;
+/// Begins what is said when the bounds were reached.
+pub const UNKNOWN: &str = "whether it fits its schema could not be found out";
 /// Exit code of a value that does not fit.
 const UNFIT_CODE: i32 = 10;
 
@@ -47,7 +49,7 @@ struct Asked {
 /// # Errors
 /// Why not, as it is to be told.
 pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
-    let cannot = |why: String| format!("whether it fits its schema could not be found out: {why}");
+    let cannot = |why: String| format!("{UNKNOWN}: {why}");
     let text = serde_json::to_vec(&Question { schema, value }).map_err(|e| cannot(e.to_string()))?;
     let input = os::unnamed_file(&text).map_err(|e| cannot(e.to_string()))?;
     let mut command = Command::new("/proc/self/exe");
