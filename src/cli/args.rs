@@ -116,7 +116,12 @@ pub enum Verb {
         job: String,
     },
     /// Show a job or a task in full
-    Show(Target),
+    Show(ShowArgs),
+    /// List the files that were kept of a task's workspace, print one, or copy them
+    #[command(
+        after_help = "Examples:\n  airx artifacts nightly/bench\n  airx artifacts nightly/bench report.html > report.html\n  airx artifacts nightly/bench --to out/"
+    )]
+    Artifacts(ArtifactsArgs),
     /// Print a task's output
     Logs(LogsArgs),
     /// Print what happened
@@ -220,7 +225,7 @@ pub enum Verb {
     },
     /// Inside a running task: set its result
     Result {
-        /// JSON, or any text; `-` reads standard input
+        /// JSON, or any text; `-` reads standard input, at most 1 MiB
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -347,6 +352,36 @@ pub struct Target {
     /// The task, when written apart
     #[arg(hide = true)]
     pub task: Option<String>,
+}
+
+/// A job or a task, and what of it to show.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Which
+    #[command(flatten)]
+    pub target: Target,
+    /// Only the task's result: text as it is, everything else as JSON
+    #[arg(long)]
+    pub result: bool,
+}
+
+/// Files that were kept.
+#[derive(Debug, Args)]
+pub struct ArtifactsArgs {
+    /// JOB or JOB/TASK
+    pub target: String,
+    /// The file to print; before it the task, when written apart
+    #[arg(value_name = "NAME", num_args = 0..=2)]
+    pub words: Vec<String>,
+    /// This attempt instead of the newest that has some
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+    /// Copy into this directory; of a whole job into one for each task
+    #[arg(short = 'O', long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long, requires = "to")]
+    pub force: bool,
 }
 
 /// A task's output.

@@ -99,7 +99,13 @@ impl Bench {
     fn end_with(&mut self, place: u32, code: i32, outbox: Vec<OutboxItem>) -> Vec<Effect> {
         let attempt = self.attempt(place);
         let record = self.record(code);
-        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        let end = EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            artifacts: None,
+            claude: None,
+            notes: Vec::new(),
+        };
         self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
     }
 
@@ -115,6 +121,7 @@ impl Bench {
             gate: None,
             round: None,
             tree: None,
+            missing: None,
             spent: None,
             leftovers: 0,
             out_bytes: 0,
@@ -378,7 +385,13 @@ fn an_abandoned_attempt_is_watched_on_and_its_late_end_recorded() {
     assert!(effects.contains(&Effect::Stop { attempt, kill: true }));
     assert!(!effects.contains(&Effect::Forget(attempt)), "what it leaves could not be ended: {effects:?}");
     bench.step(vec![Input::Evict]);
-    let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: None, notes: Vec::new() };
+    let end = EndReport {
+        exit: ExitFinding::Missing { rebooted: false },
+        result: None,
+        artifacts: None,
+        claude: None,
+        notes: Vec::new(),
+    };
     bench.core.handle(Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) }), bench.now);
     let Step { events, effects } = bench.core.finish(bench.now);
     assert!(matches!(events[..], [Event { change: Change::AttemptStale { .. }, .. }]), "{events:?}");
@@ -442,7 +455,7 @@ fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_p
         };
         let claude = ClaudeReport { result: Some(result), ..ClaudeReport::default() };
         let exit = ExitFinding::Record(Box::new(record));
-        let end = EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() };
+        let end = EndReport { exit, result: None, artifacts: None, claude: Some(claude), notes: Vec::new() };
         bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
     };
     for round in 1..=3 {

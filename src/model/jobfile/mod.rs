@@ -1,5 +1,6 @@
 //! Job files: text in, a checked submission or all its faults out. Pure: files that a job file names are read by the caller.
 
+mod artifacts;
 mod checks;
 mod claude;
 mod env;
@@ -8,6 +9,7 @@ mod keys;
 mod original;
 mod read;
 mod repeat;
+mod result;
 mod retry;
 mod schedule;
 mod schema;
