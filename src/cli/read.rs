@@ -446,7 +446,14 @@ fn event_text(context: &Context, event: &EventView) -> String {
     if matches!(context.global.output, Format::Json | Format::Jsonl) {
         return print::json_line(event);
     }
-    let whole = if matches!(event.event.change, Change::CredentialMoved { .. }) { "claude" } else { "everything" };
+    let whole = match event.event.change {
+        Change::CredentialMoved { .. } => "claude",
+        Change::ScheduleSet { .. }
+        | Change::ScheduleMoved { .. }
+        | Change::SchedulePaused { .. }
+        | Change::ScheduleRemoved { .. } => "schedules",
+        _ => "everything",
+    };
     let what = event.job.as_ref().map_or(whole.to_owned(), |job| match &event.task {
         Some(task) => format!("{job}/{task}"),
         None => job.to_string(),
