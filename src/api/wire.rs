@@ -150,6 +150,9 @@ impl Request {
             "rerun",
             "usage",
             "output",
+            "artifacts",
+            "artifact",
+            "result",
         ];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }

@@ -1,5 +1,7 @@
 //! The command line, as DESIGN section 7 has it. Help texts, completions and the man page come from here.
 
+mod jobs;
+mod read;
 mod schedule;
 
 use std::path::PathBuf;
@@ -7,9 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-mod jobs;
-
 pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use read::{ArtifactsArgs, LogsArgs, ShowArgs};
 pub use schedule::ScheduleVerb;
 
 /// Runs jobs of many tasks through runners that nothing can lose.
@@ -116,7 +117,12 @@ pub enum Verb {
         job: String,
     },
     /// Show a job or a task in full
-    Show(Target),
+    Show(ShowArgs),
+    /// List the files that were kept of a task's workspace, print one, or copy them
+    #[command(
+        after_help = "Examples:\n  airx artifacts nightly/bench\n  airx artifacts nightly/bench report.html > report.html\n  airx artifacts nightly/bench --to out/"
+    )]
+    Artifacts(ArtifactsArgs),
     /// Print a task's output
     Logs(LogsArgs),
     /// Print what happened
@@ -220,7 +226,7 @@ pub enum Verb {
     },
     /// Inside a running task: set its result
     Result {
-        /// JSON, or any text; `-` reads standard input
+        /// JSON, or any text; `-` reads standard input, at most 1 MiB
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -347,26 +353,4 @@ pub struct Target {
     /// The task, when written apart
     #[arg(hide = true)]
     pub task: Option<String>,
-}
-
-/// A task's output.
-#[derive(Debug, Args)]
-pub struct LogsArgs {
-    /// JOB or JOB/TASK
-    pub target: String,
-    /// The task, when written apart
-    #[arg(hide = true)]
-    pub task: Option<String>,
-    /// Go on until the task is over
-    #[arg(short, long)]
-    pub follow: bool,
-    /// This attempt instead of the newest
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub attempt: Option<u32>,
-    /// The bytes as they are: no prefix, no rendering of transcripts
-    #[arg(long)]
-    pub raw: bool,
-    /// Only the last N lines
-    #[arg(long, value_name = "N")]
-    pub tail: Option<usize>,
 }

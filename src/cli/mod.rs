@@ -1,6 +1,7 @@
 //! The command line: arguments to requests, answers to tables.
 
 pub mod args;
+mod artifacts;
 mod attempt;
 mod change;
 pub mod context;
@@ -107,7 +108,9 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         }
         Verb::Jobs { limit } => read::jobs(context, limit).map(|()| 0),
         Verb::Tasks { job } => read::tasks(context, &job).map(|()| 0),
-        Verb::Show(target) => read::show(context, &address(&target)?).map(|()| 0),
+        Verb::Show(args) if args.result => artifacts::result(context, &address(&args.target)?).map(|()| 0),
+        Verb::Show(args) => read::show(context, &address(&args.target)?).map(|()| 0),
+        Verb::Artifacts(args) => artifacts::artifacts(context, &args).map(|()| 0),
         Verb::Logs(args) => logs::logs(context, &args).map(|()| 0),
         Verb::Events { follow, since, job } => read::events(context, since, follow, job.as_deref()).map(|()| 0),
         Verb::Requeue(args) => requeue::requeue(context, &args).map(|()| 0),
@@ -216,6 +219,10 @@ mod tests {
             "airx tasks JOB -o plain",
             "airx show JOB/TASK",
             "airx show JOB TASK",
+            "airx show JOB/TASK --result",
+            "airx artifacts JOB",
+            "airx artifacts JOB/TASK NAME --attempt 2",
+            "airx artifacts JOB TASK -O DIR --force",
             "airx logs JOB/TASK -f --attempt 2 --raw --tail 10",
             "airx events -f --since 4",
             "airx requeue JOB/TASK JOB --failed",

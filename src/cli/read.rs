@@ -352,7 +352,9 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     if let Some(result) = &detail.result {
         let shown = match result {
             TaskResult::Inline(value) => print::harmless(&value.to_string(), 2_000),
-            TaskResult::File { sha256, bytes } => format!("{} in results/{sha256}", print::bytes(*bytes)),
+            TaskResult::File { bytes, .. } => {
+                format!("{}: airx show {}/{} --result prints it", print::bytes(*bytes), detail.job, task.id)
+            }
         };
         text.push_str(&format!("\n{}\n{shown}\n", printer.ink(Ink::Dim, "result")));
     }
@@ -386,6 +388,10 @@ fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView)
         ));
         if facts.leftovers > 0 {
             text.push_str(&format!("  {} processes outlived the command and were ended\n", facts.leftovers));
+        }
+        if let Some(artifacts) = &facts.artifacts {
+            let (count, size) = (artifacts.count, print::bytes(artifacts.bytes));
+            text.push_str(&format!("  artifacts: {count} ({size}): airx artifacts {job}/{task} --attempt {}\n", attempt.number));
         }
         for note in &facts.notes {
             text.push_str(&format!("  note: {}\n", print::harmless(note, 400)));
@@ -456,7 +462,14 @@ fn event_text(context: &Context, event: &EventView) -> String {
     if matches!(context.global.output, Format::Json | Format::Jsonl) {
         return print::json_line(event);
     }
-    let whole = if matches!(event.event.change, Change::CredentialMoved { .. }) { "claude" } else { "everything" };
+    let whole = match event.event.change {
+        Change::CredentialMoved { .. } => "claude",
+        Change::ScheduleSet { .. }
+        | Change::ScheduleMoved { .. }
+        | Change::SchedulePaused { .. }
+        | Change::ScheduleRemoved { .. } => "schedules",
+        _ => "everything",
+    };
     let what = event.job.as_ref().map_or(whole.to_owned(), |job| match &event.task {
         Some(task) => format!("{job}/{task}"),
         None => job.to_string(),

@@ -13,6 +13,10 @@ use super::print::{self, Cell, Ink, cell};
 use super::read::{now, unexpected};
 use super::submit;
 
+/// What the last time may lie ahead before it is told that the clock was set back.
+const CLOCKS_DIFFER_MS: i64 = 60_000;
+/// Tasks that `show` names.
+const SHOWN_TASKS: usize = 8;
 /// Lines of the job file that `show` prints; `-o json` has all of it.
 const SHOWN_LINES: usize = 60;
 
@@ -90,6 +94,11 @@ fn row(context: &Context, schedule: &ScheduleView, now: Utc) -> Vec<Cell> {
 fn next(context: &Context, schedule: &ScheduleView, now: Utc) -> (String, Ink) {
     match schedule.state.next {
         _ if schedule.state.paused => ("paused".to_owned(), Ink::Wait),
+        // None up to there fires again.
+        Some(next) if schedule.state.through.is_some_and(|through| through > now.plus(CLOCKS_DIFFER_MS)) => {
+            let at = context.printer.time(next.at, now);
+            (format!("{at}, since the clock was set back and all before that is settled"), Ink::Wait)
+        }
         Some(next) if next.at <= now => (format!("{}, due", context.printer.time(next.at, now)), Ink::Wait),
         Some(next) => (format!("{}, in {}", context.printer.time(next.at, now), print::duration(next.at.since(now))), Ink::Plain),
         None => ("no further time".to_owned(), Ink::Dim),
@@ -132,7 +141,9 @@ fn detail_text(context: &Context, detail: &ScheduleDetail) -> String {
         text.push_str(&format!("{}\n", print::harmless(description, 200)));
     }
     text.push_str(&format!("{}\n", further(context, &schedule.rule, now)));
-    text.push_str(&format!("tasks {}   workspace {}\n", detail.tasks.join(", "), detail.spec.workspace.display()));
+    let (shown, more) = detail.tasks.split_at(detail.tasks.len().min(SHOWN_TASKS));
+    let dots = if more.is_empty() { "" } else { ", …" };
+    text.push_str(&format!("tasks {}{dots}   workspace {}\n", shown.join(", "), detail.spec.workspace.display()));
     let list = |title: &str, lines: Vec<String>| {
         let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
         if lines.is_empty() { String::new() } else { format!("\n{title}\n{lines}") }

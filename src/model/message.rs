@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::artifact::Artifact;
 use super::attempt::{AddedTask, Progress};
 use super::change::{AttemptFacts, Event, Seq, TaskResult};
 use super::ids::{Address, JobName, JobRef};
@@ -322,6 +323,38 @@ pub enum Query {
         /// At most 512 KiB.
         limit: u32,
     },
+    /// What was kept of an attempt's workspace.
+    Artifacts {
+        /// The task.
+        task: Address,
+        /// None is the newest attempt that has some.
+        attempt: Option<u32>,
+        /// Only those from this place on.
+        #[serde(default)]
+        from: u32,
+    },
+    /// A piece of an artifact.
+    Artifact {
+        /// The task.
+        task: Address,
+        /// Which attempt's.
+        attempt: u32,
+        /// Its name.
+        name: String,
+        /// First byte.
+        offset: u64,
+        /// At most 512 KiB.
+        limit: u32,
+    },
+    /// A piece of a task's result, as JSON.
+    Result {
+        /// The task.
+        task: Address,
+        /// First byte.
+        offset: u64,
+        /// At most 512 KiB.
+        limit: u32,
+    },
 }
 
 /// A file of an attempt.
@@ -375,8 +408,10 @@ pub enum Answer {
     Rerun(RerunView),
     /// To `Usage`.
     Usage(Box<UsageView>),
-    /// To `Output`.
+    /// To `Output`, `Artifact` and `Result`.
     Output(OutputPiece),
+    /// To `Artifacts`.
+    Artifacts(Box<ArtifactsView>),
 }
 
 /// The home at a glance.
@@ -715,6 +750,19 @@ pub struct OutputPiece {
     pub size: u64,
     /// Whether the attempt is over, so that nothing more will come.
     pub over: bool,
+}
+
+/// A page of what was kept of an attempt's workspace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactsView {
+    /// Which attempt's; 0 when there is none yet.
+    pub attempt: u32,
+    /// The directory that they lie in.
+    pub dir: std::path::PathBuf,
+    /// How many there are.
+    pub count: u32,
+    /// Those from the place that was asked for, by name, as many as fit a page.
+    pub files: Vec<Artifact>,
 }
 
 /// Bytes as base64 text, so that output in any encoding travels in JSON.

@@ -46,14 +46,14 @@ pub fn said(change: &Change) -> Option<String> {
             None if facts.turns == 0 => "its session began".to_owned(),
             None => format!("turn {}", facts.turns),
         },
-        Change::ScheduleSet { name, rule, .. } => format!("schedule {name}: {rule}"),
+        Change::ScheduleSet { name, rule, .. } => format!("{name}: {rule}"),
         Change::ScheduleMoved { name, passed: Some(passed), .. } => {
-            format!("schedule {name}, due {}: {}", passed.due.rfc3339(), passed.what)
+            format!("{name}, due {}: {}", passed.due.rfc3339(), passed.what)
         }
-        Change::ScheduleMoved { name, .. } => format!("schedule {name}: other times to come"),
-        Change::SchedulePaused { name, paused: true, .. } => format!("schedule {name} paused"),
-        Change::SchedulePaused { name, .. } => format!("schedule {name} resumed"),
-        Change::ScheduleRemoved { name } => format!("schedule {name} removed"),
+        Change::ScheduleMoved { name, .. } => format!("{name}: other times to come"),
+        Change::SchedulePaused { name, paused: true, .. } => format!("{name} paused"),
+        Change::SchedulePaused { name, .. } => format!("{name} resumed"),
+        Change::ScheduleRemoved { name } => format!("{name} removed"),
         _ => return None,
     })
 }

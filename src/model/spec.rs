@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::artifact::Artifacts;
+pub use super::result::{ResultKind, ResultSpec};
 use super::schedule::Scheduled;
 
 pub use child::{MAX_NESTING, SubJob, texts_of};
@@ -193,9 +195,12 @@ pub struct TaskSpec {
     /// The gate: a shell template that must exit 0 for the task to complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Gate>,
-    /// What of the output becomes the task's result.
+    /// What becomes the task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
+    /// Files of the workspace that are kept with each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Artifacts>,
     /// Most that its Claude runs may use, over all attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -224,6 +229,7 @@ impl TaskSpec {
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            artifacts: None,
             budget: None,
             repeat: None,
             priority: 0,
@@ -297,18 +303,6 @@ impl SecretRef {
             _ => None,
         }
     }
-}
-
-/// What of an attempt's output becomes the task's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResultKind {
-    /// Standard output without its last newline, as one string.
-    Text,
-    /// Standard output's lines, as a list of strings.
-    Lines,
-    /// Standard output as one JSON value; anything else fails the attempt with "bad result".
-    Json,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

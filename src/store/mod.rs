@@ -3,6 +3,7 @@
 mod backup;
 mod error;
 mod flows;
+mod kept;
 mod load;
 mod mapping;
 mod output;

@@ -24,7 +24,7 @@ use super::reader::{Surroundings, unreadable};
 use crate::model::why::{Circumstances, why};
 
 /// A page ends when its encoded rows reach this size, so that it fits a frame.
-const MAX_PAGE_BYTES: usize = 700 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 700 * 1024;
 /// Jobs in a status.
 const RECENT: u32 = 20;
 
@@ -54,6 +54,11 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
         }
+        Query::Artifacts { task, attempt, from } => Answer::Artifacts(Box::new(reader.artifacts(task, *attempt, *from)?)),
+        Query::Artifact { task, attempt, name, offset, limit } => {
+            Answer::Output(reader.artifact(task, *attempt, name, *offset, *limit)?)
+        }
+        Query::Result { task, offset, limit } => Answer::Output(reader.result(task, *offset, *limit)?),
     })
 }
 
@@ -68,7 +73,7 @@ struct Which {
 
 pub(super) struct Queries<'a> {
     pub db: &'a Connection,
-    home: &'a Path,
+    pub home: &'a Path,
     pub around: &'a Surroundings,
 }
 
@@ -500,22 +505,7 @@ impl Queries<'_> {
         offset: u64,
         limit: u32,
     ) -> Result<OutputPiece, Refusal> {
-        let (view, _) = self.job(&address.job)?;
-        let id = address.task.as_deref().unwrap_or_default();
-        let found: Option<(u32, u32)> = self
-            .db
-            .prepare_cached("SELECT idx, attempts FROM task WHERE job = ?1 AND id = ?2")
-            .and_then(|mut statement| statement.query_row(params![view.id, id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(|e| unreadable(&e))?;
-        let Some((idx, attempts)) = found else { return Err(self.no_task(&view, id)) };
-        let number = attempt.unwrap_or(attempts);
-        if number > attempts || attempt == Some(0) {
-            return Err(Refusal {
-                code: RefusalCode::NotFound,
-                message: format!("{address} has {attempts} attempts, not {number}"),
-                hint: "attempts are numbered from 1".to_owned(),
-            });
-        }
+        let Located { view, id, idx, attempts, number } = self.located(address, attempt)?;
         if attempts == 0 {
             return Ok(OutputPiece { attempt: 0, offset, data: Vec::new(), size: 0, over: false });
         }
@@ -526,13 +516,45 @@ impl Queries<'_> {
             .and_then(|mut statement| statement.query_row([view.id, idx, number], |row| row.get(0)).optional())
             .map_err(|e| unreadable(&e))?
             .unwrap_or(true);
-        let directory = attempt_directory(self.home, &view.name.to_string(), id, number);
+        let directory = attempt_directory(self.home, &view.name.to_string(), &id, number);
         let (data, size) = output::piece(&directory, stream, offset, limit).map_err(|error| Refusal {
             code: RefusalCode::Unavailable,
             message: format!("cannot read the output in {}: {error}", directory.display()),
             hint: "check the permissions of the home".to_owned(),
         })?;
         Ok(OutputPiece { attempt: number, offset, data, size, over })
+    }
+}
+
+/// An attempt of a task.
+pub(super) struct Located {
+    pub view: JobView,
+    pub id: String,
+    pub idx: u32,
+    pub attempts: u32,
+    pub number: u32,
+}
+
+impl Queries<'_> {
+    /// Which attempt is meant: none is the newest.
+    pub fn located(&self, address: &Address, attempt: Option<u32>) -> Result<Located, Refusal> {
+        let (view, _) = self.job(&address.job)?;
+        let id = address.task.clone().unwrap_or_default();
+        let found: Option<(u32, u32)> = self
+            .db
+            .prepare_cached("SELECT idx, attempts FROM task WHERE job = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row(params![view.id, id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(|e| unreadable(&e))?;
+        let Some((idx, attempts)) = found else { return Err(self.no_task(&view, &id)) };
+        let number = attempt.unwrap_or(attempts);
+        if number > attempts || attempt == Some(0) {
+            return Err(Refusal {
+                code: RefusalCode::NotFound,
+                message: format!("{address} has {attempts} attempts, not {number}"),
+                hint: "attempts are numbered from 1".to_owned(),
+            });
+        }
+        Ok(Located { view, id, idx, attempts, number })
     }
 }
 

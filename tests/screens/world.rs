@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use airx::api::client::{ClientError, ClientErrorKind};
+use airx::model::artifact::{ArtifactFacts, NamedArtifact};
 use airx::model::attempt::Progress;
 use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, Seq};
 use airx::model::ids::{Address, AttemptId, JobId, JobName, TaskIdx};
@@ -108,6 +109,14 @@ impl Task {
         self.view.elapsed_ms = over.then_some(for_ms);
         self.view.outcome = outcome.or(self.view.outcome.take());
         self.files.insert(number, Files::default());
+    }
+
+    pub fn kept(mut self, names: &[&str]) -> Task {
+        let named = names.iter().map(|name| NamedArtifact { name: (*name).to_owned(), bytes: 1_024 });
+        let count = u32::try_from(names.len()).unwrap();
+        let facts = ArtifactFacts { count, bytes: u64::from(count) * 1_024, named: named.collect() };
+        self.attempts.last_mut().and_then(|attempt| attempt.facts.as_mut()).unwrap().artifacts = Some(facts);
+        self
     }
 
     pub fn needs(mut self, ids: &[&str]) -> Task {

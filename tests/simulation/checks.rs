@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use airx::model::attempt::OutboxBody;
+use airx::model::attempt::{End, ExitRecord, OutboxBody};
 use airx::model::change::Change;
 use airx::model::core::Launch;
 use airx::model::ids::{AttemptId, JobId};
@@ -82,6 +82,12 @@ impl Sim {
         let Some(attempt) = self.attempts.get(&id) else { return Ok(()) };
         if attempt.is_alive() && *outcome != (Outcome::Lost { cause: LostCause::RunnerGone }) {
             return Err(format!("an outcome needs an end: {id} is closed as {outcome:?} while it is alive"));
+        }
+        let goes_round =
+            |record: &ExitRecord| record.round.as_ref().is_some_and(|round| round.end != End::Exited(0) || round.timed_out);
+        let is_short = attempt.exit.as_ref().is_some_and(|record| record.missing.is_some() && !goes_round(record));
+        if is_short && *outcome == Outcome::Succeeded {
+            return Err(format!("what had to be kept was there: {id} succeeded without it"));
         }
         let closed =
             events.iter().position(|event| matches!(&event.change, Change::AttemptClosed { attempt, .. } if *attempt == id));
@@ -193,6 +199,14 @@ impl Sim {
             }
             if job.state != job.counts.job_state() {
                 return Err(format!("a job's state follows from its tasks: {}", job.name));
+            }
+            let bare = job
+                .tasks
+                .iter()
+                .filter(|task| task.mapped().is_none())
+                .find(|task| task.state == TaskState::Completed && task.spec.result.is_some() && task.result.is_none());
+            if let Some(task) = bare {
+                return Err(format!("a task that has a result has it when it has completed: {}/{}", job.name, task.spec.id));
             }
             let differs = job.tasks.iter().zip(&row.tasks).find(|(task, row)| {
                 task.state != row.state

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use airx::model::artifact::{ArtifactSpec, Missing};
 use airx::model::attempt::AddedTask;
 use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
 use airx::model::question::{Answer, QuestionBody};
 use airx::model::spec::{
-    Action, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, RetryClass,
-    Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
+    Action, Artifacts, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, ResultKind,
+    Resume, Retry, RetryClass, Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
 use crate::dice::Dice;
@@ -41,6 +42,9 @@ fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
                 on: retries(dice),
                 ..Retry::default()
             };
+            let action = action(dice);
+            let is_claude = matches!(action, Action::Claude(_));
+            let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             let task = TaskSpec {
                 needs,
                 pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
@@ -51,6 +55,8 @@ fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
+                result: (!is_claude && dice.chance(250)).then(|| ResultKind::Json.into()),
+                artifacts: dice.chance(250).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
                 priority: priority(dice),

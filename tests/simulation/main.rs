@@ -234,7 +234,7 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried);
+        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried).chain(&sim.flows.tried);
         for (what, count) in sim.engine.tried.iter().chain(others) {
             *seen.entry(what).or_default() += count;
         }
@@ -282,7 +282,7 @@ fn planted_faults_are_caught() {
         (Plant::ChildrenForgotten, "same after a reload|comes to an end"),
         (Plant::ParentsForgotten, "the end of a child|same after a reload|comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload|memory equals the store"),
-        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
+        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload|memory equals the store"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
         (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),
         (Plant::ScheduleUnmarked, "never two jobs of one schedule"),

@@ -352,7 +352,8 @@ impl Sim {
             None => ExitFinding::Missing { rebooted },
         };
         let claude = attempt.run.as_ref().map(|run| run.report(attempt.exit.as_ref()));
-        let end = Box::new(EndReport { exit, result: None, claude, notes: Vec::new() });
+        let end =
+            Box::new(EndReport { exit, result: attempt.result(), artifacts: attempt.artifacts(), claude, notes: Vec::new() });
         let outbox = attempt.outbox.clone();
         if plant == Plant::OutboxAfterOutcome {
             self.send(id, Report::Over { attempt: id, outbox: Vec::new(), end });
@@ -760,7 +761,8 @@ fn spec(launch: &Launch) -> RunnerSpec {
         round: launch.task.repeat.as_ref().map(|_| GateSpec { argv: Vec::new(), timeout_ms: 2_000 }),
         allowance: launch.allowance,
         seal: String::new(),
-        result: None,
+        result: launch.task.result.clone(),
+        artifacts: launch.task.artifacts.clone(),
         claude: is_claude,
         contained: false,
     }

@@ -145,6 +145,11 @@ impl Task {
         Task { id, instance: Some(instance), ..Task::new(parent.spec.clone(), None, state) }
     }
 
+    /// How long the list of a mapped task is, once that is known.
+    pub fn mapped(&self) -> Option<usize> {
+        self.mapped.as_ref().map(|mapped| mapped.items.len())
+    }
+
     /// Whether an expression of its definition says what it does.
     pub(super) fn is_to_decide(&self) -> bool {
         (self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())) || self.spec.child().is_some()

@@ -1,6 +1,7 @@
 mod claude;
 mod fairness;
 mod flows;
+mod graph;
 mod reach;
 mod retries;
 
@@ -21,6 +22,8 @@ struct Bench {
     core: Core,
     now: Now,
     requests: RequestId,
+    /// All that was committed.
+    events: Vec<Event>,
 }
 
 fn task(id: &str, needs: &[&str]) -> TaskSpec {
@@ -54,12 +57,14 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
 impl Bench {
     fn new(slots: u32) -> Bench {
         let limits = Limits { slots: BTreeMap::from([("local".to_owned(), slots)]), ..Limits::default() };
-        Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
+        Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0, events: Vec::new() }
     }
 
     fn step(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
         inputs.into_iter().for_each(|input| self.core.handle(input, self.now));
-        self.core.finish(self.now).effects
+        let Step { events, effects } = self.core.finish(self.now);
+        self.events.extend(events);
+        effects
     }
 
     fn ask(&mut self, command: Command) -> Result<Done, Refusal> {
@@ -101,7 +106,13 @@ impl Bench {
     fn end_with(&mut self, place: u32, code: i32, outbox: Vec<OutboxItem>) -> Vec<Effect> {
         let attempt = self.attempt(place);
         let record = self.record(code);
-        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        let end = EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            artifacts: None,
+            claude: None,
+            notes: Vec::new(),
+        };
         self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
     }
 
@@ -117,6 +128,7 @@ impl Bench {
             gate: None,
             round: None,
             tree: None,
+            missing: None,
             spent: None,
             leftovers: 0,
             out_bytes: 0,
@@ -380,7 +392,13 @@ fn an_abandoned_attempt_is_watched_on_and_its_late_end_recorded() {
     assert!(effects.contains(&Effect::Stop { attempt, kill: true }));
     assert!(!effects.contains(&Effect::Forget(attempt)), "what it leaves could not be ended: {effects:?}");
     bench.step(vec![Input::Evict]);
-    let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: None, notes: Vec::new() };
+    let end = EndReport {
+        exit: ExitFinding::Missing { rebooted: false },
+        result: None,
+        artifacts: None,
+        claude: None,
+        notes: Vec::new(),
+    };
     bench.core.handle(Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) }), bench.now);
     let Step { events, effects } = bench.core.finish(bench.now);
     assert!(matches!(events[..], [Event { change: Change::AttemptStale { .. }, .. }]), "{events:?}");
@@ -444,7 +462,7 @@ fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_p
         };
         let claude = ClaudeReport { result: Some(result), ..ClaudeReport::default() };
         let exit = ExitFinding::Record(Box::new(record));
-        let end = EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() };
+        let end = EndReport { exit, result: None, artifacts: None, claude: Some(claude), notes: Vec::new() };
         bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
     };
     for round in 1..=3 {

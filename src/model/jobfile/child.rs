@@ -16,8 +16,20 @@ use super::task::Task;
 use super::{ParseOptions, Parsed};
 
 /// Keys that say how a command or a run of Claude is done, which a child job says itself.
-const OF_THE_CHILD: [&str; 11] =
-    ["env", "workspace", "pool", "timeout", "grace", "retry", "resources", "output_limit", "accept", "result", "repeat"];
+const OF_THE_CHILD: [&str; 12] = [
+    "env",
+    "workspace",
+    "pool",
+    "timeout",
+    "grace",
+    "retry",
+    "resources",
+    "output_limit",
+    "accept",
+    "result",
+    "repeat",
+    "artifacts",
+];
 
 /// Where a file stands among those that name each other.
 pub(super) struct Trail<'a> {

@@ -50,6 +50,7 @@ pub(super) const TASK: Keys = Keys {
         "output_limit",
         "accept",
         "result",
+        "artifacts",
         "budget",
         "repeat",
         "priority",
@@ -72,6 +73,12 @@ pub(super) const RETRY_CLASS: Keys = Keys { known: &["attempts", "delay", "facto
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 
 pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
+
+pub(super) const RESULT: Keys = Keys { known: &["kind", "file", "schema", "schema_file"], later: &[] };
+
+pub(super) const ARTIFACTS: Keys = Keys { known: &["files", "max_bytes"], later: &[] };
+
+pub(super) const ARTIFACT: Keys = Keys { known: &["path", "name", "required", "optional"], later: &[] };
 
 pub(super) const BUDGET: Keys = Keys { known: &["usd", "tokens"], later: &[] };
 

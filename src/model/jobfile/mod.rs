@@ -1,5 +1,6 @@
 //! Job files: text in, a checked submission or all its faults out. Pure: files that a job file names are read by the caller.
 
+mod artifacts;
 mod checks;
 mod child;
 mod claude;
@@ -9,6 +10,7 @@ mod keys;
 mod original;
 mod read;
 mod repeat;
+mod result;
 mod retry;
 mod schedule;
 mod schema;

@@ -1,6 +1,7 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
 mod claude;
+mod results;
 mod retry;
 mod schedule;
 
@@ -8,9 +9,10 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use crate::model::spec::{OnFailure, ResultKind, Rule};
+use crate::model::spec::{OnFailure, Rule};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
+use results::{ArtifactsEntry, ResultEntry};
 use retry::Retry;
 use schedule::ScheduleEntry;
 
@@ -181,8 +183,10 @@ struct Task {
     output_limit: Option<Duration>,
     /// A command that must exit 0 for the task to complete.
     accept: Option<Accept>,
-    /// What of its output becomes its result.
-    result: Option<ResultKind>,
+    /// What becomes its result.
+    result: Option<ResultEntry>,
+    /// Files of the workspace that are kept with each attempt.
+    artifacts: Option<ArtifactsEntry>,
     /// The most that its Claude runs may use, over all attempts.
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
@@ -288,6 +292,7 @@ mod tests {
 
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
+    use super::results::{ArtifactFields, ArtifactsFields, ResultFields};
     use super::retry::{ClassFields, OnFields, RetryFields};
     use super::schedule::ScheduleFields;
     use super::*;
@@ -322,6 +327,9 @@ mod tests {
         assert_eq!(properties::<OnFields>(), classes.chain(["exit".to_owned()]).collect());
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ResultFields>(), known(keys::RESULT));
+        assert_eq!(properties::<ArtifactsFields>(), known(keys::ARTIFACTS));
+        assert_eq!(properties::<ArtifactFields>(), known(keys::ARTIFACT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
         assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
         assert_eq!(properties::<ScheduleFields>(), known(keys::SCHEDULE));

@@ -375,8 +375,7 @@ fn queued(event: &EventView) -> TaskView {
 fn expand(job: &mut JobRow, event: &EventView, parent: u32, items: &[serde_json::Value]) {
     let Some(row) = job.tasks.get_mut(parent as usize).filter(|row| row.as_of() < event.seq) else { return };
     row.apply(event.seq, event.event.at, &event.event.change);
-    let (id, is_claude) = (row.id.clone(), row.is_claude);
-    let mut known = 0;
+    let (id, is_claude, mut known) = (row.id.clone(), row.is_claude, 0);
     // Only instances of this mapped task have it as their parent and its id before their own place.
     for row in &mut job.tasks {
         let place = row.id.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/')?.parse::<usize>().ok());

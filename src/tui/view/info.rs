@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::artifact::DIRECTORY;
 use crate::model::by_hand;
 use crate::model::message::{AttemptView, TaskDetail};
 use crate::model::money::{Dollars, most};
@@ -19,6 +20,8 @@ use super::{states, tree};
 
 mod run;
 
+/// Artifacts of an attempt that are named.
+const MAX_ARTIFACTS: usize = 20;
 /// Columns of the names on the left.
 const NAMES: usize = 12;
 
@@ -174,7 +177,9 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
     if let Some(result) = &detail.result {
         let text = match result {
             crate::model::change::TaskResult::Inline(value) => value.to_string(),
-            crate::model::change::TaskResult::File { bytes, .. } => format!("{} in a file", time::bytes(*bytes)),
+            crate::model::change::TaskResult::File { bytes, .. } => {
+                format!("{}: airx show --result prints it", time::bytes(*bytes))
+            }
         };
         let text: String = text.chars().take(2_000).collect();
         sheet.field("result", &text, Role::Text);
@@ -223,6 +228,14 @@ fn attempt(app: &App, job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, 
         sheet.field("output", &format!("{} out, {} err", time::bytes(facts.out_bytes), time::bytes(facts.err_bytes)), Role::Text);
         if facts.leftovers > 0 {
             sheet.field("leftovers", &format!("{} processes were ended after it", facts.leftovers), Role::Warning);
+        }
+        if let Some(artifacts) = &facts.artifacts {
+            let sum =
+                format!("{} ({}) in {}", artifacts.count, time::bytes(artifacts.bytes), attempt.dir.join(DIRECTORY).display());
+            sheet.field("artifacts", &sum, Role::Text);
+            let named =
+                artifacts.named.iter().take(MAX_ARTIFACTS).map(|file| format!("{}, {}", file.name, time::bytes(file.bytes)));
+            sheet.field("", &named.collect::<Vec<_>>().join("\n"), Role::Dim);
         }
         facts.notes.iter().for_each(|note| sheet.field("note", note, Role::Warning));
         if let Some(claude) = &facts.claude {

@@ -5,7 +5,8 @@ use super::*;
 /// Ends an attempt well.
 fn end(bench: &mut Bench, attempt: AttemptId) {
     let record = bench.record(0);
-    let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+    let end =
+        EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, artifacts: None, notes: Vec::new() };
     bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
 }
 
@@ -186,7 +187,13 @@ fn of_runs_held_by_a_limit_one_of_the_job_of_higher_priority_tries_whether_it_is
             limited: Some(crate::model::report::ClaudeLimit { resets_at: Some(Utc(9_000_000)), ..Default::default() }),
             ..ClaudeReport::default()
         };
-        EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: Some(claude), notes: Vec::new() }
+        EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            claude: Some(claude),
+            artifacts: None,
+            notes: Vec::new(),
+        }
     };
     let attempt = live(&bench)[0];
     bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(limited) })]);

@@ -50,7 +50,13 @@ impl Bench {
         let job = self.named(name, number);
         let attempt = AttemptId { job: job.id, task: TaskIdx(place), number: job.tasks[place as usize].attempts };
         let record = self.record(code);
-        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        let end = EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            artifacts: Default::default(),
+            claude: None,
+            notes: Vec::new(),
+        };
         let over = Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) };
         self.step(vec![Input::Report(Report::Started { attempt }), Input::Report(over)]);
         self.decide();

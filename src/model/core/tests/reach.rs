@@ -11,7 +11,7 @@ fn far(id: &str) -> TaskSpec {
 fn two_pools() -> Bench {
     let slots = BTreeMap::from([("local".to_owned(), 2), ("far".to_owned(), 2)]);
     let limits = Limits { slots, ..Limits::default() };
-    Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
+    Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0, events: Vec::new() }
 }
 
 impl Bench {
@@ -140,7 +140,7 @@ fn a_try_of_a_credential_that_is_out_of_sight_keeps_no_other_pool_waiting() {
         let result = ClaudeResult { is_error: true, api_error_status: Some(401), ..ClaudeResult::default() };
         let claude = Some(ClaudeReport { result: Some(result), ..ClaudeReport::default() });
         let exit = ExitFinding::Record(Box::new(bench.record(1)));
-        let end = Box::new(EndReport { exit, result: None, claude, notes: Vec::new() });
+        let end = Box::new(EndReport { exit, result: None, artifacts: None, claude, notes: Vec::new() });
         bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end })]);
     }
     bench.now.utc = bench.now.utc.plus(3_600_000);

@@ -22,7 +22,7 @@ impl Bench {
             Ends::Timeout => ExitFinding::Record(Box::new(ExitRecord { stopped: Some(StopCause::Timeout), ..self.record(143) })),
             Ends::Lost => ExitFinding::Missing { rebooted: false },
         };
-        let end = EndReport { exit, result: None, claude: None, notes: Vec::new() };
+        let end = EndReport { exit, result: None, claude: None, artifacts: None, notes: Vec::new() };
         self.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
         let TaskState::Held { hold: Hold::Retry { at, delay_ms } } = self.job().tasks[0].state else { return None };
         self.now.utc = at;
