@@ -42,7 +42,6 @@ fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
                 on: retries(dice),
                 ..Retry::default()
             };
-            let action = action(dice);
             let is_claude = matches!(action, Action::Claude(_));
             let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             let task = TaskSpec {

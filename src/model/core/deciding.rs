@@ -12,6 +12,18 @@ use super::{Core, Effect, Task};
 /// Decisions that are asked for in one turn; the others have theirs in the next.
 const MAX_AT_ONCE: usize = 256;
 
+impl Task {
+    /// Whether an expression of its definition says what it does.
+    pub(super) fn is_to_decide(&self) -> bool {
+        (self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())) || self.spec.child().is_some()
+    }
+
+    /// Whether it is left to a child job once it is decided about.
+    pub(super) fn is_delegated(&self) -> bool {
+        self.spec.child().is_some() && (self.instance.is_some() || self.spec.each.is_none())
+    }
+}
+
 impl Core {
     /// Asks about the tasks of a job that are queued and undecided.
     pub(super) fn ask_decisions(&mut self, id: JobId, now: Now) {

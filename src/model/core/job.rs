@@ -149,16 +149,6 @@ impl Task {
     pub fn mapped(&self) -> Option<usize> {
         self.mapped.as_ref().map(|mapped| mapped.items.len())
     }
-
-    /// Whether an expression of its definition says what it does.
-    pub(super) fn is_to_decide(&self) -> bool {
-        (self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())) || self.spec.child().is_some()
-    }
-
-    /// Whether it is left to a child job once it is decided about.
-    pub(super) fn is_delegated(&self) -> bool {
-        self.spec.child().is_some() && (self.instance.is_some() || self.spec.each.is_none())
-    }
 }
 
 impl Task {
