@@ -8,8 +8,9 @@ use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
+use super::question::{Answer, OF_APPROVAL};
 use super::spec::{Budget, RetryClass};
-use super::state::{Counts, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
+use super::state::{Counts, FailCause, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
 /// Everything a journal tells.
@@ -59,6 +60,8 @@ pub struct ReplayedTask {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: BTreeMap<String, u32>,
+    /// The attempt whose gate's output the next one is to know of.
+    pub gated: Option<u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.
@@ -124,6 +127,7 @@ impl ReplayedTask {
             spent_retry: 0,
             spent_infra: 0,
             spent: BTreeMap::new(),
+            gated: None,
             result: None,
             progress: None,
             outcomes: Vec::new(),
@@ -153,6 +157,34 @@ impl ReplayedTask {
             self.progress = None;
         }
         self.state = state.clone();
+    }
+
+    /// To another state without an attempt. An approval is left by what its question was answered.
+    fn leave(&mut self, state: &TaskState) -> Result<(), String> {
+        if let TaskState::AwaitingApproval { question } = &self.state {
+            let Some(known) = self.questions.iter().find(|known| known.id == *question && known.is_settled) else {
+                return Err(format!("an approval is over while its question {question} waits"));
+            };
+            let is_approved = matches!(known.answer, Some(Answer::Approve { .. }));
+            if (*state == TaskState::Completed) != is_approved {
+                return Err(format!("an approval that was answered {:?} is {}", known.answer, state.kind().word()));
+            }
+        }
+        self.go(state);
+        Ok(())
+    }
+
+    /// A question; an approval has one at a time, and forgets what came of the one before.
+    fn asked(&mut self, attempt: AttemptId, question: StoredQuestion) -> Result<(), String> {
+        if attempt.number == OF_APPROVAL {
+            if self.state != TaskState::Queued {
+                return Err(format!("an approval is asked for while its task is {}", self.state.kind().word()));
+            }
+            self.questions.clear();
+            self.result = None;
+        }
+        self.questions.push(question);
+        Ok(())
     }
 }
 
@@ -187,9 +219,9 @@ impl Replayed {
                 job.tasks.push(ReplayedTask::new(state.clone(), None));
                 Ok(())
             }
-            Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskMoved { job, task, state } => self.task(*job, *task)?.leave(state),
             Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| task.anew(state.clone())),
-            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task)?.leave(state),
             Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };
@@ -221,7 +253,7 @@ impl Replayed {
                 self.last_question = *id;
                 let question = question.as_ref().clone();
                 let new = StoredQuestion { id: *id, question, expires: *expires, answer: None, is_settled: false };
-                self.task(attempt.job, attempt.task).map(|task| task.questions.push(new))
+                self.task(attempt.job, attempt.task)?.asked(*attempt, new)
             }
             Change::QuestionAnswered { attempt, id, answer, .. } => {
                 let task = self.task(attempt.job, attempt.task)?;
@@ -231,6 +263,16 @@ impl Replayed {
                         Ok(())
                     }
                     None => Err(format!("question {id} is answered, but does not wait")),
+                }
+            }
+            Change::QuestionHastened { attempt, id, expires } => {
+                let task = self.task(attempt.job, attempt.task)?;
+                match task.questions.iter_mut().find(|known| known.id == *id && !known.is_settled) {
+                    Some(known) if known.expires.is_some_and(|before| *expires < before) => {
+                        known.expires = Some(*expires);
+                        Ok(())
+                    }
+                    _ => Err(format!("question {id} is hastened, but does not wait for longer")),
                 }
             }
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
@@ -283,6 +325,11 @@ impl Replayed {
         if let Some(class) = RetryClass::of(outcome) {
             *task.spent.entry(class.to_string()).or_default() += 1;
         }
+        task.gated = match outcome {
+            Outcome::Failed { cause: FailCause::Gate(_) } => Some(attempt.number),
+            Outcome::Succeeded => None,
+            other => task.gated.filter(|_| other.spends() != Spends::Retry),
+        };
         match outcome.spends() {
             Spends::Retry => task.spent_retry += 1,
             Spends::Infrastructure => task.spent_infra += 1,

@@ -399,6 +399,11 @@ impl TaskKind {
         TaskKind::Mapped,
     ];
 
+    /// Whether a person is waited for: a running task has asked something, or an approval does.
+    pub fn waits_for_person(self) -> bool {
+        matches!(self, TaskKind::AwaitingInput | TaskKind::AwaitingApproval)
+    }
+
     /// The word people see.
     pub fn word(self) -> &'static str {
         match self {

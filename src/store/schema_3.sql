@@ -16,3 +16,7 @@ ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 
 -- How attempts since the last requeue ended, by class of outcomes: retries have budgets for some of them.
 ALTER TABLE task ADD COLUMN spent TEXT;
+
+-- Approvals: who answered; and the newest attempt that ended at its gate, whose output the next one may be told.
+ALTER TABLE question ADD COLUMN answerer_name TEXT;
+ALTER TABLE task ADD COLUMN gated INTEGER;

@@ -61,7 +61,7 @@ fn open(setup: Setup, world: World) -> Screen {
 
 fn answers(screen: &Screen) -> Vec<(u32, Answer)> {
     let answer = |command: &Command| match command {
-        Command::Answer { question, answer } => Some((*question, answer.clone())),
+        Command::Answer { question, answer, .. } => Some((*question, answer.clone())),
         _ => None,
     };
     screen.commands.iter().filter_map(answer).collect()

@@ -57,6 +57,7 @@ impl Sim {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
             self.retries.take(event, &journal)?;
+            self.approvals.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
@@ -175,6 +176,7 @@ impl Sim {
                     || task.spent.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>()
                         != row.spent
                     || task.result != row.result
+                    || task.gated != row.gated
                     || task.progress != row.progress
             });
             if job.tasks.len() != row.tasks.len() || differs.is_some() {
@@ -203,6 +205,7 @@ impl Sim {
             }
         }
         self.graph.check_end()?;
+        self.approvals.check_end()?;
         for name in &self.answered {
             if !journal.jobs.values().any(|job| job.name == *name) {
                 return Err(format!("nothing that was answered is lost: {name} is gone"));
@@ -235,6 +238,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         _ => Hold::Limit { until: Utc(0), asks: false },
     };
     let attempt = after.live_attempt().unwrap_or(0);
+    let asked = if let TaskState::AwaitingApproval { question } = after { *question } else { 0 };
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });
     // A wait may be shortened after the clock was set back, and another end of a limit be told.
     if let (TaskState::Held { hold: from }, TaskState::Held { hold: to }) = (before, after) {
@@ -257,6 +261,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         TaskEvent::Over(Verdict::Again(hold)),
         TaskEvent::Over(Verdict::Cancelled),
         TaskEvent::Cancel { kill },
+        TaskEvent::AskApproval { question: asked },
         TaskEvent::Settled(Verdict::Complete),
         TaskEvent::Settled(Verdict::Fail),
         TaskEvent::Settled(Verdict::Cancelled),

@@ -11,6 +11,7 @@
     reason = "a failing seed says so by a panic and prints itself"
 )]
 
+mod approvals;
 mod checks;
 mod claude;
 mod dice;
@@ -231,12 +232,13 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried).chain(&sim.retries.tried) {
+        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried).chain(&sim.retries.tried).chain(&sim.approvals.tried)
+        {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 48, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 54, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -276,6 +278,7 @@ fn planted_faults_are_caught() {
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ApprovalsForgotten, "same after a reload|comes to an end|settled exactly once|approvals"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
     ];
     for (plant, rule) in plants {

@@ -35,7 +35,7 @@ impl Composer {
             results.insert(task.clone(), value);
         }
         let params = launch.job.params.clone();
-        Ok(Context { job: launch.name.to_string(), params, results, states, item: launch.item.clone() })
+        Ok(Context { job: launch.name.to_string(), params, results, states, item: launch.item.clone(), gate: None })
     }
 
     fn value(&self, result: &TaskResult) -> Result<Value, Obstacle> {

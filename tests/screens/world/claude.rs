@@ -52,6 +52,7 @@ impl World {
             default,
             answer: None,
             by: None,
+            by_name: None,
             answered: None,
         });
         self.overview.questions += 1;
@@ -79,7 +80,7 @@ impl World {
         self.jobs[job as usize - 1].tasks[place as usize].view.state = running.clone();
         self.count(job as usize - 1);
         let attempt = AttemptId { job: JobId(job), task: TaskIdx(place), number: question.attempt };
-        let answered = Change::QuestionAnswered { attempt, id, answer: answer.map(Box::new), by };
+        let answered = Change::QuestionAnswered { attempt, id, answer: answer.map(Box::new), by, by_name: None };
         let moved = Change::TaskMoved { job: JobId(job), task: TaskIdx(place), state: running };
         self.news(job, vec![answered, moved])
     }
