@@ -1,32 +1,52 @@
-//! Names of users.
+//! Names of users. A static program cannot load what the C library asks a directory service with, so the system's own file is
+//! read, and whom it does not have `getent` is asked about.
 
-use std::ffi::CStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-/// Room for a user's entry at first, and at most, in bytes.
-const ROOM: (usize, usize) = (1 << 10, 1 << 20);
+/// Largest file of users that is read, in bytes.
+const MOST: u64 = 16 << 20;
+/// Longest wait for `getent`.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The login name of a user; one that the system does not know has its number in its place.
-#[allow(unsafe_code)]
 pub fn name(uid: u32) -> String {
-    let mut room = ROOM.0;
-    while room <= ROOM.1 {
-        let mut buffer = vec![0 as libc::c_char; room];
-        let mut found = std::ptr::null_mut();
-        // SAFETY: all zeros is a valid `passwd`: its pointers are null.
-        let mut entry: libc::passwd = unsafe { std::mem::zeroed() };
-        // SAFETY: all pointers are valid for the call, and `buffer` has the length that is told.
-        let error = unsafe { libc::getpwuid_r(uid, &mut entry, buffer.as_mut_ptr(), buffer.len(), &mut found) };
-        match error {
-            libc::ERANGE => room *= 4,
-            0 if !found.is_null() && !entry.pw_name.is_null() => {
-                // SAFETY: the entry was found, so its name is a string that ends within `buffer`, which lives on.
-                let name = unsafe { CStr::from_ptr(entry.pw_name) };
-                return name.to_string_lossy().into_owned();
-            }
-            _ => break,
+    listed(Path::new("/etc/passwd"), uid).or_else(|| asked(uid)).unwrap_or_else(|| uid.to_string())
+}
+
+/// As the system's file of users has it.
+fn listed(file: &Path, uid: u32) -> Option<String> {
+    use std::io::Read;
+    let mut text = Vec::new();
+    super::open_regular(file).ok()?.take(MOST).read_to_end(&mut text).ok()?;
+    String::from_utf8_lossy(&text).lines().find_map(|line| entry(line, uid))
+}
+
+/// The name in a line `NAME:PASSWORD:UID:…`, when it is this user's.
+fn entry(line: &str, uid: u32) -> Option<String> {
+    let mut fields = line.split(':');
+    let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
+    (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+}
+
+/// As a directory service has it.
+fn asked(uid: u32) -> Option<String> {
+    let mut command = Command::new("getent");
+    command.args(["passwd", &uid.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let until = Instant::now() + PATIENCE;
+    // One line never fills the pipe.
+    while child.try_wait().ok()?.is_none() {
+        if Instant::now() >= until {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
         }
+        std::thread::sleep(Duration::from_millis(5));
     }
-    uid.to_string()
+    let output = child.wait_with_output().ok()?;
+    String::from_utf8_lossy(&output.stdout).lines().find_map(|line| entry(line, uid))
 }
 
 #[cfg(test)]
@@ -37,5 +57,10 @@ mod tests {
     fn a_user_has_a_name_or_at_least_a_number() {
         assert_eq!(name(0), "root");
         assert_eq!(name(4_123_456_789), "4123456789");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("passwd");
+        std::fs::write(&file, "# who\nroot:x:0:0::/root:/bin/sh\n:x:7::\nbroken\nann:x:1007:100:Ann:/home/ann:\n").unwrap();
+        assert_eq!(listed(&file, 1007).as_deref(), Some("ann"));
+        assert_eq!((listed(&file, 7), listed(&file, 8)), (None, None));
     }
 }

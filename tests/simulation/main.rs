@@ -275,7 +275,7 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
-        (Plant::ListsForgotten, "graph|same after a reload|replay"),
+        (Plant::ListsForgotten, "graph|same after a reload|replay|comes to an end"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
         (Plant::ApprovalsForgotten, "same after a reload|comes to an end|settled exactly once|approvals"),

@@ -30,7 +30,9 @@ const OF_RUNS: &[&str] = &[
 ];
 
 pub(super) fn approve(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut Task) -> Option<Action> {
-    for key in OF_RUNS.iter().filter_map(|key| fields.key(key)) {
+    // Beside a command they may well be meant for that.
+    let is_alone = ["run", "command", "claude"].iter().all(|key| fields.get(key).is_none());
+    for key in OF_RUNS.iter().filter(|_| is_alone).filter_map(|key| fields.key(key)) {
         let name = key.text().unwrap_or_default();
         let hint = match name {
             "timeout" => "how long a person is waited for is said in it: approve: { message: …, timeout: 2h }",
