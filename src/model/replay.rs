@@ -1,15 +1,15 @@
 //! The rows that a journal says there must be: a fold over its events, written apart from the core and from the store so
 //! that a fault in one of them shows as a difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
-use super::question::{Answer, OF_APPROVAL};
-use super::spec::{Budget, RetryClass};
+use super::schedule::{MAX_FIRINGS, Passed, Rule, ScheduleState};
+use super::spec::{Budget, RetryClass, Submission};
 use super::state::{Counts, FailCause, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
@@ -24,6 +24,21 @@ pub struct Replayed {
     pub credentials: BTreeMap<Credential, CredentialState>,
     /// The highest question number.
     pub last_question: u32,
+    /// Schedules by name.
+    pub schedules: BTreeMap<String, ReplayedSchedule>,
+}
+
+/// A schedule as its events say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayedSchedule {
+    /// Its times.
+    pub rule: Rule,
+    /// What it submits.
+    pub submission: Arc<Submission>,
+    /// Where it stands.
+    pub state: ScheduleState,
+    /// Its newest times and what became of them.
+    pub passed: VecDeque<Passed>,
 }
 
 /// A job as its events say.
@@ -41,6 +56,8 @@ pub struct ReplayedJob {
     pub rules: Vec<String>,
     /// Its priority.
     pub priority: i32,
+    /// Parameters that a person changed since.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Its budget, once a person gave it another.
     pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
@@ -158,34 +175,6 @@ impl ReplayedTask {
         }
         self.state = state.clone();
     }
-
-    /// To another state without an attempt. An approval is left by what its question was answered.
-    fn leave(&mut self, state: &TaskState) -> Result<(), String> {
-        if let TaskState::AwaitingApproval { question } = &self.state {
-            let Some(known) = self.questions.iter().find(|known| known.id == *question && known.is_settled) else {
-                return Err(format!("an approval is over while its question {question} waits"));
-            };
-            let is_approved = matches!(known.answer, Some(Answer::Approve { .. }));
-            if (*state == TaskState::Completed) != is_approved {
-                return Err(format!("an approval that was answered {:?} is {}", known.answer, state.kind().word()));
-            }
-        }
-        self.go(state);
-        Ok(())
-    }
-
-    /// A question; an approval has one at a time, and forgets what came of the one before.
-    fn asked(&mut self, attempt: AttemptId, question: StoredQuestion) -> Result<(), String> {
-        if attempt.number == OF_APPROVAL {
-            if self.state != TaskState::Queued {
-                return Err(format!("an approval is asked for while its task is {}", self.state.kind().word()));
-            }
-            self.questions.clear();
-            self.result = None;
-        }
-        self.questions.push(question);
-        Ok(())
-    }
 }
 
 impl Replayed {
@@ -204,6 +193,7 @@ impl Replayed {
                     rules: Vec::new(),
                     budget: None,
                     priority: spec.priority,
+                    params: BTreeMap::new(),
                     tasks: Vec::new(),
                 };
                 match self.jobs.insert(job.0, new) {
@@ -265,19 +255,11 @@ impl Replayed {
                     None => Err(format!("question {id} is answered, but does not wait")),
                 }
             }
-            Change::QuestionHastened { attempt, id, expires } => {
-                let task = self.task(attempt.job, attempt.task)?;
-                match task.questions.iter_mut().find(|known| known.id == *id && !known.is_settled) {
-                    Some(known) if known.expires.is_some_and(|before| *expires < before) => {
-                        known.expires = Some(*expires);
-                        Ok(())
-                    }
-                    _ => Err(format!("question {id} is hastened, but does not wait for longer")),
-                }
-            }
+            Change::QuestionHastened { attempt, id, expires } => self.task(attempt.job, attempt.task)?.hastened(*id, *expires),
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
             Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
+            Change::ParamsSet { job, params } => self.job(*job).map(|job| job.params.clone_from(params)),
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
                 Ok(())
@@ -287,6 +269,10 @@ impl Replayed {
                 task.newest.iter_mut().last().iter_mut().for_each(|run| run.seen = Some(facts.as_ref().clone()));
                 Ok(())
             }
+            Change::ScheduleSet { .. }
+            | Change::ScheduleMoved { .. }
+            | Change::SchedulePaused { .. }
+            | Change::ScheduleRemoved { .. } => self.schedule(&event.change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
         }
     }
@@ -344,6 +330,35 @@ impl Replayed {
             return Err(format!("attempt {attempt} is closed while a question of it waits"));
         }
         task.go(state);
+        Ok(())
+    }
+
+    fn schedule(&mut self, change: &Change) -> Result<(), String> {
+        let unknown = |name: &str| format!("the schedule {name} does not exist");
+        match change {
+            Change::ScheduleSet { name, rule, submission, state } => {
+                let (rule, state) = (rule.as_ref().clone(), state.as_ref().clone());
+                let passed = self.schedules.remove(name).map(|old| old.passed).unwrap_or_default();
+                self.schedules.insert(name.clone(), ReplayedSchedule { rule, submission: submission.clone(), state, passed });
+            }
+            Change::ScheduleMoved { name, passed, state } => {
+                let schedule = self.schedules.get_mut(name).ok_or_else(|| unknown(name))?;
+                schedule.state = state.as_ref().clone();
+                schedule.passed.extend(passed.as_deref().cloned());
+                if schedule.passed.len() > MAX_FIRINGS as usize {
+                    schedule.passed.pop_front();
+                }
+            }
+            Change::SchedulePaused { name, paused, state } => {
+                let schedule = self.schedules.get_mut(name).ok_or_else(|| unknown(name))?;
+                if state.paused != *paused || (*paused && state.next.is_some()) {
+                    return Err(format!("the schedule {name} is paused, but something is due"));
+                }
+                schedule.state = state.as_ref().clone();
+            }
+            Change::ScheduleRemoved { name } => drop(self.schedules.remove(name).ok_or_else(|| unknown(name))?),
+            _ => {}
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl Approvals {
                 }
                 let wait = asks.timeout_ms.map(|ms| event.at.plus(ms as i64));
                 let is_whole = matches!(&question.body, QuestionBody::Approval { who, message, .. }
-                    if *who == asks.who && message.starts_with("Go on with job"));
+                    if *who == asks.who && message.starts_with("Go on with "));
                 if *expires != wait || !is_whole {
                     return broken(format!("it asks what the job file says: {question:?} until {expires:?}"));
                 }

@@ -35,7 +35,9 @@ impl Composer {
             results.insert(task.clone(), value);
         }
         let params = launch.job.params.clone();
-        Ok(Context { job: launch.name.to_string(), params, results, states, item: launch.item.clone(), gate: None })
+        let due = launch.job.scheduled.as_ref().map_or_else(String::new, |scheduled| scheduled.due.rfc3339());
+        let item = launch.item.clone();
+        Ok(Context { job: launch.name.to_string(), due, params, results, states, item, gate: None })
     }
 
     fn value(&self, result: &TaskResult) -> Result<Value, Obstacle> {

@@ -295,6 +295,12 @@ impl Mirror {
         if let Change::AllPaused { paused } = change {
             self.overview.paused = *paused;
         }
+        if let Change::ParamsSet { job, .. } = change
+            && let Some(at) = self.find(job.0)
+        {
+            // Read again when it is shown.
+            self.jobs[at].spec = None;
+        }
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
         let Some(at) = self.find(job.0) else { return };
         let job = &mut self.jobs[at];
@@ -368,8 +374,7 @@ fn queued(event: &EventView) -> TaskView {
 fn expand(job: &mut JobRow, event: &EventView, parent: u32, items: &[serde_json::Value]) {
     let Some(row) = job.tasks.get_mut(parent as usize).filter(|row| row.as_of() < event.seq) else { return };
     row.apply(event.seq, event.event.at, &event.event.change);
-    let (id, is_claude) = (row.id.clone(), row.is_claude);
-    let mut known = 0;
+    let (id, is_claude, mut known) = (row.id.clone(), row.is_claude, 0);
     // Only instances of this mapped task have it as their parent and its id before their own place.
     for row in &mut job.tasks {
         let place = row.id.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/')?.parse::<usize>().ok());

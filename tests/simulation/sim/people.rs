@@ -9,8 +9,8 @@ use airx::model::state::{BudgetOf, Hold, TaskState};
 use airx::model::time::Utc;
 
 use crate::approvals::PEOPLE;
-use crate::load;
 use crate::watch::MAX_RUNS;
+use crate::{load, schedules};
 
 use super::{Plant, SLOTS, Sim};
 
@@ -72,7 +72,7 @@ impl Sim {
                 Hold::Budget { of: BudgetOf::Job, .. } => self.ask(Command::Budget { job, budget: None }),
                 Hold::Limit { asks: true, until } if until <= self.now().utc => {
                     let targets = vec![Address { job, task: Some(task) }];
-                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed });
+                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() });
                 }
                 _ => {}
             }
@@ -112,6 +112,11 @@ impl Sim {
             self.inputs.push(Input::Command(self.next_request, command));
             return;
         }
+        if self.dice.chance(250) {
+            let command = schedules::command(&mut self.dice);
+            self.ask(command);
+            return;
+        }
         let jobs = self.known_jobs();
         let command = load::command(&mut self.dice, &jobs);
         if self.dice.chance(100) {
@@ -124,7 +129,7 @@ impl Sim {
         self.ask(command);
     }
 
-    pub(super) fn ask(&mut self, command: Command) {
+    pub fn ask(&mut self, command: Command) {
         self.next_request += 1;
         self.waiting.insert(self.next_request);
         self.inputs.push(Input::Command(self.next_request, command));
@@ -137,6 +142,7 @@ impl Sim {
     }
 
     pub(super) fn resume_all(&mut self) -> Result<(), String> {
+        self.remove_schedules();
         self.ask(Command::Resume { job: None });
         let jobs: Vec<JobRef> = self.known_jobs().into_iter().map(|(job, _)| job).collect();
         for job in jobs {
