@@ -80,6 +80,9 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
     if lines.len() > SHOWN_LINES {
         text.push_str(&format!("    … {} more lines: airx approvals -o json\n", lines.len() - SHOWN_LINES));
     }
+    if let Some(comment) = question.answer.as_ref().and_then(Answer::comment) {
+        text.push_str(&format!("    comment: {}\n", print::harmless(comment, 400)));
+    }
     if question.answered.is_none() {
         let how = match &question.body {
             QuestionBody::Permission { rules, .. } if rules.is_empty() => {

@@ -1,6 +1,8 @@
 //! The rows that a journal says there must be: a fold over its events, written apart from the core and from the store so
 //! that a fault in one of them shows as a difference.
 
+mod questions;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 

@@ -692,6 +692,7 @@ impl Outcome {
                 FailCause::Decision(why) => format!("cannot be decided: {why}"),
                 FailCause::Instances { failed, of } => format!("{failed} of {of} instances failed"),
                 FailCause::Child(how) => format!("child job {how}"),
+                FailCause::Rejected(how) if how.starts_with("by ") => format!("rejected {how}"),
                 FailCause::Rejected(how) => format!("rejected: {how}"),
                 FailCause::Artifact(which) => format!("artifact missing: {which}"),
             },

@@ -184,7 +184,7 @@ fn storms_try_all_that_the_rules_are_about() {
     use airx::model::question::AnsweredBy;
     use airx::model::state::{FailCause, Hold, Outcome, SkipReason, TaskState};
     let mut seen: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
-    for seed in 0..200 {
+    for seed in 0..300 {
         let mut sim = Sim::new(seed, Plant::None);
         sim.run().unwrap();
         for event in &sim.journal.lock().unwrap().events {
@@ -277,7 +277,7 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
-        (Plant::ListsForgotten, "graph|same after a reload|replay|comes to an end"),
+        (Plant::ListsForgotten, "graph|same after a reload|replay|comes to an end|what has room starts"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
         (Plant::ApprovalsForgotten, "same after a reload|comes to an end|settled exactly once|approvals"),
