@@ -416,6 +416,21 @@ pub struct JobView {
     pub updated: Utc,
     /// Cost of its Claude runs.
     pub cost_microusd: u64,
+    /// Of its tasks, those that instances stand for (see [`JobView::work`]), by state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<Box<Counts>>,
+}
+
+impl JobView {
+    /// Its tasks by state, for fractions and bars: a mapped task whose list is known is not counted beside its instances, since
+    /// all that it does is to wait for them. One that never came to a list, or whose list is empty, counts like any other.
+    pub fn work(&self) -> Counts {
+        let mut work = self.tasks;
+        if let Some(mapped) = &self.mapped {
+            work.0.iter_mut().zip(mapped.0).for_each(|(tasks, mapped)| *tasks = tasks.saturating_sub(mapped));
+        }
+        work
+    }
 }
 
 /// A job in full, without its tasks.
@@ -470,6 +485,12 @@ pub struct TaskView {
     /// Of a mapped task: its instances by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Counts>,
+    /// Of a mapped task, whether its list is known or not: its mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<MappingView>,
+    /// Whether it runs when everything else is over (`finally`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_finally: bool,
     /// Ids of the tasks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
@@ -479,6 +500,14 @@ pub struct TaskView {
     /// Whether it is a Claude run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_claude: bool,
+}
+
+/// What a list of tasks says of a mapping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingView {
+    /// Most instances alive at once; none leaves it to the job and the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
 }
 
 /// A task in full.

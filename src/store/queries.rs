@@ -11,8 +11,8 @@ use crate::model::by_hand;
 use crate::model::change::{Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
-    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, OverviewView, PoolView, Query,
-    Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
+    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, MappingView, OutputPiece, OutputStream, OverviewView, PoolView,
+    Query, Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
 };
 use crate::model::spec::{Action, JobSpec, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
@@ -67,8 +67,10 @@ pub(super) struct Queries<'a> {
     pub around: &'a Surroundings,
 }
 
-/// Columns of a [`JobView`], in the order of [`job_view`].
-const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority";
+/// Columns of a [`JobView`], in the order of [`job_view`]. The last one: mapped tasks that are where their instances brought them.
+const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority,
+     (SELECT group_concat(t.kind) FROM mapping m JOIN task t ON t.job = m.job AND t.idx = m.idx
+      WHERE m.job = job.id AND t.kind IN (6, 7, 8, 14))";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
@@ -191,7 +193,7 @@ impl Queries<'_> {
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(12)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
@@ -332,6 +334,7 @@ impl Queries<'_> {
             slots,
             claude: matches!(task.action, Action::Claude(_)).then_some(claude).flatten(),
             unmet: &unmet,
+            is_finally: task.finally,
             mapping: match instance.filter(|_| state == TaskState::Queued) {
                 Some(of) => mapped.room(self.db, job.id, of, task.each.as_ref().and_then(|each| each.max_parallel))?,
                 None => None,
@@ -359,6 +362,12 @@ impl Queries<'_> {
             needs: if instance.is_some() { Vec::new() } else { task.needs.clone() },
             pool: task.pool.clone(),
             is_claude: matches!(task.action, Action::Claude(_)),
+            mapping: task
+                .each
+                .as_ref()
+                .filter(|_| instance.is_none())
+                .map(|each| MappingView { max_parallel: each.max_parallel }),
+            is_finally: task.finally,
         };
         Ok((view, task))
     }
@@ -495,7 +504,16 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         updated: Utc(row.get(8)?),
         cost_microusd: row.get(9)?,
         priority: row.get(10)?,
+        mapped: row.get::<_, Option<String>>(11)?.map(|kinds| Box::new(counted(&kinds))),
     })
+}
+
+/// How often each kind is in a list of their numbers.
+fn counted(kinds: &str) -> Counts {
+    let mut counts = Counts::default();
+    let kinds = kinds.split(',').filter_map(|kind| TaskKind::ALL.get(kind.parse::<usize>().ok()?));
+    kinds.for_each(|kind| counts.add(*kind));
+    counts
 }
 
 /// A name that clients can read back.
