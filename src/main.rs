@@ -16,6 +16,9 @@ fn main() {
     if airx::notify::deliver::requested(std::env::args_os()) {
         std::process::exit(airx::notify::deliver::main());
     }
+    if airx::backend::checking::requested(std::env::args_os()) {
+        std::process::exit(airx::backend::checking::main());
+    }
     // Reports of panics, which are faults of airx; it cannot be installed twice, and nothing is installed before.
     let _ = color_eyre::install();
     let env =

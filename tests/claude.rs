@@ -35,6 +35,7 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
         gate: None,
         round: None,
         tree: None,
+        missing: None,
         spent: None,
         leftovers: 0,
         out_bytes: 0,
@@ -44,7 +45,7 @@ fn outcome(spec: &ClaudeSpec, end: End, report: &ClaudeReport, interrupted: bool
         notes: Vec::new(),
     };
     let exit = ExitFinding::Record(Box::new(record));
-    let end = EndReport { exit, result: None, claude: Some(report.clone()), notes: Vec::new() };
+    let end = EndReport { exit, result: None, artifacts: None, claude: Some(report.clone()), notes: Vec::new() };
     classify(&end, if interrupted { Asked::Cancel } else { Asked::Nothing }, &task)
 }
 

@@ -47,6 +47,21 @@ fn a_later_task_can_use_the_answer() {
 }
 
 #[test]
+fn an_answer_has_the_shape_that_its_result_asks_for() {
+    let Some((home, _api)) = home() else { return };
+    let prompt = "Go. [[fake:structured {\"value\": {\"name\": \"fake\", \"count\": 3}}]]";
+    let shape = |count: &str| format!("result: {{ schema: {{ type: object, properties: {{ count: {{ type: {count} }} }} }} }}");
+    let output = run(&home, &job(prompt, &format!("    {}\n", shape("integer"))));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(home.ok(["show", "c/a", "--result"]), "{\"name\":\"fake\",\"count\":3}\n");
+    // What the CLI is told may say less than what the result must be.
+    let lax = format!("      json_schema: {{ type: object }}\n    {}\n", shape("string"));
+    run(&home, &job(prompt, &lax));
+    let outcome = home.tasks("c")[0].outcome.clone().unwrap().sentence();
+    assert_eq!(outcome, "bad result: it does not fit its schema: at /count: expected string, found 3");
+}
+
+#[test]
 fn a_denied_tool_is_recorded_and_the_gate_decides() {
     let Some((home, _api)) = home() else { return };
     let output = run(&home, &job("[[fake:tools {\"command\": \"touch x\"}]]", "    accept: test -e x\n"));

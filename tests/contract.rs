@@ -59,6 +59,17 @@ macro_rules! backends {
                 a_task_queues_further_ones
                 a_task_tells_its_progress
                 a_task_sets_its_result
+                a_result_that_fits_its_schema
+                a_result_that_does_not_fit_its_schema
+                a_result_of_a_file
+                a_result_file_that_is_not_there
+                a_task_that_sets_a_result_that_does_not_fit_is_told_at_once
+                artifacts_are_kept
+                artifacts_of_a_failure_are_kept
+                artifacts_of_a_timeout_are_kept
+                a_missing_artifact_is_a_remark
+                a_missing_artifact_that_is_required_is_a_failure
+                artifacts_never_lead_out_of_the_workspace
                 a_gate_that_passes
                 a_gate_that_does_not_pass
                 a_gate_that_takes_too_long
@@ -182,6 +193,9 @@ struct Expected {
     progress: Option<String>,
     /// Tasks that were queued at run time, by id, and their states.
     added: Option<BTreeMap<String, String>>,
+    /// All artifacts of the last attempt, and how many remarks there are on it.
+    artifacts: Option<BTreeMap<String, String>>,
+    notes: Option<usize>,
     /// Files of the workspace, and those that must not be there.
     #[serde(default)]
     files: BTreeMap<String, String>,
@@ -391,6 +405,18 @@ fn check(home: &TestHome, task: &TaskDetail, expected: &Expected) {
             Some(TaskResult::Inline(result)) => assert_eq!(result.as_ref(), value),
             other => panic!("the result is {other:?}"),
         }
+    }
+    if let Some(wanted) = &expected.artifacts {
+        let listed: Vec<Value> = serde_json::from_str(&home.ok(["artifacts", &address, "-o", "json"])).unwrap();
+        let names = listed.iter().map(|file| file["name"].as_str().unwrap().to_owned());
+        let seen: BTreeMap<_, _> = names.map(|name| (name.clone(), home.ok(["artifacts", &address, &name]))).collect();
+        assert_eq!(&seen, wanted, "{:?}", notes());
+        let facts = task.attempts.last().and_then(|attempt| attempt.facts.as_ref()?.artifacts.clone()).unwrap_or_default();
+        assert_eq!(facts.count as usize, wanted.len());
+    }
+    if let Some(count) = expected.notes {
+        let seen = task.attempts.last().and_then(|attempt| attempt.facts.clone()).unwrap_or_default().notes;
+        assert_eq!(seen.len(), count, "{seen:?}");
     }
     if let Some(text) = &expected.progress {
         assert_eq!(task.task.progress.as_ref().map(ToString::to_string).as_ref(), Some(text));

@@ -75,6 +75,17 @@ fn what_a_task_asks_by_its_tools_is_done_for_its_own_job() {
 }
 
 #[test]
+fn a_result_that_does_not_fit_the_tasks_schema_is_refused_at_once() {
+    let (home, env) = inside(&JOB.replace("sleep 1000'", "sleep 1000', result: { schema: { type: object, required: [ok] } }"));
+    let mut session = session(&home, &env);
+    let refused = session.call("set_result", json!({ "value": { "no": 1 } })).unwrap_err();
+    assert!(refused.contains("it does not fit its schema: at the top: expected the key `ok`"), "{refused}");
+    assert_eq!(home.task("j/p").result, None);
+    session.call("set_result", json!({ "value": { "ok": 1 } })).unwrap();
+    assert!(home.task("j/p").result.is_some());
+}
+
+#[test]
 fn the_same_definition_again_is_a_further_task_and_from_a_later_attempt_the_same_one() {
     let (home, env) = inside(JOB);
     let mut one = session(&home, &env);

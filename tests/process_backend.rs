@@ -293,7 +293,7 @@ fn results_are_read_as_text_lines_or_json() {
     ];
     for (number, (script, kind, expected)) in (1..).zip(cases) {
         let mut spec = shell(script);
-        spec.result = Some(kind);
+        spec.result = Some(kind.into());
         let order = home.launch(number, spec);
         match (home.over(order.attempt).result, expected) {
             (Some(ResultFinding::Value(TaskResult::Inline(value))), Some(expected)) => assert_eq!(*value, expected),

@@ -24,6 +24,8 @@ mod output;
 mod picture;
 #[path = "screens/scenes.rs"]
 mod scenes;
+#[path = "screens/schedules.rs"]
+mod schedules;
 #[path = "screens/signs.rs"]
 mod signs;
 #[path = "screens/sizes.rs"]

@@ -10,7 +10,7 @@ use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, RoundFacts, 
 use airx::model::credential::{Credential, CredentialHold, CredentialState};
 use airx::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use airx::model::jobfile::{ParseOptions, parse};
-use airx::model::message::{Answer, Query};
+use airx::model::message::{Answer, Query, RequeueWhich};
 use airx::model::question::{Answer as QuestionAnswer, AnsweredBy, Question, QuestionBody};
 use airx::model::spec::Budget;
 use airx::model::state::{FailCause, JobState, Outcome, TaskKind, TaskState};
@@ -151,6 +151,7 @@ fn run_history() -> Vec<Event> {
         Change::RuleAdded { job, rule: "Bash(ls)".to_owned() },
         Change::BudgetSet { job, budget: Some(Budget { microusd: Some(1), tokens: None }) },
         Change::PrioritySet { job, priority: 7 },
+        Change::ParamsSet { job, params: BTreeMap::from([("p".to_owned(), serde_json::json!(null))]) },
     ];
     changes.into_iter().map(|change| Event { at: Utc(1_700_000_000_000), change }).collect()
 }
@@ -163,6 +164,7 @@ fn rows_of_runs_that_differ_from_the_journal_are_told_and_a_repair_makes_them_eq
         "UPDATE job SET rules = NULL WHERE id = 2",
         "UPDATE job SET budget = NULL WHERE id = 2",
         "UPDATE job SET priority = 0 WHERE id = 2",
+        "UPDATE job SET params = NULL WHERE id = 2",
         "UPDATE task SET used_cost = 6 WHERE job = 2",
         "UPDATE task SET used_tokens = 6 WHERE job = 2",
         "UPDATE task SET rounds = NULL WHERE job = 2",
@@ -406,6 +408,48 @@ fn an_engine_that_is_gone_is_told_of_what_lives_there_and_how_far_a_launch_was_g
 }
 
 /// Another job, queued.
+/// What a requeue would run again, and what its last attempts cost.
+#[test]
+fn what_is_finished_and_what_it_cost_the_last_time_is_known_before_it_runs_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("airx.db");
+    let mut store = SqliteStore::open(&path, [1; 36]).unwrap();
+    store.commit(&history()).unwrap();
+    let opened = |task, number| Change::AttemptOpened {
+        attempt: AttemptId { job: JobId(1), task: TaskIdx(task), number },
+        pool: "local".to_owned(),
+        session: None,
+        resumes: false,
+    };
+    let closed = |task, number, cost_microusd| Change::AttemptClosed {
+        attempt: AttemptId { job: JobId(1), task: TaskIdx(task), number },
+        outcome: Outcome::Succeeded,
+        facts: Box::new(AttemptFacts {
+            claude: Some(ClaudeFacts { cost_microusd, ..ClaudeFacts::default() }),
+            ..AttemptFacts::default()
+        }),
+        state: TaskState::Completed,
+    };
+    // `a` ran twice more: what its last attempt cost counts. `b`, which needs it, is finished too.
+    let changes = [opened(0, 2), closed(0, 2, 900), opened(0, 3), closed(0, 3, 40), opened(1, 2), closed(1, 2, 7)];
+    store.commit(&changes.map(|change| Event { at: Utc(9), change })).unwrap();
+    let reader = StoreReader::new(directory.path(), &path);
+    let rerun = |target: &str, which| {
+        let targets = vec![target.parse().unwrap()];
+        match reader.query(&Query::Rerun { targets, which }).unwrap().body {
+            Answer::Rerun(view) => (view.finished, view.cost_microusd),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(rerun("kept", RequeueWhich::All), (2, 47));
+    assert_eq!(rerun("kept.1/a", RequeueWhich::From), (2, 47));
+    assert_eq!(rerun("kept.1/b", RequeueWhich::From), (1, 7));
+    assert_eq!(rerun("kept.1/a", RequeueWhich::All), (1, 40), "the task alone");
+    assert_eq!(rerun("kept", RequeueWhich::Failed), (0, 0));
+    let refusal = reader.query(&Query::Rerun { targets: vec!["kept/x".parse().unwrap()], which: RequeueWhich::All });
+    assert!(refusal.unwrap_err().message.contains("no task `x`"));
+}
+
 fn second() -> Vec<Event> {
     let first = history();
     let job = JobId(2);

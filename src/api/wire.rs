@@ -114,14 +114,46 @@ impl Request {
 
     /// The command that it is, if it is one.
     pub fn command(&self) -> Option<Result<Command, String>> {
-        const VERBS: &[&str] = &["submit", "add", "requeue", "cancel", "pause", "resume", "answer", "budget", "priority", "stop"];
+        const VERBS: &[&str] = &[
+            "submit",
+            "add",
+            "requeue",
+            "cancel",
+            "pause",
+            "resume",
+            "answer",
+            "budget",
+            "priority",
+            "schedule_set",
+            "schedule_pause",
+            "schedule_remove",
+            "schedule_run",
+            "stop",
+        ];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 
     /// The query that it is, if it is one.
     pub fn query(&self) -> Option<Result<Query, String>> {
-        const VERBS: [&str; 11] =
-            ["status", "overview", "jobs_of", "jobs", "job", "tasks", "task", "events", "questions", "usage", "output"];
+        const VERBS: &[&str] = &[
+            "status",
+            "overview",
+            "jobs_of",
+            "jobs",
+            "job",
+            "tasks",
+            "task",
+            "events",
+            "questions",
+            "schedules",
+            "schedule",
+            "rerun",
+            "usage",
+            "output",
+            "artifacts",
+            "artifact",
+            "result",
+        ];
         VERBS.contains(&self.method.as_str()).then(|| self.message())
     }
 

@@ -1,6 +1,7 @@
 //! Where runners live: the implementations of [`crate::manager::ports::Backend`].
 
 mod attempt;
+pub use attempt::checking;
 pub mod docker;
 mod places;
 pub mod process;

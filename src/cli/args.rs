@@ -1,11 +1,16 @@
 //! The command line, as DESIGN section 7 has it. Help texts, completions and the man page come from here.
 
+mod schedule;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::model::spec::PRIORITIES;
+mod jobs;
+
+pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use schedule::ScheduleVerb;
 
 /// Runs jobs of many tasks through runners that nothing can lose.
 #[derive(Debug, Parser)]
@@ -80,7 +85,7 @@ pub enum Verb {
     #[command(after_help = "Exit code: 0 completed, 1 failed, 2 bad input, 3 no manager, 130 cancelled.\n\
         Ctrl-C on a terminal leaves the job running; on a pipe it cancels the job.")]
     Run(SubmitArgs),
-    /// Submit a job file and print the job's name
+    /// Submit a job file and print the job's name; one with `schedule:` is scheduled
     Submit(SubmitArgs),
     /// Check a job file and name all its faults
     Validate(FileArgs),
@@ -111,7 +116,12 @@ pub enum Verb {
         job: String,
     },
     /// Show a job or a task in full
-    Show(Target),
+    Show(ShowArgs),
+    /// List the files that were kept of a task's workspace, print one, or copy them
+    #[command(
+        after_help = "Examples:\n  airx artifacts nightly/bench\n  airx artifacts nightly/bench report.html > report.html\n  airx artifacts nightly/bench --to out/"
+    )]
+    Artifacts(ArtifactsArgs),
     /// Print a task's output
     Logs(LogsArgs),
     /// Print what happened
@@ -127,20 +137,10 @@ pub enum Verb {
         job: Option<String>,
     },
     /// Run finished tasks again, with a fresh retry budget
-    Requeue {
-        /// JOB or JOB/TASK
-        #[arg(required = true, value_name = "JOB[/TASK]")]
-        targets: Vec<String>,
-        /// Of a whole job: failed and cancelled tasks (the default)
-        #[arg(long, conflicts_with = "all")]
-        failed: bool,
-        /// Of a whole job: all tasks
-        #[arg(long)]
-        all: bool,
-        /// The tasks and everything that comes after them
-        #[arg(long, conflicts_with_all = ["failed", "all"])]
-        from: bool,
-    },
+    #[command(
+        after_help = "Before finished tasks run again it asks on a terminal, with their number and what their last attempts cost;\nelsewhere it wants --yes. With --from only when they cost something.\n\nExamples:\n  airx requeue nightly\n  airx requeue nightly/build --from\n  airx requeue nightly --all --yes -p crate=auth"
+    )]
+    Requeue(RequeueArgs),
     /// End tasks or jobs: ask, then insist after the grace
     Cancel {
         /// JOB or JOB/TASK
@@ -180,6 +180,16 @@ pub enum Verb {
     Budget(BudgetArgs),
     /// Give a job another priority: free slots go to jobs of higher priority first
     Priority(PriorityArgs),
+    /// List the schedules, or change one
+    #[command(
+        after_help = "A schedule is a job file with `schedule:`; it has the job's name, and each of its times submits NAME.N.\n\
+            Schedules fire while a manager runs: `airx --daemon` starts one in the background."
+    )]
+    Schedule {
+        /// What to do; without it they are listed
+        #[command(subcommand)]
+        what: Option<ScheduleVerb>,
+    },
     /// Start nothing new, in a job or anywhere; what runs goes on
     Pause(JobArg),
     /// Take back `pause`
@@ -215,7 +225,7 @@ pub enum Verb {
     },
     /// Inside a running task: set its result
     Result {
-        /// JSON, or any text; `-` reads standard input
+        /// JSON, or any text; `-` reads standard input, at most 1 MiB
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
@@ -260,31 +270,6 @@ pub struct FileArgs {
     /// Words that do not belong here are answered with the command that was meant
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub rest: Vec<String>,
-}
-
-/// A job file, its parameters and its priority.
-#[derive(Debug, Args)]
-pub struct SubmitArgs {
-    /// The file
-    #[command(flatten)]
-    pub file: FileArgs,
-    /// Its priority, instead of the file's: -1000 to 1000, higher ones get free slots first
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = priority())]
-    pub priority: Option<i64>,
-}
-
-fn priority() -> clap::builder::RangedI64ValueParser<i64> {
-    clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
-}
-
-/// A job's priority.
-#[derive(Debug, Args)]
-pub struct PriorityArgs {
-    /// NAME.N, or NAME for the newest
-    pub job: String,
-    /// -1000 to 1000; 0 is the usual one
-    #[arg(value_name = "N", allow_hyphen_values = true, value_parser = priority())]
-    pub priority: i64,
 }
 
 /// A Claude task without a file.
@@ -367,6 +352,36 @@ pub struct Target {
     /// The task, when written apart
     #[arg(hide = true)]
     pub task: Option<String>,
+}
+
+/// A job or a task, and what of it to show.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Which
+    #[command(flatten)]
+    pub target: Target,
+    /// Only the task's result: text as it is, everything else as JSON
+    #[arg(long)]
+    pub result: bool,
+}
+
+/// Files that were kept.
+#[derive(Debug, Args)]
+pub struct ArtifactsArgs {
+    /// JOB or JOB/TASK
+    pub target: String,
+    /// The file to print; before it the task, when written apart
+    #[arg(value_name = "NAME", num_args = 0..=2)]
+    pub words: Vec<String>,
+    /// This attempt instead of the newest that has some
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub attempt: Option<u32>,
+    /// Copy into this directory; of a whole job into one for each task
+    #[arg(short = 'O', long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long, requires = "to")]
+    pub force: bool,
 }
 
 /// A task's output.

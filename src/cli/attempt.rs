@@ -1,20 +1,28 @@
 //! The attempt that this process runs in, and what it may ask of the manager. A file in the outbox is the request; the socket
 //! only speeds the answer, so that nothing is lost while the manager is away.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::api::client::{ClientError, ClientErrorKind};
 use crate::api::socket::{Proof, intake, own_tasks};
-use crate::model::attempt::OutboxBody;
+use crate::model::attempt::{OutboxBody, RunnerSpec};
 use crate::model::core::Taken;
+use crate::model::json_schema;
 use crate::model::message::{RefusalCode, TaskView};
+use crate::model::result::{sound, unfit};
 
 use super::context::{Context, Failure, Services};
 
 /// Longest wait for the manager's answer; the request is safe in the outbox by then.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Largest `spec.json` that is read, in bytes.
+const MAX_SPEC: u64 = 32 << 20;
 
 /// A running attempt, seen from inside.
 #[derive(Clone)]
@@ -68,6 +76,9 @@ impl Attempt {
     /// # Errors
     /// Why it could not be put there, or why the manager refused it.
     pub fn ask(&self, body: OutboxBody, id: Option<&str>) -> Result<Asked, Failure> {
+        if let OutboxBody::Result(value) = &body {
+            self.fits(value)?;
+        }
         let (seq, key) = self
             .services
             .put(&self.directory, body, id)
@@ -83,6 +94,22 @@ impl Attempt {
             Err(error) if matches!(error.kind, ClientErrorKind::Refused(_)) => Err(error.into()),
             Err(_) => Ok(Asked::Later(key)),
         }
+    }
+
+    /// A result that does not fit the task's schema is refused here, where it can be mended at once.
+    fn fits(&self, value: &Value) -> Result<(), Failure> {
+        let refused = |why: String| Failure::failed(format!("refused: {why}"), "set another one");
+        sound(value).map_err(refused)?;
+        // Without one that can be read the manager looks by itself.
+        let Some(schema) = self.schema() else { return Ok(()) };
+        json_schema::fits(&schema, value).map_err(|why| refused(unfit(&why)))
+    }
+
+    fn schema(&self) -> Option<Arc<Value>> {
+        let mut text = Vec::new();
+        let file = crate::os::open_regular(&self.directory.join("spec.json")).ok()?;
+        file.take(MAX_SPEC).read_to_end(&mut text).ok()?;
+        serde_json::from_slice::<RunnerSpec>(&text).ok()?.result?.schema
     }
 
     /// `AIRX_ATTEMPT`, its mark.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::client::{Client, ClientError, ClientErrorKind};
 use crate::model::ids::{Address, AddressError, JobRef};
-use crate::model::message::{Answer, CancelHow, Command, Done, Query, RequeueWhich};
+use crate::model::message::{Answer, CancelHow, Command, Done, Query};
 
 use super::args::PriorityArgs;
 use super::context::{Context, Failure};
@@ -12,18 +12,6 @@ use super::print;
 
 /// Longest wait until a manager that was told to stop has left.
 const LEAVE: Duration = Duration::from_secs(15);
-
-pub(super) fn requeue(context: &Context, words: &[String], which: RequeueWhich) -> Result<(), Failure> {
-    let mut client = context.manager_or_start()?;
-    let targets = targets(&mut client, words)?;
-    let done = client.command(Command::Requeue { targets, which })?;
-    tell(
-        context,
-        &done,
-        "requeued",
-        "nothing to requeue: no task there has failed or was cancelled (--all takes finished ones too)",
-    )
-}
 
 pub(super) fn cancel(context: &Context, words: &[String], all: bool, kill: bool, abandon: bool) -> Result<(), Failure> {
     let mut client = context.manager()?;
@@ -112,7 +100,7 @@ pub(super) fn ping(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(context: &Context, done: &Done, verb: &str, nothing: &str) -> Result<(), Failure> {
+pub(super) fn tell(context: &Context, done: &Done, verb: &str, nothing: &str) -> Result<(), Failure> {
     if context.is_json() {
         print::out(&print::json(done));
         return Ok(());
@@ -128,7 +116,7 @@ fn tell(context: &Context, done: &Done, verb: &str, nothing: &str) -> Result<(),
 }
 
 /// Addresses from words. `JOB TASK` is one address when there is no job TASK but a task of that name in the job before it.
-fn targets(client: &mut dyn Client, words: &[String]) -> Result<Vec<Address>, Failure> {
+pub(super) fn targets(client: &mut dyn Client, words: &[String]) -> Result<Vec<Address>, Failure> {
     let mut targets = super::parse_addresses(words)?;
     if let [job, task] = targets.as_mut_slice()
         && job.task.is_none()

@@ -107,12 +107,18 @@ fn ask(attempt: &Attempt, body: OutboxBody, id: Option<&str>, done: &str) -> Res
     }
 }
 
+/// What to do with a result that is too large to be asked for.
+const LARGE: &str =
+    "write it into a file, and say so in the job file: result: { kind: json, file: PATH } takes up to 8 MiB, text 64 MiB";
+
 fn read_stdin() -> Result<String, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .lock()
-        .take(MAX_OUTBOX_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::input(format!("standard input cannot be read: {error}"), "it must be UTF-8 text"))?;
+    let mut text = Vec::new();
+    let unreadable = |why: String| Failure::input(format!("standard input cannot be read: {why}"), "it must be UTF-8 text");
+    let read = std::io::stdin().lock().take(MAX_OUTBOX_BYTES + 1).read_to_end(&mut text);
+    read.map_err(|error| unreadable(error.to_string()))?;
+    if text.len() as u64 > MAX_OUTBOX_BYTES {
+        return Err(Failure::input("standard input has more than 1 MiB, the most that a task can set so", LARGE));
+    }
+    let text = String::from_utf8(text).map_err(|error| unreadable(error.to_string()))?;
     Ok(text.strip_suffix('\n').map(str::to_owned).unwrap_or(text))
 }

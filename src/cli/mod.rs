@@ -1,6 +1,7 @@
 //! The command line: arguments to requests, answers to tables.
 
 pub mod args;
+mod artifacts;
 mod attempt;
 mod change;
 pub mod context;
@@ -16,6 +17,8 @@ mod notify;
 mod print;
 mod questions;
 mod read;
+mod requeue;
+mod schedule;
 pub mod submit;
 mod tail;
 mod trust;
@@ -31,7 +34,6 @@ use clap::{CommandFactory, Parser};
 
 use crate::config::home::Home;
 use crate::model::ids::Address;
-use crate::model::message::RequeueWhich;
 
 use args::{Cli, Format, NotifyVerb, Target, Verb};
 use context::{Context, Failure, Services};
@@ -93,6 +95,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
     match verb {
         Verb::Run(args) => submit::run(context, &args),
         Verb::Submit(args) => submit::submit(context, &args).map(|()| 0),
+        Verb::Schedule { what } => schedule::schedule(context, what).map(|()| 0),
         Verb::Validate(args) => submit::validate(context, &args).map(|()| 0),
         Verb::Claude(args) => submit::claude(context, &args).map(|()| 0),
         Verb::Add(args) => inside::add(context, args).map(|()| 0),
@@ -105,17 +108,12 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         }
         Verb::Jobs { limit } => read::jobs(context, limit).map(|()| 0),
         Verb::Tasks { job } => read::tasks(context, &job).map(|()| 0),
-        Verb::Show(target) => read::show(context, &address(&target)?).map(|()| 0),
+        Verb::Show(args) if args.result => artifacts::result(context, &address(&args.target)?).map(|()| 0),
+        Verb::Show(args) => read::show(context, &address(&args.target)?).map(|()| 0),
+        Verb::Artifacts(args) => artifacts::artifacts(context, &args).map(|()| 0),
         Verb::Logs(args) => logs::logs(context, &args).map(|()| 0),
         Verb::Events { follow, since, job } => read::events(context, since, follow, job.as_deref()).map(|()| 0),
-        Verb::Requeue { targets, failed: _, all, from } => {
-            let which = match (all, from) {
-                (true, _) => RequeueWhich::All,
-                (_, true) => RequeueWhich::From,
-                _ => RequeueWhich::Failed,
-            };
-            change::requeue(context, &targets, which).map(|()| 0)
-        }
+        Verb::Requeue(args) => requeue::requeue(context, &args).map(|()| 0),
         Verb::Cancel { targets, all, kill, abandon } => change::cancel(context, &targets, all, kill, abandon).map(|()| 0),
         Verb::Approvals { target, all } => questions::approvals(context, target.as_deref(), all).map(|()| 0),
         Verb::Approve(args) => questions::approve(context, &args).map(|()| 0),
@@ -206,6 +204,14 @@ mod tests {
             "airx run FILE --priority 10",
             "airx priority JOB 10",
             "airx priority JOB -10",
+            "airx submit --now FILE -p k=v",
+            "airx schedule",
+            "airx schedule show NAME -o json",
+            "airx schedule add -",
+            "airx schedule pause NAME OTHER",
+            "airx schedule resume NAME",
+            "airx schedule remove NAME",
+            "airx schedule run NAME",
             "airx validate -",
             "airx status",
             "airx status JOB -o json",
@@ -213,10 +219,16 @@ mod tests {
             "airx tasks JOB -o plain",
             "airx show JOB/TASK",
             "airx show JOB TASK",
+            "airx show JOB/TASK --result",
+            "airx artifacts JOB",
+            "airx artifacts JOB/TASK NAME --attempt 2",
+            "airx artifacts JOB TASK -O DIR --force",
             "airx logs JOB/TASK -f --attempt 2 --raw --tail 10",
             "airx events -f --since 4",
             "airx requeue JOB/TASK JOB --failed",
             "airx requeue JOB --all",
+            "airx requeue JOB/TASK --from --yes",
+            "airx requeue JOB --failed -p k=v --with-params l=w",
             "airx cancel JOB/TASK --kill",
             "airx cancel --all",
             "airx cancel JOB --abandon",

@@ -183,6 +183,12 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// Writes a question to standard error, where it shows also when standard output goes to a file.
+pub fn ask(question: &str) {
+    let mut errors = std::io::stderr();
+    let _ = write!(errors, "{question}").and_then(|()| errors.flush());
+}
+
 /// A value as it was asked for: on one line for `jsonl`.
 pub fn value<T: Serialize>(format: Format, value: &T) -> String {
     if format == Format::Jsonl { json_line(value) } else { json(value) }

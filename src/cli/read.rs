@@ -90,6 +90,10 @@ fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
     if view.paused {
         text.push_str(&printer.ink(Ink::Wait, "everything is paused: `airx resume` goes on\n"));
     }
+    if view.schedules > 0 {
+        let next = view.next_due.map_or_else(String::new, |at| format!(", next {}", printer.time(at, now)));
+        text.push_str(&format!("scheduled   {}{next}\n", view.schedules));
+    }
     for warning in &view.warnings {
         text.push_str(&printer.ink(Ink::Wait, &format!("{warning}\n")));
     }
@@ -278,7 +282,7 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
         text.push_str(&format!("\n{}", print::harmless(description, 200)));
     }
     text.push_str(&format!(
-        "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n\n",
+        "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n",
         printer.time(job.submitted, now()),
         job.tasks.terminal(),
         job.tasks.total(),
@@ -287,11 +291,31 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
         printer.money(job.cost_microusd),
         detail.spec.workspace.display(),
     ));
+    if let Some(scheduled) = &detail.spec.scheduled {
+        text.truncate(text.trim_end().len());
+        let due = printer.time(scheduled.due, now());
+        text.push_str(&format!("\nfrom the schedule {}, due {due}\n", scheduled.schedule));
+    }
+    text.push_str(&params_text(detail));
+    text.push('\n');
     text.push_str(&task_table(printer, tasks));
     if job.state == JobState::Failed {
         text.push_str(&format!("\nto run what failed again: airx requeue {}\n", job.name));
     }
     text
+}
+
+/// Its parameters, and which of them were changed since it was submitted.
+fn params_text(detail: &JobDetail) -> String {
+    let params = &detail.spec.params;
+    if params.is_empty() {
+        return String::new();
+    }
+    let said = params.iter().map(|(name, value)| {
+        let changed = if detail.params_set.contains(name) { " (changed)" } else { "" };
+        format!("{name}={}{changed}", print::harmless(&value.to_string(), 80))
+    });
+    format!("params {}\n", said.collect::<Vec<_>>().join("  "))
 }
 
 fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
@@ -318,7 +342,9 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     if let Some(result) = &detail.result {
         let shown = match result {
             TaskResult::Inline(value) => print::harmless(&value.to_string(), 2_000),
-            TaskResult::File { sha256, bytes } => format!("{} in results/{sha256}", print::bytes(*bytes)),
+            TaskResult::File { bytes, .. } => {
+                format!("{}: airx show {}/{} --result prints it", print::bytes(*bytes), detail.job, task.id)
+            }
         };
         text.push_str(&format!("\n{}\n{shown}\n", printer.ink(Ink::Dim, "result")));
     }
@@ -352,6 +378,10 @@ fn attempt_text(printer: &Printer, job: &str, task: &str, attempt: &AttemptView)
         ));
         if facts.leftovers > 0 {
             text.push_str(&format!("  {} processes outlived the command and were ended\n", facts.leftovers));
+        }
+        if let Some(artifacts) = &facts.artifacts {
+            let (count, size) = (artifacts.count, print::bytes(artifacts.bytes));
+            text.push_str(&format!("  artifacts: {count} ({size}): airx artifacts {job}/{task} --attempt {}\n", attempt.number));
         }
         for note in &facts.notes {
             text.push_str(&format!("  note: {}\n", print::harmless(note, 400)));
@@ -416,7 +446,14 @@ fn event_text(context: &Context, event: &EventView) -> String {
     if matches!(context.global.output, Format::Json | Format::Jsonl) {
         return print::json_line(event);
     }
-    let whole = if matches!(event.event.change, Change::CredentialMoved { .. }) { "claude" } else { "everything" };
+    let whole = match event.event.change {
+        Change::CredentialMoved { .. } => "claude",
+        Change::ScheduleSet { .. }
+        | Change::ScheduleMoved { .. }
+        | Change::SchedulePaused { .. }
+        | Change::ScheduleRemoved { .. } => "schedules",
+        _ => "everything",
+    };
     let what = event.job.as_ref().map_or(whole.to_owned(), |job| match &event.task {
         Some(task) => format!("{job}/{task}"),
         None => job.to_string(),

@@ -24,6 +24,10 @@ const NO_FILE: &str = "the command line";
 
 pub(super) fn run(context: &Context, args: &SubmitArgs) -> Result<i32, Failure> {
     let parsed = read_for(context, args)?;
+    if let Some(rule) = &parsed.schedule {
+        let words = print::harmless(&rule.to_string(), 200);
+        print::note(&format!("running it once now; to schedule it ({words}): airx schedule add {}", args.file.file));
+    }
     let mut client = context.manager_or_start()?;
     let (job, _) = send(context, &mut client, parsed.submission)?;
     super::follow::follow(context, client, &job)
@@ -31,6 +35,9 @@ pub(super) fn run(context: &Context, args: &SubmitArgs) -> Result<i32, Failure> 
 
 pub(super) fn submit(context: &Context, args: &SubmitArgs) -> Result<(), Failure> {
     let parsed = read_for(context, args)?;
+    if parsed.schedule.is_some() && !args.now {
+        return super::schedule::set(context, parsed);
+    }
     let mut client = context.manager_or_start()?;
     let (job, tasks) = send(context, &mut client, parsed.submission)?;
     if context.is_json() {
@@ -47,11 +54,13 @@ pub(super) fn validate(context: &Context, args: &FileArgs) -> Result<(), Failure
     if context.is_json() {
         print::out(&print::value(
             context.global.output,
-            &serde_json::json!({ "name": job.name, "tasks": tasks.len(), "warnings": parsed.warnings }),
+            &serde_json::json!({ "name": job.name, "tasks": tasks.len(), "schedule": parsed.schedule, "warnings": parsed.warnings }),
         ));
     } else {
         let count = if tasks.len() == 1 { "1 task".to_owned() } else { format!("{} tasks", tasks.len()) };
-        print::out(&format!("{}: no fault, job {} with {count}\n", args.file, job.name));
+        let rule =
+            parsed.schedule.map_or_else(String::new, |rule| format!(", scheduled: {}", print::harmless(&rule.to_string(), 200)));
+        print::out(&format!("{}: no fault, job {} with {count}{rule}\n", args.file, job.name));
     }
     Ok(())
 }
@@ -108,7 +117,7 @@ fn read_for(context: &Context, args: &SubmitArgs) -> Result<Parsed, Failure> {
 }
 
 /// Reads and parses the job file; all faults are told.
-fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
+pub(super) fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
     let path = context.cwd.join(&args.file);
     let is_there = args.file == "-" || path.exists();
     if is_there && let Some(word) = args.rest.first() {
@@ -130,15 +139,17 @@ fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
     let name = if args.file == "-" { STDIN } else { &args.file };
     let text = if args.file == "-" { read_all(std::io::stdin().lock(), name) } else { read_file(&path, name) };
     let text = text.map_err(|why| Failure::input(why.message, why.hint))?;
-    let params = args
-        .params
-        .iter()
-        .map(|param| {
-            let pair = param.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-            pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let params = params(&args.params)?;
     parse_text(context, name, &text, &params)
+}
+
+/// `NAME=VALUE` of each `-p`.
+pub(super) fn params(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |param: &String| {
+        let pair = param.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        pair.ok_or_else(|| Failure::input(format!("`-p {param}` is no parameter"), "write -p NAME=VALUE"))
+    };
+    given.iter().map(pair).collect()
 }
 
 fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, String)]) -> Result<Parsed, Failure> {
@@ -260,12 +271,17 @@ fn send(context: &Context, client: &mut SocketClient, submission: Submission) ->
     super::trust::tell(context, &submission);
     match context.ask(client, &Command::Submit { submission: Box::new(submission), key: Some(fresh_key()) })? {
         Done::Submitted { job, tasks, missing } => {
-            for secret in missing {
-                print::note(&format!("warning: a secret is missing, its tasks will be held: {}", print::harmless(&secret, 400)));
-            }
+            tell_missing(&missing);
             Ok((job, tasks))
         }
         _ => Err(super::read::unexpected()),
+    }
+}
+
+/// Tells which secrets are not there.
+pub(super) fn tell_missing(missing: &[String]) {
+    for secret in missing {
+        print::note(&format!("warning: a secret is missing, its tasks will be held: {}", print::harmless(secret, 400)));
     }
 }
 

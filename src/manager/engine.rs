@@ -249,7 +249,9 @@ impl<S: Store> Engine<S> {
             Message::Client(ClientMessage::Command { command, reply }) => {
                 let id = self.request();
                 let reply = match &command {
-                    Command::Submit { submission, .. } => secrets::tell(self.composer.missing_secrets(submission), reply),
+                    Command::Submit { submission, .. } | Command::ScheduleSet { submission, .. } => {
+                        secrets::tell(self.composer.missing_secrets(submission), reply)
+                    }
                     _ => reply,
                 };
                 self.replies.insert(id, reply);

@@ -206,7 +206,8 @@ impl Composer {
             gate,
             allowance: launch.allowance,
             seal: public(&self.identity.seal(&mark)),
-            result: launch.task.result,
+            result: launch.task.result.clone(),
+            artifacts: launch.task.artifacts.clone(),
             claude: is_claude,
             contained: container.is_some(),
         };

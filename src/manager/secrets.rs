@@ -67,7 +67,7 @@ pub fn tell(lacking: Vec<String>, reply: Reply<Done>) -> Reply<Done> {
         return reply;
     }
     Box::new(move |mut answer| {
-        if let Ok(Done::Submitted { missing, .. }) = &mut answer {
+        if let Ok(Done::Submitted { missing, .. } | Done::Scheduled { missing, .. }) = &mut answer {
             *missing = lacking;
         }
         reply(answer);

@@ -212,11 +212,7 @@ impl<S: Store> Turn<S> {
     fn prepare(&mut self, command: &mut Command, now: Now) -> Result<(), Refusal> {
         match command {
             Command::Submit { submission, key } => {
-                if let Some(key) = key.as_deref().filter(|key| !self.core.knows_key(key))
-                    && let Some(job) = self.store.submitted_as(key).map_err(|e| unavailable(&e))?
-                {
-                    self.core.learn_key(key, job);
-                }
+                self.learn_key(key.as_deref())?;
                 self.learn_number(&submission.job.name)
             }
             Command::Add { job, .. } => self.bring_in(job, now),
@@ -227,8 +223,23 @@ impl<S: Store> Turn<S> {
             Command::Answer { .. } => Ok(()),
             Command::Budget { job, .. } | Command::Priority { job, .. } => self.bring_in(job, now),
             Command::Pause { job } | Command::Resume { job } => job.iter_mut().try_for_each(|job| self.bring_in(job, now)),
+            Command::ScheduleSet { submission, .. } => self.learn_number(&submission.job.name),
+            Command::ScheduleRun { name, key } => {
+                self.learn_key(key.as_deref())?;
+                self.learn_number(name)
+            }
+            Command::SchedulePause { .. } | Command::ScheduleRemove { .. } => Ok(()),
             Command::Stop => Ok(()),
         }
+    }
+
+    fn learn_key(&mut self, key: Option<&str>) -> Result<(), Refusal> {
+        if let Some(key) = key.filter(|key| !self.core.knows_key(key))
+            && let Some(job) = self.store.submitted_as(key).map_err(|e| unavailable(&e))?
+        {
+            self.core.learn_key(key, job);
+        }
+        Ok(())
     }
 
     fn learn_number(&mut self, name: &str) -> Result<(), Refusal> {

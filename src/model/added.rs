@@ -82,6 +82,7 @@ pub fn build(
         limits: defaults.clone(),
         accept: None,
         result: None,
+        artifacts: None,
         budget: parent.and_then(|parent| parent.budget),
         priority: parent.map_or(0, |parent| parent.priority),
         repeat: None,

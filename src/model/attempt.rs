@@ -1,6 +1,6 @@
 //! What lies in an attempt's directory: the contract between the manager and the runner, which never talk otherwise.
 //!
-//! `spec.json  lock  runner.json  out  err  index  gate.log  outbox/  inbox/  exit.json`
+//! `spec.json  lock  runner.json  out  err  index  gate.log  outbox/  inbox/  result  artifacts/  artifacts.json  exit.json`
 //!
 //! The manager creates the directory, writes `spec.json` (and `prompt` for a Claude task), takes an exclusive `flock`
 //! on `lock` and starts `airx run-task DIR` with that descriptor as standard input and the task's environment as the
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::live::Spent;
 use super::question::Question;
-use super::spec::{Budget, Resources, ResultKind};
+use super::spec::{Artifacts, Budget, Resources, ResultSpec};
 use super::state::BudgetOf;
 use super::time::Utc;
 
@@ -63,9 +63,13 @@ pub struct RunnerSpec {
     /// The most that a Claude run may still use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowance: Option<Allowance>,
-    /// What of stdout the manager reads as the task's result.
+    /// What becomes the task's result: the manager reads it, from the file `result` where it is one of the workspace, which the
+    /// runner has copied there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
+    /// What the runner keeps of the workspace, in `artifacts/`, with `artifacts.json` as the list of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Artifacts>,
     /// The public half of the seal on answers, for a run that may ask ([`super::seal`]).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub seal: String,
@@ -199,6 +203,9 @@ pub struct ExitRecord {
     /// Digest of the workspace's git tree after the command, for a task that repeats in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<String>,
+    /// The first artifact that had to be there and was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
     /// What a Claude run had used by what its transcript said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spent: Option<Spent>,
@@ -294,6 +301,9 @@ pub enum OutboxBody {
     Add(Box<AddedTask>),
     /// Set the task's result; the last one counts.
     Result(serde_json::Value),
+    /// The same once the backend has seen that it does not fit the task's schema; why.
+    #[serde(skip)]
+    Unfit(String),
     /// The same once the backend has put a large one into a file. It is never read from an outbox: a task that could name a
     /// file by its hash could take another's result.
     #[serde(skip)]
@@ -341,6 +351,12 @@ impl std::fmt::Display for Progress {
 
 /// Largest outbox file, in bytes: a definition or a result.
 pub const MAX_OUTBOX_BYTES: u64 = 1 << 20;
+/// Largest result that is read from output or a file, in bytes, as text.
+pub const MAX_RESULT: u64 = 64 << 20;
+/// The same as JSON: in memory each number takes many times its text.
+pub const MAX_JSON_RESULT: u64 = 8 << 20;
+/// The file that a result of the workspace is copied to, in the attempt's directory.
+pub const RESULT_FILE: &str = "result";
 /// Most bytes of all files of one attempt's outbox together: the manager holds them at once when the attempt is over.
 pub const MAX_OUTBOX_TOTAL: u64 = 32 << 20;
 /// Largest result kept in the row; a larger one becomes a file named by its hash.

@@ -3,6 +3,9 @@
 //! A change is at once the event in the journal, the row it writes, and the only way memory moves
 //! ([`super::core`] applies the same changes), so replaying a job's events gives its rows.
 
+use std::collections::BTreeMap;
+mod whose;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +15,8 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, AnsweredBy, Question};
-use super::spec::{Budget, JobSpec, TaskSpec};
+use super::schedule::{Passed, Rule, ScheduleState};
+use super::spec::{Budget, JobSpec, Submission, TaskSpec};
 use super::state::{JobState, Outcome, SkipReason, TaskState};
 use super::time::Utc;
 
@@ -206,6 +210,13 @@ pub enum Change {
         /// The new one.
         priority: i32,
     },
+    /// A person gave the job other parameters: what starts from now on gets them.
+    ParamsSet {
+        /// The job.
+        job: JobId,
+        /// All values that differ from those it was submitted with.
+        params: BTreeMap<String, serde_json::Value>,
+    },
     /// Something became known of a credential: a usage limit, a refusal, its windows, or that it works again.
     CredentialMoved {
         /// Which.
@@ -246,6 +257,41 @@ pub enum Change {
         /// Whether all is paused now.
         paused: bool,
     },
+    /// A person added a schedule, or gave one another definition.
+    ScheduleSet {
+        /// Its name, which is that of its jobs.
+        name: String,
+        /// Its times.
+        rule: Box<Rule>,
+        /// What it submits.
+        submission: Arc<Submission>,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// Something became of a time of a schedule; a job that was submitted for it comes right before.
+    ScheduleMoved {
+        /// Its name.
+        name: String,
+        /// Which time, and what became of it; none when only the times to come changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        passed: Option<Box<Passed>>,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// A person paused or resumed a schedule.
+    SchedulePaused {
+        /// Its name.
+        name: String,
+        /// Whether it is paused now.
+        paused: bool,
+        /// Where it stands now.
+        state: Box<ScheduleState>,
+    },
+    /// A person removed a schedule; its jobs stay.
+    ScheduleRemoved {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The state of a mapped task right after its list became known.
@@ -253,67 +299,6 @@ pub fn mapped_state(items: &[serde_json::Value]) -> TaskState {
     match u32::try_from(items.len()).unwrap_or(u32::MAX) {
         0 => TaskState::Skipped { why: SkipReason::Empty },
         instances => TaskState::Mapped { instances },
-    }
-}
-
-impl Change {
-    /// The job it belongs to; none for [`Change::AllPaused`] and [`Change::CredentialMoved`].
-    pub fn job(&self) -> Option<JobId> {
-        match self {
-            Change::JobSubmitted { job, .. }
-            | Change::TaskAdded { job, .. }
-            | Change::TaskMoved { job, .. }
-            | Change::TaskRequeued { job, .. }
-            | Change::TaskEnded { job, .. }
-            | Change::TaskExpanded { job, .. }
-            | Change::JobMoved { job, .. }
-            | Change::JobPaused { job, .. }
-            | Change::RuleAdded { job, .. }
-            | Change::BudgetSet { job, .. }
-            | Change::PrioritySet { job, .. }
-            | Change::JobStopped { job, .. } => Some(*job),
-            Change::AttemptOpened { attempt, .. }
-            | Change::AttemptStarted { attempt }
-            | Change::AttemptClosed { attempt, .. }
-            | Change::AttemptStale { attempt, .. }
-            | Change::ResultSet { attempt, .. }
-            | Change::ProgressSet { attempt, .. }
-            | Change::QuestionAsked { attempt, .. }
-            | Change::QuestionAnswered { attempt, .. }
-            | Change::RunSeen { attempt, .. }
-            | Change::OutboxRefused { attempt, .. } => Some(attempt.job),
-            Change::AllPaused { .. } | Change::CredentialMoved { .. } => None,
-        }
-    }
-
-    /// The task it belongs to, if any.
-    pub fn task(&self) -> Option<TaskIdx> {
-        match self {
-            Change::TaskAdded { task, .. }
-            | Change::TaskMoved { task, .. }
-            | Change::TaskRequeued { task, .. }
-            | Change::TaskEnded { task, .. }
-            | Change::TaskExpanded { task, .. } => Some(*task),
-            Change::AttemptOpened { attempt, .. }
-            | Change::AttemptStarted { attempt }
-            | Change::AttemptClosed { attempt, .. }
-            | Change::AttemptStale { attempt, .. }
-            | Change::ResultSet { attempt, .. }
-            | Change::ProgressSet { attempt, .. }
-            | Change::QuestionAsked { attempt, .. }
-            | Change::QuestionAnswered { attempt, .. }
-            | Change::RunSeen { attempt, .. }
-            | Change::OutboxRefused { attempt, .. } => Some(attempt.task),
-            Change::JobSubmitted { .. }
-            | Change::RuleAdded { .. }
-            | Change::BudgetSet { .. }
-            | Change::PrioritySet { .. }
-            | Change::CredentialMoved { .. }
-            | Change::JobMoved { .. }
-            | Change::JobPaused { .. }
-            | Change::JobStopped { .. }
-            | Change::AllPaused { .. } => None,
-        }
     }
 }
 

@@ -177,6 +177,7 @@ mod tests {
             claude_env: BTreeMap::new(),
             budget: None,
             added_defaults: TaskDefaults::default(),
+            scheduled: None,
             source: None,
         }
     }

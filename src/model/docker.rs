@@ -147,12 +147,23 @@ pub struct RunnerNeeds {
     pub repeat: bool,
     /// It is ended when it says nothing.
     pub silence: bool,
+    /// It keeps files of its workspace.
+    pub artifacts: bool,
+    /// Its result is read from a file of its workspace.
+    pub result_file: bool,
 }
 
 impl RunnerNeeds {
     /// The first of them, in words; none when the engine alone will do.
     pub fn first(self) -> Option<&'static str> {
-        let all = [(self.claude, "a Claude run"), (self.accept, "accept"), (self.repeat, "repeat"), (self.silence, "silence")];
+        let all = [
+            (self.claude, "a Claude run"),
+            (self.accept, "accept"),
+            (self.repeat, "repeat"),
+            (self.silence, "silence"),
+            (self.artifacts, "artifacts"),
+            (self.result_file, "result"),
+        ];
         all.into_iter().find_map(|(needed, what)| needed.then_some(what))
     }
 }

@@ -59,6 +59,10 @@ fn shorten(record: &mut ExitRecord) -> bool {
         return true;
     }
     let gate = record.gate.as_mut().map(|g| &mut g.end);
+    if record.missing.as_ref().is_some_and(|missing| missing.len() > 500) {
+        record.missing = Some("…".to_owned());
+        return true;
+    }
     let texts = [Some(&mut record.end), gate].into_iter().flatten().filter_map(|end| match end {
         End::NotStarted { why, .. } => Some(why),
         _ => None,
@@ -93,6 +97,7 @@ mod tests {
             gate: None,
             round: None,
             tree: None,
+            missing: None,
             spent: None,
             leftovers: 0,
             out_bytes: 5,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::artifact::ArtifactFacts;
 use super::live::UsageWindow;
 use super::time::Utc;
 
@@ -35,6 +36,9 @@ pub struct AttemptFacts {
     /// What a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was kept of its workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<ArtifactFacts>,
     /// What a Claude run reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claude: Option<ClaudeFacts>,

@@ -56,6 +56,8 @@ fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
         accept: task.accept.is_some(),
         repeat: task.repeat.is_some(),
         silence: claude.is_some_and(|claude| claude.silence_ms.is_some()),
+        artifacts: task.artifacts.is_some(),
+        result_file: task.result.as_ref().is_some_and(|result| result.file.is_some()),
     };
     if pool.runner == RunnerMode::None
         && let Some(what) = needs.first()
@@ -175,6 +177,21 @@ mod tests {
             [
                 "5:27 task `b`: accept needs the runner in its container, and `box` has none: the pool says runner: none",
                 "6:14 task `c`: a Claude run needs the runner in its container, and `box` has none: the pool says runner: none",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_runner_copies_is_refused_where_there_is_none() {
+        let none = DockerSettings { runner: RunnerMode::None, ..DockerSettings::of("x") };
+        let tasks = "  - { id: a, run: \"true\", artifacts: [x] }\n  - { id: b, run: \"true\", result: { kind: text, file: r } }\n\
+                     \x20 - { id: c, run: \"true\", result: text }\n";
+        let (faults, _) = judged(none, ClaudeAuth::Login, "", tasks);
+        assert_eq!(
+            faults,
+            [
+                "4:27 task `a`: artifacts needs the runner in its container, and `box` has none: the pool says runner: none",
+                "5:27 task `b`: result needs the runner in its container, and `box` has none: the pool says runner: none",
             ]
         );
     }

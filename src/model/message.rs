@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::artifact::Artifact;
 use super::attempt::{AddedTask, Progress};
 use super::change::{AttemptFacts, Event, Seq, TaskResult};
 use super::ids::{Address, JobName, JobRef};
+use super::schedule::{Passed, Rule, ScheduleState};
 use super::spec::{JobSpec, Submission, TaskSpec};
 use super::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use super::time::Utc;
@@ -42,6 +44,9 @@ pub enum Command {
         targets: Vec<Address>,
         /// Which tasks of a whole job.
         which: RequeueWhich,
+        /// Parameters of their jobs from now on, `NAME=VALUE` as at a submission.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        params: Vec<(String, String)>,
     },
     /// End tasks or jobs.
     Cancel {
@@ -82,6 +87,32 @@ pub enum Command {
         job: JobRef,
         /// The new one, -1000 to 1000.
         priority: i32,
+    },
+    /// Add a schedule under the job's name, or give that one another definition.
+    ScheduleSet {
+        /// What it submits.
+        submission: Box<Submission>,
+        /// When.
+        rule: Box<Rule>,
+    },
+    /// Pause schedules, or resume them.
+    SchedulePause {
+        /// Their names.
+        names: Vec<String>,
+        /// Whether they are to be paused.
+        paused: bool,
+    },
+    /// Remove schedules; their jobs stay.
+    ScheduleRemove {
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Submit the job of a schedule now, out of turn.
+    ScheduleRun {
+        /// Its name.
+        name: String,
+        /// As in `Submit`.
+        key: Option<String>,
     },
     /// End the manager; runners go on.
     Stop,
@@ -135,6 +166,25 @@ pub enum Done {
     Affected {
         /// How many.
         count: u32,
+    },
+    /// The schedule was added, or has another definition.
+    Scheduled {
+        /// Its name.
+        name: String,
+        /// Whether there was one of this name.
+        replaced: bool,
+        /// Its next time; none when it is paused.
+        next: Option<Utc>,
+        /// Whether it is paused.
+        paused: bool,
+        /// As in `Submitted`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        missing: Vec<String>,
+    },
+    /// The schedule's job will be submitted once the one before is over.
+    Waits {
+        /// The one before.
+        behind: JobName,
     },
     /// The manager is leaving.
     Stopping,
@@ -241,6 +291,20 @@ pub enum Query {
         /// At most [`MAX_PAGE`].
         limit: u32,
     },
+    /// The schedules by name.
+    Schedules,
+    /// One schedule in full.
+    Schedule {
+        /// Its name.
+        name: String,
+    },
+    /// What a requeue would run again that is finished already.
+    Rerun {
+        /// As in [`Command::Requeue`].
+        targets: Vec<Address>,
+        /// As in [`Command::Requeue`].
+        which: RequeueWhich,
+    },
     /// What is known of the credentials and today's spending.
     Usage,
     /// A piece of an attempt's output.
@@ -251,6 +315,38 @@ pub enum Query {
         attempt: Option<u32>,
         /// Which file.
         stream: OutputStream,
+        /// First byte.
+        offset: u64,
+        /// At most 512 KiB.
+        limit: u32,
+    },
+    /// What was kept of an attempt's workspace.
+    Artifacts {
+        /// The task.
+        task: Address,
+        /// None is the newest attempt that has some.
+        attempt: Option<u32>,
+        /// Only those from this place on.
+        #[serde(default)]
+        from: u32,
+    },
+    /// A piece of an artifact.
+    Artifact {
+        /// The task.
+        task: Address,
+        /// Which attempt's.
+        attempt: u32,
+        /// Its name.
+        name: String,
+        /// First byte.
+        offset: u64,
+        /// At most 512 KiB.
+        limit: u32,
+    },
+    /// A piece of a task's result, as JSON.
+    Result {
+        /// The task.
+        task: Address,
         /// First byte.
         offset: u64,
         /// At most 512 KiB.
@@ -301,10 +397,18 @@ pub enum Answer {
     Events(Vec<EventView>),
     /// To `Questions`.
     Questions(Vec<super::question::QuestionView>),
+    /// To `Schedules`.
+    Schedules(Vec<ScheduleView>),
+    /// To `Schedule`.
+    Schedule(Box<ScheduleDetail>),
+    /// To `Rerun`.
+    Rerun(RerunView),
     /// To `Usage`.
     Usage(Box<UsageView>),
-    /// To `Output`.
+    /// To `Output`, `Artifact` and `Result`.
     Output(OutputPiece),
+    /// To `Artifacts`.
+    Artifacts(Box<ArtifactsView>),
 }
 
 /// The home at a glance.
@@ -324,6 +428,12 @@ pub struct StatusView {
     pub pools: Vec<PoolView>,
     /// The newest jobs that are not over, at most 20, then as many finished ones as fit.
     pub recent: Vec<JobView>,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u32,
+    /// When the next of them is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Utc>,
     /// What a person should look at: quarantined jobs, a full disk, an invalid configuration.
     pub warnings: Vec<String>,
 }
@@ -347,6 +457,12 @@ pub struct OverviewView {
     /// What Claude runs use.
     #[serde(default)]
     pub usage: UsageView,
+    /// Schedules.
+    #[serde(default)]
+    pub schedules: u32,
+    /// When the next of them is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<Utc>,
 }
 
 /// What Claude runs use, and what holds them.
@@ -366,6 +482,17 @@ pub struct UsageView {
     /// Most of them at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
+}
+
+/// What a requeue would run again although it is finished.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RerunView {
+    /// Tasks that completed.
+    pub finished: u32,
+    /// What their last attempts cost, in millionths of a dollar.
+    pub cost_microusd: u64,
+    /// Attempts of their jobs that live.
+    pub live: u32,
 }
 
 /// A credential.
@@ -433,13 +560,51 @@ impl JobView {
     }
 }
 
+/// A schedule in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleView {
+    /// Its name, which is that of its jobs.
+    pub name: String,
+    /// Its rule in words.
+    pub words: String,
+    /// Its rule.
+    pub rule: Rule,
+    /// Where it stands.
+    pub state: ScheduleState,
+    /// Where its last job stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_state: Option<JobState>,
+    /// The newest time that something became of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Passed>,
+}
+
+/// A schedule in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleDetail {
+    /// As in a list.
+    #[serde(flatten)]
+    pub schedule: ScheduleView,
+    /// The job it submits.
+    pub spec: JobSpec,
+    /// That job's tasks, at most the first 100.
+    pub tasks: Vec<String>,
+    /// The next times.
+    pub upcoming: Vec<Utc>,
+    /// The newest times and what became of them, oldest first.
+    pub passed: Vec<Passed>,
+}
+
 /// A job in full, without its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobDetail {
     /// As in a list.
     pub job: JobView,
-    /// Its definition.
+    /// Its definition, with the parameters that a person changed.
     pub spec: JobSpec,
+    /// The names of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params_set: Vec<String>,
 }
 
 /// A task in a list.
@@ -583,6 +748,19 @@ pub struct OutputPiece {
     pub size: u64,
     /// Whether the attempt is over, so that nothing more will come.
     pub over: bool,
+}
+
+/// A page of what was kept of an attempt's workspace.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ArtifactsView {
+    /// Which attempt's; 0 when there is none yet.
+    pub attempt: u32,
+    /// The directory that they lie in.
+    pub dir: std::path::PathBuf,
+    /// How many there are.
+    pub count: u32,
+    /// Those from the place that was asked for, by name, as many as fit a page.
+    pub files: Vec<Artifact>,
 }
 
 /// Bytes as base64 text, so that output in any encoding travels in JSON.

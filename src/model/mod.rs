@@ -5,6 +5,7 @@
 //! performed after the commit).
 
 pub mod added;
+pub mod artifact;
 pub mod attempt;
 pub mod by_hand;
 pub mod change;
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod fit;
 pub mod ids;
 pub mod jobfile;
+pub mod json_schema;
 pub mod live;
 pub mod message;
 pub mod money;
@@ -28,8 +30,10 @@ pub mod question;
 pub mod relay;
 pub mod replay;
 pub mod report;
+pub mod result;
 pub mod runner;
 pub mod said;
+pub mod schedule;
 pub mod seal;
 pub mod settings;
 pub mod sign;

@@ -29,7 +29,7 @@ pub enum Asked {
 /// 3. No exit record: `lost`.
 /// 4. The command never ran: `unlaunchable`.
 /// 5. The runner ended it: the cause decides. Asked by nobody known: `crashed`.
-/// 6. The command's own end, then Claude's result, then the gate, then the task's result.
+/// 6. The command's own end, then Claude's result, then the gate, then the task's result, then what had to be kept of its files.
 pub fn classify(end: &EndReport, asked: Asked, spec: &TaskSpec) -> Outcome {
     let outcome = match &end.exit {
         ExitFinding::Missing { rebooted: true } => Outcome::Lost { cause: LostCause::Reboot },
@@ -76,6 +76,10 @@ fn own_end(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
         .or_else(|| match &end.result {
             Some(ResultFinding::Bad(why)) => Some(failed(FailCause::BadResult(why.clone()))),
             Some(ResultFinding::Value(_)) | None => None,
+        })
+        .or_else(|| {
+            let missing = record.missing.as_ref().filter(|_| !goes_round(record.round.as_ref()))?;
+            Some(failed(FailCause::Artifact(one_line(missing))))
         })
         .unwrap_or(Outcome::Succeeded)
 }

@@ -1,14 +1,15 @@
 //! The rows that a journal says there must be: a fold over its events, written apart from the core and from the store so
 //! that a fault in one of them shows as a difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::attempt::Progress;
 use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
-use super::spec::{Budget, RetryClass};
+use super::schedule::{MAX_FIRINGS, Passed, Rule, ScheduleState};
+use super::spec::{Budget, RetryClass, Submission};
 use super::state::{Counts, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
@@ -23,6 +24,21 @@ pub struct Replayed {
     pub credentials: BTreeMap<Credential, CredentialState>,
     /// The highest question number.
     pub last_question: u32,
+    /// Schedules by name.
+    pub schedules: BTreeMap<String, ReplayedSchedule>,
+}
+
+/// A schedule as its events say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayedSchedule {
+    /// Its times.
+    pub rule: Rule,
+    /// What it submits.
+    pub submission: Arc<Submission>,
+    /// Where it stands.
+    pub state: ScheduleState,
+    /// Its newest times and what became of them.
+    pub passed: VecDeque<Passed>,
 }
 
 /// A job as its events say.
@@ -40,6 +56,8 @@ pub struct ReplayedJob {
     pub rules: Vec<String>,
     /// Its priority.
     pub priority: i32,
+    /// Parameters that a person changed since.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Its budget, once a person gave it another.
     pub budget: Option<Option<Budget>>,
     /// Its tasks in order.
@@ -172,6 +190,7 @@ impl Replayed {
                     rules: Vec::new(),
                     budget: None,
                     priority: spec.priority,
+                    params: BTreeMap::new(),
                     tasks: Vec::new(),
                 };
                 match self.jobs.insert(job.0, new) {
@@ -236,6 +255,7 @@ impl Replayed {
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
             Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
+            Change::ParamsSet { job, params } => self.job(*job).map(|job| job.params.clone_from(params)),
             Change::CredentialMoved { credential, state } => {
                 self.credentials.insert(credential.clone(), state.as_ref().clone());
                 Ok(())
@@ -245,6 +265,10 @@ impl Replayed {
                 task.newest.iter_mut().last().iter_mut().for_each(|run| run.seen = Some(facts.as_ref().clone()));
                 Ok(())
             }
+            Change::ScheduleSet { .. }
+            | Change::ScheduleMoved { .. }
+            | Change::SchedulePaused { .. }
+            | Change::ScheduleRemoved { .. } => self.schedule(&event.change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
         }
     }
@@ -297,6 +321,35 @@ impl Replayed {
             return Err(format!("attempt {attempt} is closed while a question of it waits"));
         }
         task.go(state);
+        Ok(())
+    }
+
+    fn schedule(&mut self, change: &Change) -> Result<(), String> {
+        let unknown = |name: &str| format!("the schedule {name} does not exist");
+        match change {
+            Change::ScheduleSet { name, rule, submission, state } => {
+                let (rule, state) = (rule.as_ref().clone(), state.as_ref().clone());
+                let passed = self.schedules.remove(name).map(|old| old.passed).unwrap_or_default();
+                self.schedules.insert(name.clone(), ReplayedSchedule { rule, submission: submission.clone(), state, passed });
+            }
+            Change::ScheduleMoved { name, passed, state } => {
+                let schedule = self.schedules.get_mut(name).ok_or_else(|| unknown(name))?;
+                schedule.state = state.as_ref().clone();
+                schedule.passed.extend(passed.as_deref().cloned());
+                if schedule.passed.len() > MAX_FIRINGS as usize {
+                    schedule.passed.pop_front();
+                }
+            }
+            Change::SchedulePaused { name, paused, state } => {
+                let schedule = self.schedules.get_mut(name).ok_or_else(|| unknown(name))?;
+                if state.paused != *paused || (*paused && state.next.is_some()) {
+                    return Err(format!("the schedule {name} is paused, but something is due"));
+                }
+                schedule.state = state.as_ref().clone();
+            }
+            Change::ScheduleRemoved { name } => drop(self.schedules.remove(name).ok_or_else(|| unknown(name))?),
+            _ => {}
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::artifact::ArtifactFacts;
 use super::attempt::{ExitRecord, OutboxItem, Progress};
 use super::change::{ClaudeFacts, TaskResult};
 use super::ids::AttemptId;
@@ -99,6 +100,8 @@ pub struct EndReport {
     pub exit: ExitFinding,
     /// What the task's `result:` gave, when it has one and the command exited 0.
     pub result: Option<ResultFinding>,
+    /// What was kept of its workspace.
+    pub artifacts: Option<ArtifactFacts>,
     /// What the transcript says, for a Claude task.
     pub claude: Option<ClaudeReport>,
     /// Remarks of the backend (an uncertain sweep, a record that was torn).

@@ -1,10 +1,10 @@
-//! What happened around Claude runs, in words: the same for the command line and the screen.
+//! What happened around Claude runs and schedules, in words: the same for the command line and the screen.
 
 use super::change::Change;
 use super::credential::CredentialHold;
 use super::question::{Answer, AnsweredBy};
 
-/// In words, when it is about a question, a credential, a budget or a run that goes on.
+/// In words, when it is about a question, a credential, a budget, a run that goes on, or a schedule.
 pub fn said(change: &Change) -> Option<String> {
     Some(match change {
         Change::QuestionAsked { id, question, .. } => format!("asks ({id}): {}", question.body.line()),
@@ -31,6 +31,10 @@ pub fn said(change: &Change) -> Option<String> {
             Some(budget) => format!("budget {}", super::money::most(budget)),
         },
         Change::PrioritySet { priority, .. } => format!("priority {priority}"),
+        Change::ParamsSet { params, .. } => {
+            let said = params.iter().map(|(name, value)| format!("{name}={value}"));
+            format!("parameters for what starts from now on: {}", said.collect::<Vec<_>>().join(", "))
+        }
         Change::CredentialMoved { credential, state } => match &state.hold {
             None => format!("{credential} works"),
             Some(CredentialHold::Limit { told: true, .. }) => format!("{credential} has reached its usage limit"),
@@ -42,6 +46,14 @@ pub fn said(change: &Change) -> Option<String> {
             None if facts.turns == 0 => "its session began".to_owned(),
             None => format!("turn {}", facts.turns),
         },
+        Change::ScheduleSet { name, rule, .. } => format!("{name}: {rule}"),
+        Change::ScheduleMoved { name, passed: Some(passed), .. } => {
+            format!("{name}, due {}: {}", passed.due.rfc3339(), passed.what)
+        }
+        Change::ScheduleMoved { name, .. } => format!("{name}: other times to come"),
+        Change::SchedulePaused { name, paused: true, .. } => format!("{name} paused"),
+        Change::SchedulePaused { name, .. } => format!("{name} resumed"),
+        Change::ScheduleRemoved { name } => format!("{name} removed"),
         _ => return None,
     })
 }

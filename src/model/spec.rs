@@ -12,6 +12,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::artifact::Artifacts;
+pub use super::result::{ResultKind, ResultSpec};
+use super::schedule::Scheduled;
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
 
@@ -56,12 +59,22 @@ pub struct JobSpec {
     pub budget: Option<Budget>,
     /// Defaults that tasks added at run time inherit (those of the file are merged already).
     pub added_defaults: TaskDefaults,
+    /// The schedule that it comes from, and the time that it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduled: Option<Scheduled>,
     /// What it was submitted as, for editing and submitting it again; none when that was larger than [`MAX_SOURCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
 }
 
 impl JobSpec {
+    /// The same with other values for some of its parameters.
+    pub fn with_params(&self, set: &BTreeMap<String, serde_json::Value>) -> JobSpec {
+        let mut spec = self.clone();
+        spec.params.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        spec
+    }
+
     /// The same for showing and exporting: of what came from the submitter's environment only the names, since a secret may be
     /// among the values.
     pub fn without_values(&self) -> JobSpec {
@@ -176,9 +189,12 @@ pub struct TaskSpec {
     /// The gate: a shell template that must exit 0 for the task to complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Gate>,
-    /// What of the output becomes the task's result.
+    /// What becomes the task's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
+    /// Files of the workspace that are kept with each attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Artifacts>,
     /// Most that its Claude runs may use, over all attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -207,6 +223,7 @@ impl TaskSpec {
             limits: TaskDefaults::default(),
             accept: None,
             result: None,
+            artifacts: None,
             budget: None,
             repeat: None,
             priority: 0,
@@ -278,18 +295,6 @@ impl SecretRef {
             _ => None,
         }
     }
-}
-
-/// What of an attempt's output becomes the task's result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResultKind {
-    /// Standard output without its last newline, as one string.
-    Text,
-    /// Standard output's lines, as a list of strings.
-    Lines,
-    /// Standard output as one JSON value; anything else fails the attempt with "bad result".
-    Json,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -628,6 +628,8 @@ pub enum FailCause {
     Child(String),
     /// A person, or the time-out, refused approval; in words.
     Rejected(String),
+    /// A file that had to be kept was not there; which.
+    Artifact(String),
 }
 
 /// How a runner vanished.
@@ -686,6 +688,7 @@ impl Outcome {
                 FailCause::Instances { failed, of } => format!("{failed} of {of} instances failed"),
                 FailCause::Child(how) => format!("child job {how}"),
                 FailCause::Rejected(how) => format!("rejected: {how}"),
+                FailCause::Artifact(which) => format!("artifact missing: {which}"),
             },
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::Silent => "silent for too long".to_owned(),

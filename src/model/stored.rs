@@ -1,5 +1,6 @@
 //! Jobs as the store keeps them and memory starts from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attempt::Progress;
@@ -8,7 +9,8 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
 use super::question::{Answer, Question};
-use super::spec::{Budget, JobSpec, Spent, TaskSpec};
+use super::schedule::{Rule, ScheduleState};
+use super::spec::{Budget, JobSpec, Spent, Submission, TaskSpec};
 use super::state::{Outcome, TaskState};
 use super::time::Utc;
 
@@ -29,8 +31,25 @@ pub struct Loaded {
     pub credentials: Vec<(Credential, CredentialState)>,
     /// What Claude runs used during the last days, in millionths of a dollar and tokens, by when they ended.
     pub spending: Vec<(Utc, u64, u64)>,
+    /// The schedules.
+    pub schedules: Vec<StoredSchedule>,
     /// Jobs set aside because a row of theirs could not be decoded, and why.
     pub quarantined: Vec<(JobName, String)>,
+}
+
+/// A schedule as stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSchedule {
+    /// Its name, which is that of its jobs.
+    pub name: String,
+    /// Its times.
+    pub rule: Rule,
+    /// What it submits.
+    pub submission: Arc<Submission>,
+    /// Where it stands.
+    pub state: ScheduleState,
+    /// The highest submission number used for its name.
+    pub last_number: u32,
 }
 
 /// A job as stored.
@@ -54,6 +73,8 @@ pub struct StoredJob {
     pub budget: Option<Option<Budget>>,
     /// Its priority.
     pub priority: i32,
+    /// Parameters that a person changed since.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
     pub tasks: Vec<StoredTask>,
 }

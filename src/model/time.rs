@@ -13,6 +13,11 @@ impl Utc {
         Utc(self.0.saturating_add(millis))
     }
 
+    /// As programs read it: `2027-01-31T08:00:00Z`.
+    pub fn rfc3339(self) -> String {
+        jiff::Timestamp::from_millisecond(self.0).map_or_else(|_| self.0.to_string(), |at| at.to_string())
+    }
+
     /// Milliseconds from `earlier` to this time; 0 when the clock was set back in between.
     pub fn since(self, earlier: Utc) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)

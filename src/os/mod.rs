@@ -3,6 +3,7 @@
 //!
 //! The only module that may use `unsafe`, call by call.
 
+pub mod beneath;
 pub mod cgroup;
 pub mod logout;
 pub mod proc;

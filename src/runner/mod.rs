@@ -8,6 +8,7 @@ mod asking;
 mod copy;
 pub mod enter;
 mod follow;
+mod keep;
 mod launch;
 pub mod outbox;
 mod records;

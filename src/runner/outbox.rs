@@ -70,7 +70,7 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
     let key = match (id, &body) {
         (Some(id), _) => id.to_owned(),
         (None, OutboxBody::Add(_)) => format!("#{ordinal}"),
-        (None, OutboxBody::Result(_) | OutboxBody::Stored(_)) => format!("result#{seq}"),
+        (None, OutboxBody::Result(_) | OutboxBody::Stored(_) | OutboxBody::Unfit(_)) => format!("result#{seq}"),
         (None, OutboxBody::Progress(_)) => format!("progress#{seq}"),
         (None, OutboxBody::Ask(question)) => question.key.clone(),
     };
@@ -78,7 +78,9 @@ pub fn put(dir: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, Strin
     let text = serde_json::to_vec(&item).map_err(|e| fail(RIGHTS)(e.into()))?;
     if text.len() as u64 > MAX_OUTBOX_BYTES {
         let cause = io::Error::other(format!("{} bytes are more than {MAX_OUTBOX_BYTES}", text.len()));
-        return Err(fail("Put large data into a file and pass its name.")(cause));
+        return Err(
+            fail("Put large data into a file and pass its name; a result is read from one by `result: { file: PATH }`.")(cause),
+        );
     }
     let written = u64::from(written) + text.len() as u64;
     if written > MAX_OUTBOX_TOTAL {

@@ -349,6 +349,7 @@ impl Supervisor {
         }
         self.notes.extend(self.copier.take_notes());
         self.follower.iter_mut().for_each(Follower::finish);
+        let missing = self.keep();
         let (cpu_ms, max_rss_kib) = os::children_usage();
         let lost = || launch::failed(Errno::IO, "the runner lost track of its command".into());
         file.write(&ExitRecord {
@@ -362,6 +363,7 @@ impl Supervisor {
             gate: self.machine.gate(),
             round: self.machine.round(),
             tree: tree_digest(),
+            missing,
             spent: self.follower.as_ref().map(Follower::spent),
             leftovers: self.machine.leftovers(),
             out_bytes: self.kept.0,

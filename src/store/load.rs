@@ -1,5 +1,6 @@
 //! What memory starts from. A row that cannot be decoded sets its own job aside and harms no other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -12,7 +13,7 @@ use crate::model::spec::{Budget, TaskSpec};
 use crate::model::state::{Counts, TaskState};
 
 use super::error::during;
-use super::runs;
+use super::{runs, schedules};
 
 /// Why a job was set aside.
 pub(super) type Undecodable = String;
@@ -29,8 +30,9 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
     loaded.last_question = single(connection, "SELECT ifnull(max(id), 0) FROM question")?;
     loaded.credentials = runs::credentials(connection)?;
     loaded.spending = runs::spending(connection)?;
+    (loaded.schedules, loaded.quarantined) = schedules::all(connection)?;
     let mut statement = connection
-        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE over = 0 ORDER BY id")
+        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE over = 0 ORDER BY id")
         .map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
@@ -57,7 +59,7 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
     };
     let head = connection
         .query_row(
-            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE name = ?1 AND number = ?2",
+            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE name = ?1 AND number = ?2",
             params![job.name, number],
             |row| Ok(Head::read(row)),
         )
@@ -70,8 +72,7 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
 /// Whether everything that is stored of a job can be read, over or not.
 pub(super) fn decodes(connection: &Connection, id: u32) -> Result<(), Undecodable> {
     let unread = |error: rusqlite::Error| error.to_string();
-    let sql =
-        "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority FROM job WHERE id = ?1";
+    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE id = ?1";
     let mut statement = connection.prepare_cached(sql).map_err(unread)?;
     let head = statement.query_row([id], |row| Ok(Head::read(row))).map_err(unread)??;
     with_tasks(connection, head).map_err(|error| error.to_string())?.map(drop)
@@ -108,6 +109,7 @@ struct Head {
     rules: Vec<String>,
     budget: Option<Option<Budget>>,
     priority: i32,
+    params: BTreeMap<String, serde_json::Value>,
 }
 
 /// A name for a job whose row cannot be decoded: its own as far as that goes, else one made of its row.
@@ -137,6 +139,7 @@ impl Head {
             rules: decode_some("the job's rules", &bytes(row, 9).map_err(bad)?)?.unwrap_or_default(),
             budget: decode_some("the job's budget", &bytes(row, 10).map_err(bad)?)?,
             priority: row.get(11).map_err(bad)?,
+            params: decode_some("the job's parameters", &bytes(row, 12).map_err(bad)?)?.unwrap_or_default(),
         })
     }
 }
@@ -189,8 +192,8 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     if counts != head.counts {
         return Ok(Err("the job's counts contradict its tasks".to_owned()));
     }
-    let Head { id, name, paused, stopped, used, rules, budget, priority, .. } = head;
-    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, tasks }))
+    let Head { id, name, paused, stopped, used, rules, budget, priority, params, .. } = head;
+    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, params, tasks }))
 }
 
 fn number_of(row: &Row<'_>, column: usize) -> u64 {

@@ -2,12 +2,15 @@
 
 mod backup;
 mod error;
+mod kept;
 mod load;
 mod mapping;
 mod output;
 mod queries;
 mod reader;
+mod rerun;
 mod runs;
+mod schedules;
 mod schema;
 mod usage;
 pub mod verify;

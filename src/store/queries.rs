@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 
 use crate::manager::launch::attempt_directory;
 use crate::model::by_hand;
-use crate::model::change::{Event, Origin, Seq};
+use crate::model::change::{Change, Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, MappingView, OutputPiece, OutputStream, OverviewView, PoolView,
     Query, Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
 };
-use crate::model::spec::{Action, JobSpec, TaskSpec};
+use crate::model::spec::{Action, JobSpec, Submission, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
@@ -24,7 +24,7 @@ use super::reader::{Surroundings, unreadable};
 use crate::model::why::{Circumstances, why};
 
 /// A page ends when its encoded rows reach this size, so that it fits a frame.
-const MAX_PAGE_BYTES: usize = 700 * 1024;
+pub(super) const MAX_PAGE_BYTES: usize = 700 * 1024;
 /// Jobs in a status.
 const RECENT: u32 = 20;
 
@@ -37,7 +37,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         Query::Jobs { before, limit } => Answer::Jobs(reader.jobs(*before, *limit)?),
         Query::Job { job } => {
             let (job, spec) = reader.job(job)?;
-            Answer::Job(Box::new(JobDetail { job, spec }))
+            let params_set = reader.params_set(job.id)?;
+            Answer::Job(Box::new(JobDetail { job, spec, params_set }))
         }
         Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
         Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
@@ -46,10 +47,18 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
             Answer::Events(reader.events(job.as_ref(), &which)?)
         }
         Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
+        Query::Schedules => Answer::Schedules(reader.schedules()?),
+        Query::Schedule { name } => Answer::Schedule(Box::new(reader.schedule(name)?)),
+        Query::Rerun { targets, which } => Answer::Rerun(reader.rerun(targets, *which)?),
         Query::Usage => Answer::Usage(Box::new(reader.usage()?)),
         Query::Output { task, attempt, stream, offset, limit } => {
             Answer::Output(reader.output(task, *attempt, *stream, *offset, *limit)?)
         }
+        Query::Artifacts { task, attempt, from } => Answer::Artifacts(Box::new(reader.artifacts(task, *attempt, *from)?)),
+        Query::Artifact { task, attempt, name, offset, limit } => {
+            Answer::Output(reader.artifact(task, *attempt, name, *offset, *limit)?)
+        }
+        Query::Result { task, offset, limit } => Answer::Output(reader.result(task, *offset, *limit)?),
     })
 }
 
@@ -63,7 +72,7 @@ struct Which {
 
 pub(super) struct Queries<'a> {
     pub db: &'a Connection,
-    home: &'a Path,
+    pub home: &'a Path,
     pub around: &'a Surroundings,
 }
 
@@ -81,6 +90,7 @@ const DEFINITION: &str = "JOIN definition d ON d.job = t.job AND d.idx = ifnull(
 
 impl Queries<'_> {
     fn status(&self) -> Result<StatusView, Refusal> {
+        let (schedules, next_due) = self.schedules_at_a_glance()?;
         let mut tasks = Counts::default();
         let mut jobs = [0u32; 5];
         let mut cost = 0u64;
@@ -96,7 +106,7 @@ impl Queries<'_> {
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
-        let mut warnings = [self.around.warnings.as_slice(), &self.around.trouble].concat();
+        let mut warnings = self.around.all_warnings();
         if self.around.manager.is_none() {
             warnings.push("no manager runs: `airx --daemon` starts one".to_owned());
         }
@@ -108,19 +118,24 @@ impl Queries<'_> {
             cost_microusd: cost,
             pools: self.pools()?,
             recent,
+            schedules,
+            next_due,
             warnings,
         })
     }
 
     fn overview(&self) -> Result<OverviewView, Refusal> {
+        let (schedules, next_due) = self.schedules_at_a_glance()?;
         Ok(OverviewView {
             manager: self.around.manager,
             paused: self.paused()?,
             disk_low: self.around.disk_low,
             pools: self.pools()?,
-            warnings: [self.around.warnings.as_slice(), &self.around.trouble].concat(),
+            warnings: self.around.all_warnings(),
             questions: self.open_questions()?,
             usage: self.usage()?,
+            schedules,
+            next_due,
         })
     }
 
@@ -185,21 +200,48 @@ impl Queries<'_> {
     /// The job that a reference means.
     pub fn job(&self, job: &JobRef) -> Result<(JobView, JobSpec), Refusal> {
         let sql = match job.number {
-            Some(_) => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND number = ?2"),
-            None => format!("SELECT {JOB_COLUMNS}, spec FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1"),
+            Some(_) => format!("SELECT {JOB_COLUMNS}, spec, params FROM job WHERE name = ?1 AND number = ?2"),
+            None => {
+                format!("SELECT {JOB_COLUMNS}, spec, params FROM job WHERE name = ?1 AND ?2 IS NULL ORDER BY number DESC LIMIT 1")
+            }
         };
         let found = self
             .db
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(12)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(12)?, row.get(13)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
-        let Some((view, spec)) = found else { return Err(self.no_job(job)) };
-        let spec = decode(&spec, || format!("the definition of job {}", view.name))?;
-        Ok((view, spec))
+        let found: Option<(JobView, String, Option<String>)> = found;
+        let Some((view, spec, set)) = found else { return Err(self.no_job(job)) };
+        let spec: JobSpec = decode(&spec, || format!("the definition of job {}", view.name))?;
+        let set = set.map(|set| decode(&set, || format!("the parameters of job {}", view.name))).transpose()?;
+        Ok((
+            view,
+            match set {
+                Some(set) => spec.with_params(&set),
+                None => spec,
+            },
+        ))
+    }
+
+    /// Names of the parameters that a person changed.
+    fn params_set(&self, job: u32) -> Result<Vec<String>, Refusal> {
+        let sql = "SELECT k.key FROM job j, json_each(j.params) k WHERE j.id = ?1 ORDER BY k.key";
+        let mut statement = self.db.prepare_cached(sql).map_err(|e| unreadable(&e))?;
+        let names = statement.query_map([job], |row| row.get(0)).map_err(|e| unreadable(&e))?;
+        names.collect::<rusqlite::Result<_>>().map_err(|e| unreadable(&e))
+    }
+
+    /// A task's place in its job.
+    pub(super) fn place_of(&self, job: &JobView, id: &str) -> Result<u32, Refusal> {
+        self.db
+            .prepare_cached("SELECT idx FROM task WHERE job = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row(params![job.id, id], |row| row.get(0)).optional())
+            .map_err(|e| unreadable(&e))?
+            .ok_or_else(|| self.no_task(job, id))
     }
 
     fn no_job(&self, job: &JobRef) -> Refusal {
@@ -456,22 +498,7 @@ impl Queries<'_> {
         offset: u64,
         limit: u32,
     ) -> Result<OutputPiece, Refusal> {
-        let (view, _) = self.job(&address.job)?;
-        let id = address.task.as_deref().unwrap_or_default();
-        let found: Option<(u32, u32)> = self
-            .db
-            .prepare_cached("SELECT idx, attempts FROM task WHERE job = ?1 AND id = ?2")
-            .and_then(|mut statement| statement.query_row(params![view.id, id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(|e| unreadable(&e))?;
-        let Some((idx, attempts)) = found else { return Err(self.no_task(&view, id)) };
-        let number = attempt.unwrap_or(attempts);
-        if number > attempts || attempt == Some(0) {
-            return Err(Refusal {
-                code: RefusalCode::NotFound,
-                message: format!("{address} has {attempts} attempts, not {number}"),
-                hint: "attempts are numbered from 1".to_owned(),
-            });
-        }
+        let Located { view, id, idx, attempts, number } = self.located(address, attempt)?;
         if attempts == 0 {
             return Ok(OutputPiece { attempt: 0, offset, data: Vec::new(), size: 0, over: false });
         }
@@ -482,13 +509,45 @@ impl Queries<'_> {
             .and_then(|mut statement| statement.query_row([view.id, idx, number], |row| row.get(0)).optional())
             .map_err(|e| unreadable(&e))?
             .unwrap_or(true);
-        let directory = attempt_directory(self.home, &view.name.to_string(), id, number);
+        let directory = attempt_directory(self.home, &view.name.to_string(), &id, number);
         let (data, size) = output::piece(&directory, stream, offset, limit).map_err(|error| Refusal {
             code: RefusalCode::Unavailable,
             message: format!("cannot read the output in {}: {error}", directory.display()),
             hint: "check the permissions of the home".to_owned(),
         })?;
         Ok(OutputPiece { attempt: number, offset, data, size, over })
+    }
+}
+
+/// An attempt of a task.
+pub(super) struct Located {
+    pub view: JobView,
+    pub id: String,
+    pub idx: u32,
+    pub attempts: u32,
+    pub number: u32,
+}
+
+impl Queries<'_> {
+    /// Which attempt is meant: none is the newest.
+    pub fn located(&self, address: &Address, attempt: Option<u32>) -> Result<Located, Refusal> {
+        let (view, _) = self.job(&address.job)?;
+        let id = address.task.clone().unwrap_or_default();
+        let found: Option<(u32, u32)> = self
+            .db
+            .prepare_cached("SELECT idx, attempts FROM task WHERE job = ?1 AND id = ?2")
+            .and_then(|mut statement| statement.query_row(params![view.id, id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(|e| unreadable(&e))?;
+        let Some((idx, attempts)) = found else { return Err(self.no_task(&view, &id)) };
+        let number = attempt.unwrap_or(attempts);
+        if number > attempts || attempt == Some(0) {
+            return Err(Refusal {
+                code: RefusalCode::NotFound,
+                message: format!("{address} has {attempts} attempts, not {number}"),
+                hint: "attempts are numbered from 1".to_owned(),
+            });
+        }
+        Ok(Located { view, id, idx, attempts, number })
     }
 }
 
@@ -541,11 +600,17 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
     let seq: u64 = row.get(0).map_err(|e| unreadable(&e))?;
     // An event is shown without the names of a job whose row cannot be decoded.
     let (name, number): (Option<String>, Option<u32>) = (row.get(3).unwrap_or(None), row.get(4).unwrap_or(None));
+    let mut change: Change = decode(body, || format!("event {seq}"))?;
+    if let Change::ScheduleSet { submission, .. } = &mut change {
+        // What is shown of it is its rule. The whole definition may be larger than a frame, and holds the submitter's environment.
+        let job = JobSpec { source: None, ..submission.job.without_values() };
+        *submission = Arc::new(Submission { job, tasks: Vec::new() });
+    }
     Ok(EventView {
         seq: Seq(seq),
         job: name.zip(number).and_then(|(name, number)| job_name(name, number).ok()),
         task: row.get(5).unwrap_or(None),
-        event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change: decode(body, || format!("event {seq}"))? },
+        event: Event { at: Utc(row.get(1).map_err(|e| unreadable(&e))?), change },
     })
 }
 
@@ -560,14 +625,14 @@ fn get2<A: rusqlite::types::FromSql, B: rusqlite::types::FromSql>(row: &Row<'_>)
     Ok((row.get(0).map_err(|e| unreadable(&e))?, row.get(1).map_err(|e| unreadable(&e))?))
 }
 
-fn job_state(word: &str) -> JobState {
+pub(super) fn job_state(word: &str) -> JobState {
     [JobState::Waiting, JobState::Working, JobState::Completed, JobState::Failed, JobState::Cancelled]
         .into_iter()
         .find(|state| state.word() == word)
         .unwrap_or(JobState::Waiting)
 }
 
-fn decode<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Refusal> {
+pub(super) fn decode<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|error| Refusal {
         code: RefusalCode::Unavailable,
         message: format!("{} cannot be decoded: {error}", what()),

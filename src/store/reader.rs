@@ -27,10 +27,18 @@ pub(super) struct Surroundings {
     pub manager: Option<u32>,
     pub warnings: Vec<String>,
     pub trouble: Vec<String>,
+    pub rejected: Vec<String>,
     pub disk_low: bool,
     pub unreachable: BTreeMap<String, String>,
     pub claude: ClaudeBounds,
     pub day_begins: Utc,
+}
+
+impl Surroundings {
+    /// Everything that a person should look at.
+    pub fn all_warnings(&self) -> Vec<String> {
+        [self.warnings.as_slice(), &self.trouble, &self.rejected].concat()
+    }
 }
 
 /// What the configuration bounds of Claude runs.
@@ -86,6 +94,11 @@ impl StoreReader {
     /// Tells what a person should look at.
     pub fn set_warnings(&self, warnings: Vec<String>) {
         self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).warnings = warnings;
+    }
+
+    /// Tells of job files in the drop directory that were rejected.
+    pub fn set_rejected(&self, rejected: Vec<String>) {
+        self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).rejected = rejected;
     }
 
     /// Tells what the manager sees that a person should look at, whether the disk has too little room, and which pools' engines

@@ -16,3 +16,22 @@ ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 
 -- How attempts since the last requeue ended, by class of outcomes: retries have budgets for some of them.
 ALTER TABLE task ADD COLUMN spent TEXT;
+
+-- Schedules, and what became of their newest times.
+CREATE TABLE schedule (
+  name       TEXT PRIMARY KEY,
+  rule       TEXT    NOT NULL,
+  submission TEXT    NOT NULL,
+  state      TEXT    NOT NULL,
+  next       INTEGER,
+  updated    INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE firing (
+  schedule TEXT    NOT NULL,
+  seq      INTEGER NOT NULL,
+  body     TEXT    NOT NULL,
+  PRIMARY KEY (schedule, seq)
+) WITHOUT ROWID;
+
+-- Parameters that a person changed since the submission, as a JSON object.
+ALTER TABLE job ADD COLUMN params TEXT;

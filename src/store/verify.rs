@@ -12,6 +12,7 @@ use crate::model::state::{Counts, TaskState};
 
 use super::reader::open;
 use super::runs;
+use super::schedules;
 use super::schema::{self, Age};
 
 /// Differences that are told; more are counted.
@@ -96,10 +97,34 @@ fn compare(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         }
         Err(error) => differences.push(error.to_string()),
     }
+    compare_schedules(connection, &replayed, &mut differences)?;
     if seen < replayed.jobs.len() && differences.len() <= MAX_TOLD {
         differences.push(format!("{} jobs of the journal are missing in the tables", replayed.jobs.len() - seen));
     }
     Ok(differences)
+}
+
+fn compare_schedules(connection: &Connection, replayed: &Replayed, differences: &mut Vec<String>) -> rusqlite::Result<()> {
+    use super::writer::json;
+    let mut rows = BTreeMap::new();
+    let mut statement = connection.prepare("SELECT name, rule, submission, state, next FROM schedule")?;
+    let mut stored = statement.query([])?;
+    while let Some(row) = stored.next()? {
+        let columns: (String, String, String, Option<i64>) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        rows.insert(row.get::<_, String>(0)?, columns);
+    }
+    for (name, said) in &replayed.schedules {
+        let next = said.state.next.map(|next| next.at.0);
+        let expected = (json(&said.rule), json(&said.submission), json(&said.state), next);
+        let passed: Vec<String> = said.passed.iter().map(json).collect();
+        let (row, firings) = (rows.remove(name), schedules::passed(connection, name)?);
+        if row.as_ref() != Some(&expected) || firings != passed {
+            let states = (row.map(|row| row.2), expected.2);
+            differences.push(format!("the schedule {name}: the tables say {:?}, the journal {}", states.0, states.1));
+        }
+    }
+    differences.extend(rows.keys().map(|name| format!("the schedule {name}: in the tables, but not in the journal")));
+    Ok(())
 }
 
 fn fold(connection: &Connection, differences: &mut Vec<String>) -> rusqlite::Result<Replayed> {
@@ -128,17 +153,22 @@ fn compare_runs(
     job: &ReplayedJob,
     differences: &mut Vec<String>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT cost, tokens, rules, budget, priority FROM job WHERE id = ?1")?;
-    let (used, rules, budget, priority) = statement.query_row([id], |row| {
+    let mut statement =
+        connection.prepare_cached("SELECT cost, tokens, rules, budget, priority, params FROM job WHERE id = ?1")?;
+    let (used, rules, budget, set) = statement.query_row([id], |row| {
         Ok((
             (number(row, 0)?, number(row, 1)?),
             row.get::<_, Option<String>>(2)?,
             row.get::<_, Option<String>>(3)?,
-            row.get::<_, i32>(4)?,
+            (row.get::<_, i32>(4)?, row.get::<_, Option<String>>(5)?),
         ))
     })?;
-    if priority != job.priority {
-        differences.push(format!("{name}: the tables say priority {priority}, the journal {}", job.priority));
+    let params = set.1.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    if (set.0, &params) != (job.priority, &job.params) {
+        differences.push(format!(
+            "{name}: the tables say priority {} and the parameters {params:?}, the journal {} and {:?}",
+            set.0, job.priority, job.params
+        ));
     }
     let rules: Vec<String> = rules.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let budget: Option<Option<Budget>> = budget.and_then(|text| serde_json::from_str(&text).ok());

@@ -3,6 +3,7 @@
 mod attempts;
 mod mapping;
 mod runs;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -177,10 +178,10 @@ impl Writer<'_> {
             "INSERT INTO event (seq, at, job, task, body) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![seq, self.at.0, job, task, json(change)],
         )?;
-        self.row(change)
+        self.row(seq, change)
     }
 
-    fn row(&mut self, change: &Change) -> Result<(), StoreError> {
+    fn row(&mut self, seq: i64, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::JobSubmitted { job, name, spec, key } => {
                 self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0, tokens: 0 });
@@ -244,8 +245,13 @@ impl Writer<'_> {
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
             | Change::PrioritySet { .. }
+            | Change::ParamsSet { .. }
             | Change::CredentialMoved { .. }
             | Change::RunSeen { .. } => self.run_row(change),
+            Change::ScheduleSet { .. }
+            | Change::ScheduleMoved { .. }
+            | Change::SchedulePaused { .. }
+            | Change::ScheduleRemoved { .. } => self.schedule_row(seq, change),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => Ok(()),
         }
     }

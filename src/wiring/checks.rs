@@ -20,6 +20,8 @@ pub fn all(context: &Context) -> Vec<Check> {
     checks.extend(containers::checks(context));
     checks.extend(screen(context));
     checks.push(logout(context));
+    let rejected = super::drops::rejected(&home.jobs());
+    checks.extend(rejected.into_iter().map(|line| Check::warn("dropped", line, "mend the file, and move it back to jobs/")));
     checks
 }
 

@@ -262,6 +262,14 @@ fn engine(
     };
     let composer = Composer::new(surroundings, &settings, make_claude);
     let (disk, told) = (home.path.clone(), reader.clone());
+    let drops = super::drops::begin(super::drops::Parts {
+        jobs: home.jobs(),
+        base: context.env.get("HOME").map(PathBuf::from).filter(|base| base.is_absolute()),
+        check: airx::cli::submit::checker(context),
+        manager: mailbox.handle(),
+        reader: reader.clone(),
+    });
+    let drops = drops.map_err(|error| Failure::failed(format!("cannot start a thread: {error}"), ""))?;
     let upkeep =
         Upkeep::new(home.clone(), context.config_path(), modified(&context.config_path()), reader, mailbox.sender(), courier);
     let threads = backends.threads();
@@ -273,7 +281,7 @@ fn engine(
         settings,
         free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
         on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low, trouble.unreachable())),
-        on_poll: Box::new(upkeep.into_poll()),
+        on_poll: Box::new(upkeep.into_poll(drops)),
         on_freed: Box::new(airx::os::trim_memory),
     };
     Ok((Engine::begin(parts, mailbox)?, threads))

@@ -3,6 +3,7 @@
 mod checks;
 mod clock;
 mod containers;
+mod drops;
 mod lock;
 mod logging;
 mod manager;

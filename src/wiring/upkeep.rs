@@ -1,4 +1,5 @@
-//! What is done at each poll beside the comparison with reality: a changed configuration, the daily backup, freed memory.
+//! What is done at each poll beside the comparison with reality: a changed configuration, the daily backup, freed memory, the
+//! drop directory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,9 +41,10 @@ impl Upkeep {
     }
 
     /// What the engine calls at each poll.
-    pub fn into_poll(mut self) -> impl FnMut() + Send {
+    pub fn into_poll(mut self, mut look_at_drops: impl FnMut() + Send) -> impl FnMut() + Send {
         move || {
             self.configure();
+            look_at_drops();
             self.polls = self.polls.wrapping_add(1);
             // Not at the first poll: getting ready goes before housekeeping.
             if self.polls % TRIM == 2 {

@@ -58,6 +58,7 @@ pub fn command(argv: &[&str]) -> RunnerSpec {
         allowance: None,
         seal: String::new(),
         result: None,
+        artifacts: None,
         claude: false,
         contained: false,
     }

@@ -35,7 +35,8 @@ fn a_failed_task_is_requeued() {
     let mut screen = on("notesdocs");
     assert_eq!(screen.selected(), "release-notes.1/docs");
     screen.press("r");
-    let wanted = Command::Requeue { targets: vec![address("release-notes", "docs")], which: RequeueWhich::Failed };
+    let wanted =
+        Command::Requeue { targets: vec![address("release-notes", "docs")], which: RequeueWhich::Failed, params: Vec::new() };
     assert_eq!(screen.commands, [wanted]);
     screen.shows("requeue of release-notes.1/docs: done");
 }
@@ -44,11 +45,11 @@ fn a_failed_task_is_requeued() {
 fn what_failed_in_a_job_is_requeued_at_once_and_the_whole_job_only_after_a_question() {
     let mut screen = on("notesdocs");
     screen.press("R");
-    let failed = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::Failed };
+    let failed = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::Failed, params: Vec::new() };
     assert_eq!(screen.commands, [failed]);
-    screen.press("ctrl-r").shows("Run every task of release-notes.1 again?");
+    screen.press("ctrl-r").shows("Run every task of release-notes.1 again?").shows("1 is finished; so far it cost");
     screen.pass(400).press("y");
-    let all = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::All };
+    let all = Command::Requeue { targets: vec![whole("release-notes")], which: RequeueWhich::All, params: Vec::new() };
     assert_eq!(screen.commands.last(), Some(&all));
 }
 

@@ -248,6 +248,14 @@ fn a_job_has_a_sheet_in_the_place_of_output() {
 }
 
 #[test]
+fn a_tasks_sheet_names_what_was_kept_of_it() {
+    let mut screen =
+        at(200, 50).over(world().job("ci", vec![task("bench").completed(MINUTE).kept(&["out/a.html", "report.html"])]));
+    screen.press("l j tab 2").shows("artifacts    2 (2.0 KiB) in /home/ann/.airx/attempts/bench/1/artifacts");
+    screen.shows("out/a.html, 1.0 KiB").shows("report.html, 1.0 KiB");
+}
+
+#[test]
 fn without_colours_a_log_has_none_either() {
     let mut screen = Setup { depth: airx::config::theme::Depth::None, ..at(80, 24) }.over(world().job("ci", vec![log()]));
     screen.press("j enter");

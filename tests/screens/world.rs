@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use airx::api::client::{ClientError, ClientErrorKind};
+use airx::model::artifact::{ArtifactFacts, NamedArtifact};
 use airx::model::attempt::Progress;
 use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, Seq};
 use airx::model::ids::{Address, AttemptId, JobId, JobName, TaskIdx};
@@ -109,6 +110,14 @@ impl Task {
         self.view.elapsed_ms = over.then_some(for_ms);
         self.view.outcome = outcome.or(self.view.outcome.take());
         self.files.insert(number, Files::default());
+    }
+
+    pub fn kept(mut self, names: &[&str]) -> Task {
+        let named = names.iter().map(|name| NamedArtifact { name: (*name).to_owned(), bytes: 1_024 });
+        let count = u32::try_from(names.len()).unwrap();
+        let facts = ArtifactFacts { count, bytes: u64::from(count) * 1_024, named: named.collect() };
+        self.attempts.last_mut().and_then(|attempt| attempt.facts.as_mut()).unwrap().artifacts = Some(facts);
+        self
     }
 
     pub fn needs(mut self, ids: &[&str]) -> Task {
@@ -352,6 +361,7 @@ impl World {
             claude_env: BTreeMap::new(),
             budget: None,
             added_defaults: TaskDefaults::default(),
+            scheduled: None,
             source: Some(Source {
                 text,
                 file: format!("{name}.yaml"),
@@ -510,7 +520,10 @@ impl World {
             }
             Request::Job(id, _) => {
                 let job = &self.jobs[id as usize - 1];
-                Incoming::Job(id, Ok(Box::new(JobDetail { job: job.view.clone(), spec: job.spec.clone() })))
+                Incoming::Job(
+                    id,
+                    Ok(Box::new(JobDetail { job: job.view.clone(), spec: job.spec.clone(), params_set: Vec::new() })),
+                )
             }
             Request::Task(address) => {
                 let found = match self.find(&address) {

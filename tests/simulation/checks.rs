@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use airx::model::attempt::OutboxBody;
+use airx::model::attempt::{End, ExitRecord, OutboxBody};
 use airx::model::change::Change;
 use airx::model::core::Launch;
 use airx::model::ids::{AttemptId, JobId};
@@ -53,11 +53,13 @@ impl Sim {
             }
             states.insert(key, after);
         }
+        let stood = self.schedules.states();
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
             self.retries.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
+            self.schedules.take(event, &journal)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
                 if facts.notes.iter().any(|note| note.starts_with("abandoned")) {
                     if let Some(attempt) = self.attempts.get_mut(attempt) {
@@ -68,6 +70,8 @@ impl Sim {
                 }
             }
         }
+        self.schedules.check_commit(&journal.events[from..], &stood)?;
+        self.schedules.check_jobs(&journal)?;
         Ok(())
     }
 
@@ -76,6 +80,12 @@ impl Sim {
         let Some(attempt) = self.attempts.get(&id) else { return Ok(()) };
         if attempt.is_alive() && *outcome != (Outcome::Lost { cause: LostCause::RunnerGone }) {
             return Err(format!("an outcome needs an end: {id} is closed as {outcome:?} while it is alive"));
+        }
+        let goes_round =
+            |record: &ExitRecord| record.round.as_ref().is_some_and(|round| round.end != End::Exited(0) || round.timed_out);
+        let is_short = attempt.exit.as_ref().is_some_and(|record| record.missing.is_some() && !goes_round(record));
+        if is_short && *outcome == Outcome::Succeeded {
+            return Err(format!("what had to be kept was there: {id} succeeded without it"));
         }
         let closed =
             events.iter().position(|event| matches!(&event.change, Change::AttemptClosed { attempt, .. } if *attempt == id));
@@ -107,6 +117,7 @@ impl Sim {
             return Err(format!("intent before effect: {id} is started, but not open in the store"));
         }
         drop(journal);
+        self.check_params(launch)?;
         for number in 1..id.number {
             let earlier = AttemptId { number, ..id };
             if self.attempts.get(&earlier).is_some_and(|attempt| attempt.is_alive() && !attempt.abandoned) {
@@ -114,6 +125,22 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// What starts has the parameters that were set last; one that was opened before they were, and is launched again, may
+    /// have been started with those until then.
+    fn check_params(&self, launch: &Launch) -> Result<(), String> {
+        let journal = self.journal.lock().expect("one thread");
+        let Some(job) = journal.jobs.get(&launch.attempt.job.0) else { return Ok(()) };
+        let Some(set) = journal.rows.jobs.get(&launch.attempt.job.0).map(|row| &row.params) else { return Ok(()) };
+        let wanted = job.spec.with_params(set).params;
+        let last = |is: &dyn Fn(&Change) -> bool| journal.events.iter().rposition(|event| is(&event.change));
+        let opened = last(&|change| matches!(change, Change::AttemptOpened { attempt, .. } if *attempt == launch.attempt));
+        let changed = last(&|change| matches!(change, Change::ParamsSet { job, .. } if *job == launch.attempt.job));
+        if launch.job.params == wanted || opened < changed {
+            return Ok(());
+        }
+        Err(format!("what starts has the newest parameters: {} has {:?}, not {wanted:?}", launch.attempt, launch.job.params))
     }
 
     /// What is alive in the world.
@@ -161,12 +188,23 @@ impl Sim {
             let Some(row) = journal.rows.jobs.get(&job.id.0) else {
                 return Err(format!("memory equals the store: {} is not stored", job.name));
             };
+            if job.params != row.params {
+                return Err(format!("memory equals the store: {} has the parameters {:?}", job.name, job.params));
+            }
             let head = (job.state, job.paused, job.stopped, job.priority, job.counts);
             if head != (row.state, row.paused, row.stopped, row.priority, row.counts()) {
                 return Err(format!("memory equals the store: {} differs", job.name));
             }
             if job.state != job.counts.job_state() {
                 return Err(format!("a job's state follows from its tasks: {}", job.name));
+            }
+            let bare = job
+                .tasks
+                .iter()
+                .filter(|task| task.mapped().is_none())
+                .find(|task| task.state == TaskState::Completed && task.spec.result.is_some() && task.result.is_none());
+            if let Some(task) = bare {
+                return Err(format!("a task that has a result has it when it has completed: {}/{}", job.name, task.spec.id));
             }
             let differs = job.tasks.iter().zip(&row.tasks).find(|(task, row)| {
                 task.state != row.state

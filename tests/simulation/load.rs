@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use airx::model::artifact::{ArtifactSpec, Missing};
 use airx::model::attempt::AddedTask;
 use airx::model::ids::{Address, JobRef};
 use airx::model::message::{CancelHow, Command, RequeueWhich};
 use airx::model::question::{Answer, QuestionBody};
 use airx::model::spec::{
-    Action, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, Resume, Retry, RetryClass,
-    Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
+    Action, Artifacts, AskPerson, Budget, ClassRetry, ClaudeAuth, ClaudeSpec, Gate, JobSpec, OnFailure, Repeat, ResultKind,
+    Resume, Retry, RetryClass, Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
 use crate::dice::Dice;
@@ -30,6 +31,9 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 on: retries(dice),
                 ..Retry::default()
             };
+            let action = action(dice);
+            let is_claude = matches!(action, Action::Claude(_));
+            let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             let task = TaskSpec {
                 needs,
                 pool: dice.pick(&[None, None, Some("small"), Some("far")]).copied().flatten().map(str::to_owned),
@@ -40,10 +44,12 @@ pub fn submission(dice: &mut Dice) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
+                result: (!is_claude && dice.chance(250)).then(|| ResultKind::Json.into()),
+                artifacts: dice.chance(250).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
                 priority: priority(dice),
-                ..TaskSpec::new(&format!("t{n}"), action(dice))
+                ..TaskSpec::new(&format!("t{n}"), action)
             };
             let task = if dice.chance(500) { graph::shape(dice, task, n) } else { task };
             TaskSpec { finally: n >= main, ..task }
@@ -59,10 +65,11 @@ pub fn submission(dice: &mut Dice) -> Submission {
             priority: priority(dice),
             max_added: None,
             on_failure: if dice.chance(300) { OnFailure::Stop } else { OnFailure::Continue },
-            params: BTreeMap::new(),
+            params: if dice.chance(700) { BTreeMap::from([("p".to_owned(), 1.into())]) } else { BTreeMap::new() },
             env: BTreeMap::new(),
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
+            scheduled: None,
             source: None,
             budget: dice.chance(500).then(|| dollars(dice, 1_000_000)),
             added_defaults: TaskDefaults::default(),
@@ -155,7 +162,8 @@ pub fn command(dice: &mut Dice, jobs: &[(JobRef, u32)]) -> Command {
         0..4 => {
             let which = [RequeueWhich::All, RequeueWhich::Failed, RequeueWhich::Failed, RequeueWhich::From];
             let which = dice.pick(&which).copied().unwrap_or_default();
-            Command::Requeue { targets: vec![target], which }
+            let params = if dice.chance(300) { vec![("p".to_owned(), dice.below(9).to_string())] } else { Vec::new() };
+            Command::Requeue { targets: vec![target], which, params }
         }
         4..6 => {
             let how = match dice.below(12) {

@@ -19,6 +19,7 @@ mod graph;
 mod load;
 mod process;
 mod retries;
+mod schedules;
 mod sim;
 mod store;
 mod watch;
@@ -225,18 +226,20 @@ fn storms_try_all_that_the_rules_are_about() {
                 Change::QuestionAnswered { by: AnsweredBy::Over, .. } => "a void question",
                 Change::BudgetSet { .. } => "another budget",
                 Change::PrioritySet { .. } => "another priority",
+                Change::ParamsSet { .. } => "other parameters",
                 Change::RunSeen { .. } => "a run seen from afar",
                 Change::ProgressSet { progress, .. } if progress.total == Some(100) => "a launch on its way",
                 _ => continue,
             };
             *seen.entry(what).or_default() += 1;
         }
-        for (what, count) in sim.engine.tried.iter().chain(&sim.fair.tried).chain(&sim.retries.tried) {
+        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried);
+        for (what, count) in sim.engine.tried.iter().chain(others) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 48, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 58, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -276,7 +279,10 @@ fn planted_faults_are_caught() {
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
+        (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),
+        (Plant::ScheduleUnmarked, "never two jobs of one schedule"),
     ];
     for (plant, rule) in plants {
         let caught = (0..400).find_map(|seed| Sim::new(seed, plant).run().err());

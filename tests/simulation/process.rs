@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use airx::model::artifact::{ArtifactFacts, NamedArtifact};
 use airx::model::attempt::{AddedTask, End, ExitRecord, OutboxBody, OutboxItem, Progress, RunnerSpec, StopSignal};
+use airx::model::change::TaskResult;
 use airx::model::ids::AttemptId;
 use airx::model::question::{Answer, Question, QuestionBody};
+use airx::model::report::ResultFinding;
 use airx::model::runner::{Effect, Input, Limits, Machine};
 use airx::model::spec::{Action, TaskSpec};
 use airx::model::time::{Mono, Utc};
@@ -29,6 +32,8 @@ pub struct Attempt {
     /// Processes of the command that are alive, whatever became of the runner.
     pub command: bool,
     pub others: u32,
+    /// What its result is, once it has ended as one must that has a result.
+    pub value: Option<u64>,
     /// What only a Claude run has.
     pub run: Option<Run>,
     /// Answers to its questions; one that is there stays.
@@ -37,6 +42,8 @@ pub struct Attempt {
 
 /// A runner that is alive.
 pub struct Runner {
+    has_result: bool,
+    has_artifacts: bool,
     machine: Machine,
     script: Script,
     ends_at: Option<Mono>,
@@ -60,6 +67,9 @@ pub struct Script {
     /// How the condition of a task that repeats ends, and the tree it is left with.
     round: End,
     tree: Option<String>,
+    /// Whether what it prints is what its result should be, and whether what it should leave is there.
+    prints_result: bool,
+    leaves_files: bool,
 }
 
 impl Script {
@@ -93,6 +103,8 @@ impl Script {
             let seq = outbox.len() as u32 + 1;
             let body = if dice.chance(500) {
                 OutboxBody::Result(serde_json::json!(id.number))
+            } else if dice.chance(300) {
+                OutboxBody::Unfit("it does not fit".to_owned())
             } else {
                 OutboxBody::Progress(Progress { done: 1, total: Some(2), text: None })
             };
@@ -110,6 +122,8 @@ impl Script {
             gate: if is_calm || dice.chance(700) { End::Exited(0) } else { End::Exited(1) },
             round: if is_calm || dice.chance(400) { End::Exited(0) } else { End::Exited(1) },
             tree: dice.chance(800).then(|| dice.below(3).to_string()),
+            prints_result: is_calm || dice.chance(800),
+            leaves_files: is_calm || dice.chance(800),
         }
     }
 }
@@ -149,9 +163,24 @@ impl Attempt {
             abandoned: false,
             command: false,
             others: 0,
+            value: None,
             run: None,
             inbox: BTreeMap::new(),
         }
+    }
+
+    /// What reading its result gives.
+    pub fn result(&self) -> Option<ResultFinding> {
+        Some(match self.value? {
+            0 => ResultFinding::Bad("it does not fit".to_owned()),
+            value => ResultFinding::Value(TaskResult::Inline(std::sync::Arc::new(value.into()))),
+        })
+    }
+
+    /// What was kept of its workspace.
+    pub fn artifacts(&self) -> Option<ArtifactFacts> {
+        self.exit.as_ref().filter(|exit| exit.missing.is_none() && self.id.number.is_multiple_of(2))?;
+        Some(ArtifactFacts { count: 1, bytes: 3, named: vec![NamedArtifact { name: "out".to_owned(), bytes: 3 }] })
     }
 
     /// Whether something that it asked is not answered.
@@ -170,7 +199,10 @@ impl Attempt {
         self.starts += 1;
         let machine = Machine::new(Limits::from(spec));
         let gate_end = End::Exited(0);
-        self.runner = Some(Runner { machine, script, ends_at: None, gate_ends_at: None, gate_end, frozen: false });
+        let (has_result, has_artifacts) = (spec.result.is_some(), spec.artifacts.is_some());
+        let ends_at = None;
+        self.runner =
+            Some(Runner { has_result, has_artifacts, machine, script, ends_at, gate_ends_at: None, gate_end, frozen: false });
         self.feed(Input::Start, now);
     }
 
@@ -296,6 +328,10 @@ impl Attempt {
             Effect::Drain => Some(Input::Drained),
             Effect::Sample | Effect::GiveUpOutput => None,
             Effect::WriteExit => {
+                let is_success = runner.machine.end() == Some(&End::Exited(0)) && runner.machine.stopped().is_none();
+                self.value = (is_success && runner.has_result).then(|| u64::from(runner.script.prints_result));
+                let has_run = !matches!(runner.machine.end(), None | Some(End::NotStarted { .. }));
+                let is_missing = has_run && runner.has_artifacts && !runner.script.leaves_files;
                 self.exit = Some(ExitRecord {
                     mark: self.id.to_string(),
                     boot_id: self.boot.to_string(),
@@ -307,6 +343,7 @@ impl Attempt {
                     gate: runner.machine.gate(),
                     round: runner.machine.round(),
                     tree: runner.script.tree.clone(),
+                    missing: is_missing.then(|| "out".to_owned()),
                     spent: self.run.as_ref().map(Run::seems),
                     leftovers: runner.machine.leftovers(),
                     out_bytes: 0,

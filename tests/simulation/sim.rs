@@ -22,6 +22,7 @@ use crate::fair::Fair;
 use crate::graph::{self, Graph};
 use crate::process::{Attempt, Script};
 use crate::retries::Retries;
+use crate::schedules::Schedules;
 use crate::store::{Journal, SimStore};
 use crate::watch::Watch;
 
@@ -70,10 +71,16 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets parameters that a person changed.
+    ParamsForgotten,
     /// The store forgets how attempts ended.
     RetriesForgotten,
     /// The store forgets what priority a person gave a job.
     PrioritiesForgotten,
+    /// The store forgets which times of schedules are settled.
+    TimesForgotten,
+    /// The store forgets which schedule a job comes from.
+    ScheduleUnmarked,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -121,6 +128,7 @@ pub struct Sim {
     decisions: Vec<Input>,
     pub fair: Fair,
     pub retries: Retries,
+    pub schedules: Schedules,
     pub seen: usize,
     trace: VecDeque<String>,
     hash: u64,
@@ -160,6 +168,7 @@ impl Sim {
             decisions: Vec::new(),
             fair: Fair::default(),
             retries: Retries::default(),
+            schedules: Schedules::default(),
             seen: 0,
             trace: VecDeque::new(),
             hash: 0,
@@ -336,7 +345,8 @@ impl Sim {
             None => ExitFinding::Missing { rebooted },
         };
         let claude = attempt.run.as_ref().map(|run| run.report(attempt.exit.as_ref()));
-        let end = Box::new(EndReport { exit, result: None, claude, notes: Vec::new() });
+        let end =
+            Box::new(EndReport { exit, result: attempt.result(), artifacts: attempt.artifacts(), claude, notes: Vec::new() });
         let outbox = attempt.outbox.clone();
         if plant == Plant::OutboxAfterOutcome {
             self.send(id, Report::Over { attempt: id, outbox: Vec::new(), end });
@@ -723,7 +733,8 @@ fn spec(launch: &Launch) -> RunnerSpec {
         round: launch.task.repeat.as_ref().map(|_| GateSpec { argv: Vec::new(), timeout_ms: 2_000 }),
         allowance: launch.allowance,
         seal: String::new(),
-        result: None,
+        result: launch.task.result.clone(),
+        artifacts: launch.task.artifacts.clone(),
         claude: is_claude,
         contained: false,
     }

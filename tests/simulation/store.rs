@@ -7,9 +7,11 @@ use airx::manager::ports::{Loaded, Store, StoreError, StoreErrorKind, StoredJob,
 use airx::model::change::{Change, Event, Origin, Rounds, Seq};
 use airx::model::credential::{Credential, CredentialState};
 use airx::model::ids::{JobName, JobRef, TaskIdx};
-use airx::model::replay::Replayed;
-use airx::model::spec::{Action, TaskSpec};
+use airx::model::replay::{Replayed, ReplayedSchedule};
+use airx::model::schedule::{Due, ScheduleState};
+use airx::model::spec::{Action, JobSpec, TaskSpec};
 use airx::model::state::TaskState;
+use airx::model::stored::StoredSchedule;
 use airx::model::time::Utc;
 
 use crate::sim::Plant;
@@ -33,6 +35,14 @@ pub struct Journal {
     pub lied: bool,
 }
 
+/// A state whose last time is still to come.
+fn forgetful(state: &ScheduleState) -> ScheduleState {
+    match state.through {
+        Some(due) if state.next.is_some() => ScheduleState { through: None, next: Some(Due { at: due, due }), ..state.clone() },
+        _ => state.clone(),
+    }
+}
+
 /// The manager's handle to the journal.
 #[derive(Clone)]
 pub struct SimStore(pub Arc<Mutex<Journal>>);
@@ -54,6 +64,7 @@ impl Journal {
                     rules: Vec::new(),
                     budget: None,
                     priority: 0,
+                    params: BTreeMap::new(),
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(job.0, new);
@@ -87,6 +98,21 @@ impl Journal {
         if self.plant == Plant::CredentialsForgotten { Vec::new() } else { self.rows.credentials.clone().into_iter().collect() }
     }
 
+    fn schedules(&self) -> Vec<StoredSchedule> {
+        let last = |name: &str| self.jobs.values().filter(|job| job.name.name == name).map(|job| job.name.number).max();
+        let stored = |(name, row): (&String, &ReplayedSchedule)| StoredSchedule {
+            name: name.clone(),
+            rule: row.rule.clone(),
+            submission: row.submission.clone(),
+            state: match self.plant {
+                Plant::TimesForgotten => forgetful(&row.state),
+                _ => row.state.clone(),
+            },
+            last_number: last(name).unwrap_or(0),
+        };
+        self.rows.schedules.iter().map(stored).collect()
+    }
+
     /// What was used, by quarters of an hour.
     fn spending(&self) -> Vec<(Utc, u64, u64)> {
         let mut quarters: BTreeMap<i64, u64> = BTreeMap::new();
@@ -104,9 +130,15 @@ impl Journal {
     /// A job as stored: its definition, and the rows that follow from its events.
     fn stored(&self, id: u32) -> Option<StoredJob> {
         let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
+        if self.plant == Plant::ScheduleUnmarked {
+            job.spec = Arc::new(JobSpec { scheduled: None, ..job.spec.as_ref().clone() });
+        }
         job.paused = rows.paused;
         job.stopped = rows.stopped;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
+        if self.plant != Plant::ParamsForgotten {
+            job.params.clone_from(&rows.params);
+        }
         job.priority = if self.plant == Plant::PrioritiesForgotten { job.spec.priority } else { rows.priority };
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
@@ -176,6 +208,7 @@ impl Store for SimStore {
             last_question: journal.rows.last_question,
             credentials: journal.credentials(),
             spending: journal.spending(),
+            schedules: journal.schedules(),
             quarantined: Vec::new(),
         })
     }

@@ -168,3 +168,19 @@ fn leaving_with_work_going_on_asks_and_a_background_manager_goes_on() {
     assert_eq!(home.until_over(&job), "completed");
     home.ok(["stop"]);
 }
+
+#[test]
+fn parameters_and_a_priority_that_were_changed_elsewhere_show() {
+    let home = TestHome::new();
+    let screen = wide(&home);
+    screen.wait_for("No jobs yet");
+    let job = home
+        .submit("name: par\nparams: { word: { default: old } }\ntasks:\n  - { id: a, run: 'test {{ params.word }} = new' }\n");
+    home.until("it has failed", || state(&home, &job, "a") == "failed");
+    screen.wait_line(&["params", "word = \"old\""]);
+    home.ok(["priority", &job, "--", "-7"]);
+    screen.wait_line(&["priority", "-7"]);
+    home.ok(["requeue", &job, "-p", "word=new"]);
+    screen.wait_line(&["params", "word = \"new\""]);
+    home.until("it is completed", || state(&home, &job, "a") == "completed");
+}

@@ -9,16 +9,16 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::directory::read;
-use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT};
+use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT, MAX_JSON_RESULT, MAX_RESULT, RESULT_FILE};
 use crate::model::change::TaskResult;
 use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
 use crate::model::report::{ClaudeReport, ClaudeResult, ResultFinding};
-use crate::model::spec::ResultKind;
+use crate::model::result::sound;
+use crate::model::spec::{ResultKind, ResultSpec};
 
-/// Most bytes of output that can become a result as text.
-const MAX_RESULT: u64 = 64 << 20;
-/// Most bytes that can become one as JSON, and most lines: in memory each number or line takes many times its text.
-const MAX_JSON: u64 = 8 << 20;
+use super::outbox::Check;
+
+/// Most lines of output that can become a result: in memory each takes many times its text.
 const MAX_LINES: usize = 500_000;
 
 /// The exit record.
@@ -32,48 +32,60 @@ pub fn runner_log(dir: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&text).trim_end().to_owned())
 }
 
-/// The task's result, when the command succeeded: what it printed, or what Claude answered.
+/// The task's result, when the command succeeded: what it printed or wrote into a file, or what Claude answered.
 pub fn result(
     dir: &Path,
-    kind: ResultKind,
+    spec: &ResultSpec,
     record: &ExitRecord,
     claude: Option<&ClaudeReport>,
     results: &Path,
+    check: Check<'_>,
 ) -> Option<ResultFinding> {
     if record.end != End::Exited(0) || record.stopped.is_some() {
         return None;
     }
     let value = match claude {
-        None => value(dir, kind),
+        None => value(dir, spec),
         // Without a result that is no error the attempt fails, and for a better reason than its answer.
-        Some(report) => answer(dir, kind, report.result.as_ref().filter(|result| !result.is_error)?),
+        Some(report) => answer(dir, spec.kind, report.result.as_ref().filter(|result| !result.is_error)?),
     };
+    let value = value.and_then(|value| sound(&value).map(|()| value)).and_then(|value| match &spec.schema {
+        Some(schema) => check(schema, &value).map(|()| value),
+        None => Ok(value),
+    });
     Some(match value.and_then(|v| keep(v, results).map_err(|e| format!("the result could not be stored: {e}"))) {
         Ok(result) => ResultFinding::Value(result),
         Err(why) => ResultFinding::Bad(why),
     })
 }
 
-fn value(dir: &Path, kind: ResultKind) -> Result<Value, String> {
-    let most = if kind == ResultKind::Json { MAX_JSON } else { MAX_RESULT };
-    let bytes = match read(&dir.join("out"), most) {
+fn value(dir: &Path, spec: &ResultSpec) -> Result<Value, String> {
+    let most = if spec.kind == ResultKind::Json { MAX_JSON_RESULT } else { MAX_RESULT };
+    let (place, what) = match &spec.file {
+        None => ("out", "the output".to_owned()),
+        Some(file) => (RESULT_FILE, format!("the file {file}")),
+    };
+    let remedy = if spec.file.is_none() { "; write a file and print its name" } else { "; keep it as an artifact" };
+    let bytes = match read(&dir.join(place), most) {
         Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && spec.file.is_some() => {
+            return Err(format!("there is no file {} in the workspace", spec.file.as_deref().unwrap_or_default()));
+        }
         // Nothing was written.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            return Err(format!("the output is larger than a result may be ({most} bytes); write a file and print its name"));
+            return Err(format!("{what} is larger than a result may be ({most} bytes){remedy}"));
         }
-        Err(e) => return Err(format!("the output cannot be read: {e}")),
+        Err(e) => return Err(format!("{what} cannot be read: {e}")),
     };
-    let text =
-        String::from_utf8(bytes).map_err(|e| format!("the output is not UTF-8 (byte {})", e.utf8_error().valid_up_to()))?;
-    match kind {
+    let text = String::from_utf8(bytes).map_err(|e| format!("{what} is not UTF-8 (byte {})", e.utf8_error().valid_up_to()))?;
+    match spec.kind {
         ResultKind::Text => Ok(Value::String(text.strip_suffix('\n').unwrap_or(&text).to_owned())),
         ResultKind::Lines if memchr::memchr_iter(b'\n', text.as_bytes()).count() > MAX_LINES => {
-            Err(format!("the output has more lines than a result may have ({MAX_LINES}); write a file and print its name"))
+            Err(format!("{what} has more lines than a result may have ({MAX_LINES}){remedy}"))
         }
         ResultKind::Lines => Ok(text.lines().map(|l| Value::String(l.to_owned())).collect()),
-        ResultKind::Json => serde_json::from_str(&text).map_err(|e| format!("the output is not one JSON value: {e}")),
+        ResultKind::Json => serde_json::from_str(&text).map_err(|e| format!("{what} is not one JSON value: {e}")),
     }
 }
 

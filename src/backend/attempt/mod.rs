@@ -1,5 +1,7 @@
 //! The attempt directory, as every backend reads and writes it.
 
+pub mod artifacts;
+pub mod checking;
 pub mod collect;
 pub mod directory;
 pub mod ending;

@@ -16,6 +16,8 @@ pub struct Told {
     pub reported: u32,
     /// Remarks for the end.
     pub notes: Vec<String>,
+    /// Results in its outbox that took long to be compared with their schema.
+    pub slow_checks: u32,
     /// How far its Claude run was when it was last told, and when that was.
     seen: Option<(LiveFacts, Mono)>,
 }

@@ -145,6 +145,7 @@ fn record(mark: &str, end: &EngineEnd, how: End, stopped: Option<StopCause>, kep
         gate: None,
         round: None,
         tree: None,
+        missing: None,
         spent: None,
         leftovers: 0,
         out_bytes: kept.0,

@@ -16,6 +16,7 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::names;
 use super::remote::{self, Spool};
+use crate::model::artifact::DIRECTORY;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -59,7 +60,7 @@ pub async fn fetch(engine: &Engine, custody: &Custody) {
         return;
     }
     // The task can put there what it likes: what is ours is taken one by one.
-    for part in remote::FILES.iter().copied().chain(["outbox"]) {
+    for part in remote::FILES.iter().copied().chain(["outbox", DIRECTORY]) {
         if let Err(fault) = fetch_part(engine, custody, part).await {
             custody.note(format!("{part}, which it left on the engine, could not be copied: {fault}"));
         }
@@ -67,7 +68,7 @@ pub async fn fetch(engine: &Engine, custody: &Custody) {
 }
 
 async fn fetch_part(engine: &Engine, custody: &Custody, part: &str) -> Result<(), Fault> {
-    let (limit, name) = (custody.record.borrow().output_limit, custody.address());
+    let (limit, name) = (custody.record.borrow().most_bytes(), custody.address());
     asked(engine, async |docker| remote::fetch(&docker, &name, &custody.dir, part, limit).await).await
 }
 

@@ -188,6 +188,8 @@ fn reduced(order: &LaunchOrder, place: &DockerPlace, image: &ImageFacts, notes: 
         accept: spec.gate.is_some(),
         repeat: spec.round.is_some(),
         silence: spec.silence_ms.is_some(),
+        artifacts: spec.artifacts.is_some(),
+        result_file: spec.result.as_ref().is_some_and(|result| result.file.is_some()),
     };
     if let Some(what) = needs.first() {
         return Err(needs_runner(what, &why));

@@ -8,14 +8,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::attempt::collect::Kind;
 use crate::backend::attempt::directory::read;
 use crate::manager::ports::LaunchOrder;
+use crate::model::attempt::MAX_RESULT;
 use crate::model::docker::DEFAULT_ENGINE;
-use crate::model::spec::ResultKind;
+use crate::model::spec::ResultSpec;
 use crate::model::time::Utc;
 
 /// Largest record that is read, in bytes.
-const MAX_RECORD: u64 = 64 << 10;
+const MAX_RECORD: u64 = 512 << 10;
 
 /// An attempt that lives, or lived, in a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,9 +40,12 @@ pub struct Record {
     /// The workspace that is copied back, when it is.
     #[serde(default)]
     pub workspace: Option<PathBuf>,
-    /// What of stdout is the task's result.
+    /// What the task's result is.
     #[serde(default)]
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
+    /// The most bytes of its workspace that are kept; none when nothing is.
+    #[serde(default)]
+    pub artifacts: Option<u64>,
     /// Whether stdout is a transcript.
     #[serde(default)]
     pub claude: bool,
@@ -76,7 +81,8 @@ impl Record {
             is_remote: false,
             owner: None,
             workspace: None,
-            result: order.spec.result,
+            result: order.spec.result.clone(),
+            artifacts: order.spec.artifacts.as_ref().map(|artifacts| artifacts.max_bytes),
             claude: order.spec.claude,
             timeout_ms: order.spec.timeout_ms,
             grace_ms: order.spec.grace_ms,
@@ -86,6 +92,17 @@ impl Record {
             is_started: false,
             notes: Vec::new(),
         }
+    }
+
+    /// Most bytes that its directory may bring from a remote engine, beside what every attempt's holds.
+    pub fn most_bytes(&self) -> u64 {
+        let file = self.result.as_ref().and_then(|result| result.file.as_ref()).map_or(0, |_| MAX_RESULT);
+        self.output_limit.saturating_add(self.artifacts.unwrap_or(0)).saturating_add(file)
+    }
+
+    /// What kind of attempt it is.
+    pub fn kind(&self) -> Kind {
+        Kind { result: self.result.clone(), claude: self.claude, artifacts: self.artifacts.is_some() }
     }
 
     /// The record of the attempt with this directory; none when it never was to live in a container.

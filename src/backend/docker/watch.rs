@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::launch::{Launched, Obstacle, launch};
 use super::reduced::{Others, ended_by_others, follow, said_by_init};
 use super::{left, relay};
-use crate::backend::attempt::collect::{self, Kind, Reading};
+use crate::backend::attempt::collect::{self, Reading};
 use crate::backend::attempt::{directory, ending};
 use crate::manager::ports::{DockerPlace, LaunchOrder};
 use crate::model::attempt::StopCause;
@@ -133,9 +133,9 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             if needs_engine {
                 told.note(ending::runner_log(&custody.dir));
             }
-            let kind = Kind { result: record.result, claude: record.claude };
+            let kind = record.kind();
             let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
-            let report = collect::over(custody.attempt, &custody.dir, kind, exit, told, reading);
+            let report = collect::over(custody.attempt, &custody.dir, &kind, exit, told, reading);
             *custody.over.borrow_mut() = Some((report.clone(), 0));
             engine.tell(report);
         }

@@ -17,7 +17,7 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::record::Record;
 use super::{Command, names, owner, remote, watch};
-use crate::backend::attempt::collect::{self, Kind, Reading};
+use crate::backend::attempt::collect::{self, Reading};
 use crate::backend::attempt::{directory, ending, inbox};
 use crate::manager::ports::{LaunchOrder, Place};
 use crate::model::exit_file::ExitFile;
@@ -117,10 +117,10 @@ pub fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
 
 /// Tells what is new in its directory, as far as that is known here.
 pub fn tell_news(engine: &Engine, custody: &Custody, asked: Option<u32>) {
-    let kind = Kind { result: custody.record.borrow().result, claude: custody.record.borrow().claude };
+    let kind = custody.record.borrow().kind();
     let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
     let told = &mut custody.told.borrow_mut();
-    let news = collect::news(custody.attempt, &custody.dir, kind, told, asked, reading, os::now().mono);
+    let news = collect::news(custody.attempt, &custody.dir, &kind, told, asked, reading, os::now().mono);
     news.into_iter().for_each(|news| engine.tell(news));
 }
 

@@ -9,7 +9,7 @@ use crate::backend::attempt::collect::Kind;
 use crate::backend::attempt::directory;
 use crate::backend::attempt::told::Told;
 use crate::model::attempt::RunnerSpec;
-use crate::model::spec::ResultKind;
+use crate::model::spec::ResultSpec;
 use crate::model::time::Mono;
 use crate::os;
 
@@ -30,8 +30,9 @@ pub struct Live {
 /// What of the specification is needed at the end.
 pub struct Facts {
     pub mark: String,
-    pub result: Option<ResultKind>,
+    pub result: Option<ResultSpec>,
     pub claude: bool,
+    pub artifacts: bool,
 }
 
 pub enum Watch {
@@ -48,13 +49,13 @@ pub enum Watch {
 impl Facts {
     /// What kind of attempt it is.
     pub fn kind(&self) -> Kind {
-        Kind { result: self.result, claude: self.claude }
+        Kind { result: self.result.clone(), claude: self.claude, artifacts: self.artifacts }
     }
 }
 
 impl From<RunnerSpec> for Facts {
     fn from(spec: RunnerSpec) -> Facts {
-        Facts { mark: spec.mark, result: spec.result, claude: spec.claude }
+        Facts { mark: spec.mark, result: spec.result, claude: spec.claude, artifacts: spec.artifacts.is_some() }
     }
 }
 

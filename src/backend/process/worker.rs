@@ -243,7 +243,7 @@ impl Worker {
                 let facts = directory::spec(&dir).map_or_else(
                     |e| {
                         notes.push(format!("spec.json cannot be read: {e}"));
-                        Facts { mark: String::new(), result: None, claude: false }
+                        Facts { mark: String::new(), result: None, claude: false, artifacts: false }
                     },
                     Facts::from,
                 );
@@ -266,7 +266,7 @@ impl Worker {
     /// since. That goes on under our eyes, or is swept.
     fn without_lock(&mut self, attempt: AttemptId, dir: PathBuf) {
         let Some(stray) = sweep::of_directory(&dir) else { return (self.sink)(Report::NeverStarted { attempt }) };
-        let facts = Facts { mark: stray.mark, result: None, claude: false };
+        let facts = Facts { mark: stray.mark, result: None, claude: false, artifacts: false };
         let mut live = Live::new(dir, facts, Watch::Sweeping, None);
         live.note(["its directory was removed while it ran".to_owned()]);
         match stray.runner.and_then(|pid| self.watch(attempt, pid)) {
@@ -283,7 +283,7 @@ impl Worker {
     fn intake(&mut self, attempt: AttemptId, asked: Option<u32>) {
         let reading = Reading { results: &self.settings.results, claude: &*self.claude };
         let Some(live) = self.live.get_mut(&attempt) else { return };
-        let news = collect::news(attempt, &live.dir, live.facts.kind(), &mut live.told, asked, reading, os::now().mono);
+        let news = collect::news(attempt, &live.dir, &live.facts.kind(), &mut live.told, asked, reading, os::now().mono);
         news.into_iter().for_each(|news| (self.sink)(news));
     }
 
@@ -357,7 +357,7 @@ impl Worker {
             }
         };
         let reading = Reading { results: &self.settings.results, claude: &*self.claude };
-        (self.sink)(collect::over(attempt, &live.dir, live.facts.kind(), exit, live.told, reading));
+        (self.sink)(collect::over(attempt, &live.dir, &live.facts.kind(), exit, live.told, reading));
     }
 
     /// Waits for the runner's body, if it is a child of this process: started by this backend, or by an earlier one here.

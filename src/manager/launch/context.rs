@@ -35,7 +35,8 @@ impl Composer {
             results.insert(task.clone(), value);
         }
         let params = launch.job.params.clone();
-        Ok(Context { job: launch.name.to_string(), params, results, states, item: launch.item.clone() })
+        let due = launch.job.scheduled.as_ref().map_or_else(String::new, |scheduled| scheduled.due.rfc3339());
+        Ok(Context { job: launch.name.to_string(), due, params, results, states, item: launch.item.clone() })
     }
 
     fn value(&self, result: &TaskResult) -> Result<Value, Obstacle> {

@@ -10,7 +10,7 @@ use crate::model::time::{Mono, Now};
 use super::budget::used_of;
 use super::job::{Job, Task};
 use super::session::PastSession;
-use super::{BACKSTOP_MS, Core, Live};
+use super::{BACKSTOP_MS, Core, Live, Schedule};
 
 impl Core {
     /// Moves memory by one change.
@@ -134,12 +134,25 @@ impl Core {
                     job.priority = *priority;
                 }
             }
+            Change::ParamsSet { job, params } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.set_params(params);
+                }
+            }
             Change::CredentialMoved { credential, state } => self.apply_credential(credential, state),
             Change::RunSeen { attempt, facts } => {
                 if let Some(live) = self.live.get_mut(attempt) {
                     live.facts = Some(facts.as_ref().clone());
                 }
             }
+            Change::ScheduleSet { name, rule, submission, state } => {
+                let (rule, state) = (rule.as_ref().clone(), state.as_ref().clone());
+                self.apply_schedule(name.clone(), Schedule { rule, submission: submission.clone(), state });
+            }
+            Change::ScheduleMoved { name, state, .. } | Change::SchedulePaused { name, state, .. } => {
+                self.apply_schedule_state(name, state);
+            }
+            Change::ScheduleRemoved { name } => self.apply_schedule_removed(name),
             Change::AttemptStale { .. } | Change::OutboxRefused { .. } => {}
         }
         if let Some(job) = change.job() {

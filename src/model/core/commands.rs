@@ -12,9 +12,17 @@ impl Core {
     /// Decides a command.
     pub(super) fn command(&mut self, command: Command, now: Now) -> Result<Done, Refusal> {
         match command {
-            Command::Submit { submission, key } => self.submit(*submission, key, now),
+            Command::Submit { mut submission, key } => {
+                // Only a schedule says so.
+                submission.job.scheduled = None;
+                self.submit(*submission, key, now)
+            }
+            Command::ScheduleSet { submission, rule } => self.set_schedule(*submission, *rule, now),
+            Command::SchedulePause { names, paused } => self.pause_schedules(&names, paused, now),
+            Command::ScheduleRemove { names } => self.remove_schedules(&names, now),
+            Command::ScheduleRun { name, key } => self.run_schedule(&name, key, now),
             Command::Add { job, task, key } => self.add(&job, *task, key, now),
-            Command::Requeue { targets, which } => self.requeue(&targets, which, now),
+            Command::Requeue { targets, which, params } => self.requeue_with(&targets, which, &params, now),
             Command::Cancel { targets, all, how } => self.cancel(&targets, all, how, now),
             Command::Pause { job } => self.pause(job.as_ref(), true, now),
             Command::Resume { job } => self.pause(job.as_ref(), false, now),

@@ -291,13 +291,14 @@ impl Core {
         }
     }
 
-    /// Of the tasks held by a credential the first that can start, and those that wait for their job's budget by now.
+    /// Of the tasks held by a credential the first that can start, of a job of the highest priority; and those that wait for their
+    /// job's budget by now.
     fn first_waiting(
         &self,
         name: &Credential,
         may_probe: &impl Fn(&Job, TaskIdx) -> bool,
     ) -> (Option<(JobId, TaskIdx)>, Vec<ToHold>) {
-        let mut spent = Vec::new();
+        let (mut spent, mut first): (_, Option<(i32, (JobId, TaskIdx))>) = (Vec::new(), None);
         let mut of_job: Option<(&Job, Option<Hold>)> = None;
         for (id, task) in self.waiting.get(name).into_iter().flatten() {
             if of_job.as_ref().is_none_or(|(job, _)| job.id != *id) {
@@ -305,13 +306,17 @@ impl Core {
             }
             match &of_job {
                 Some((_, Some(hold))) => spent.push((*id, *task, hold.clone())),
-                Some((job, None)) if may_probe(job, *task) && !self.asks_a_person(*id, *task) => {
-                    return (Some((*id, *task)), spent);
+                Some((job, None))
+                    if first.is_none_or(|(priority, _)| job.priority > priority)
+                        && may_probe(job, *task)
+                        && !self.asks_a_person(*id, *task) =>
+                {
+                    first = Some((job.priority, (*id, *task)));
                 }
                 _ => {}
             }
         }
-        (None, spent)
+        (first.map(|(_, first)| first), spent)
     }
 
     fn hold(&mut self, job: JobId, task: TaskIdx, hold: Hold, now: Now) {

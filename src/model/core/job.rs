@@ -49,6 +49,8 @@ pub struct Job {
     pub(super) open: u32,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
+    /// Parameters that a person changed: in `spec` already.
+    pub params: BTreeMap<String, serde_json::Value>,
     /// Jobs of higher priority get free slots first.
     pub priority: i32,
     /// Queued tasks by pool, only pools with some; of a mapping those alone that its `max_parallel` lets through.
@@ -138,6 +140,11 @@ impl Task {
         Task { id, instance: Some(instance), ..Task::new(parent.spec.clone(), None, state) }
     }
 
+    /// How long the list of a mapped task is, once that is known.
+    pub fn mapped(&self) -> Option<usize> {
+        self.mapped.as_ref().map(|mapped| mapped.items.len())
+    }
+
     /// Whether an expression of its definition says what it does.
     pub(super) fn is_to_decide(&self) -> bool {
         self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
@@ -220,6 +227,7 @@ impl Job {
             used: (0, 0),
             budget: spec.budget,
             rules: BTreeSet::new(),
+            params: BTreeMap::new(),
             priority: spec.priority,
             turns: Turns::default(),
             spec,
@@ -246,6 +254,7 @@ impl Job {
         job.rules = stored.rules.into_iter().collect();
         job.budget = stored.budget.unwrap_or(job.budget);
         job.priority = stored.priority;
+        job.set_params(&stored.params);
         for task in stored.tasks {
             job.push(Task::from_stored(task));
         }
@@ -370,6 +379,14 @@ impl Job {
         let Some(instance) = self.get(idx).and_then(|task| task.instance) else { return };
         if let Some(mapped) = self.mapped_mut(instance.of) {
             mapped.instance_moved(instance.index, old, new);
+        }
+    }
+
+    /// Gives what starts from now on other parameters.
+    pub(super) fn set_params(&mut self, params: &BTreeMap<String, serde_json::Value>) {
+        self.params.clone_from(params);
+        if !params.is_empty() {
+            self.spec = Arc::new(self.spec.with_params(params));
         }
     }
 }

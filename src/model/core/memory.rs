@@ -12,7 +12,7 @@ use crate::model::time::Utc;
 
 use super::job::RunState;
 use super::rules::Tally;
-use super::{Asked, Core, Spending};
+use super::{Asked, Core, Schedule, Spending};
 
 /// What memory holds of all jobs together.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Memory {
     pub spending: Spending,
     /// The highest question number.
     pub last_question: u32,
+    /// By name.
+    pub schedules: BTreeMap<String, Schedule>,
     /// By job.
     pub jobs: BTreeMap<JobId, JobMemory>,
 }
@@ -33,6 +35,7 @@ pub struct JobMemory {
     used: (u64, u64),
     budget: Option<Budget>,
     priority: i32,
+    params: BTreeMap<String, serde_json::Value>,
     rules: BTreeSet<String>,
     runs: BTreeMap<TaskIdx, RunState>,
     live: BTreeMap<AttemptId, (Asked, Option<LiveFacts>)>,
@@ -53,7 +56,7 @@ impl Core {
     pub fn memory(&self) -> Memory {
         let jobs = self.jobs.keys().map(|id| (*id, self.memory_of(*id))).collect();
         let (credentials, spending) = (self.credentials.clone(), self.spending.clone());
-        Memory { credentials, spending, last_question: self.last_question, jobs }
+        Memory { credentials, spending, last_question: self.last_question, schedules: self.schedules.clone(), jobs }
     }
 
     fn memory_of(&self, id: JobId) -> JobMemory {
@@ -66,6 +69,7 @@ impl Core {
             used: job.used,
             budget: job.budget,
             priority: job.priority,
+            params: job.spec.params.clone(),
             rules: job.rules.clone(),
             runs: runs.filter(|(_, run)| *run != RunState::default()).collect(),
             live: live.map(|(attempt, live)| (*attempt, (live.asked.clone(), live.facts.clone()))).collect(),

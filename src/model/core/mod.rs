@@ -25,6 +25,7 @@ mod requeue;
 mod retry;
 mod rules;
 mod schedule;
+mod schedules;
 mod session;
 mod settle;
 mod submit;
@@ -40,6 +41,7 @@ pub use limits::{ClaudeLimits, DayBudget, Limits};
 pub use memory::{JobMemory, Memory};
 pub use outbox::Taken;
 pub use questions::{Asked, OpenQuestion, default_answer};
+pub use schedules::Schedule;
 pub use session::{PastEnd, PastSession};
 
 use super::change::{Change, Event};
@@ -118,6 +120,12 @@ pub struct Core {
     expiries: BTreeSet<(Utc, u32)>,
     last_question: u32,
     spending: Spending,
+    schedules: BTreeMap<String, Schedule>,
+    /// When schedules are due.
+    schedule_dues: BTreeSet<(Utc, String)>,
+    /// Schedules with a time that waits for a job's end.
+    schedule_waits: BTreeSet<String>,
+    watch: schedules::Watch,
     ready_jobs: BTreeSet<JobId>,
     /// Tasks about which the shell was asked, and under which number.
     deciding: HashMap<(JobId, TaskIdx), u64>,
@@ -156,6 +164,10 @@ impl Core {
             expiries: BTreeSet::new(),
             last_question: 0,
             spending: Spending::default(),
+            schedules: BTreeMap::new(),
+            schedule_dues: BTreeSet::new(),
+            schedule_waits: BTreeSet::new(),
+            watch: schedules::Watch::default(),
             ready_jobs: BTreeSet::new(),
             deciding: HashMap::new(),
             last_decision: 0,
@@ -178,6 +190,7 @@ impl Core {
         for (at, microusd, tokens) in loaded.spending {
             core.spending.add(at, microusd, tokens);
         }
+        core.load_schedules(loaded.schedules, now);
         for job in loaded.jobs {
             core.insert(job, now);
         }
@@ -189,6 +202,7 @@ impl Core {
     /// may wait for a look into their outbox. What the old one had taken from there is taken again.
     pub fn inherit(&mut self, old: &Core) {
         self.unproven.clone_from(&old.unproven);
+        self.inherit_watch(old);
         for (attempt, live) in &mut self.live {
             if let Some(before) = old.live.get(attempt) {
                 live.inspected = before.inspected;
@@ -248,6 +262,7 @@ impl Core {
 
     /// Ends a turn: derives job states, starts what has room, and hands out everything decided since the last call.
     pub fn finish(&mut self, now: Now) -> Step {
+        self.fire_schedules(now);
         self.schedule(now);
         self.move_jobs(now);
         Step { events: std::mem::take(&mut self.events), effects: std::mem::take(&mut self.effects) }
@@ -255,7 +270,12 @@ impl Core {
 
     /// When the next timer is due, on the wall clock, and the next backstop, on the monotonic one.
     pub fn next_wake(&self) -> (Option<Utc>, Option<Mono>) {
-        let timers = [self.timers.first().map(|t| t.0), self.dues.first().map(|t| t.0), self.expiries.first().map(|t| t.0)];
+        let timers = [
+            self.timers.first().map(|t| t.0),
+            self.dues.first().map(|t| t.0),
+            self.expiries.first().map(|t| t.0),
+            self.schedule_dues.first().map(|t| t.0).filter(|_| !self.leaving),
+        ];
         (timers.into_iter().flatten().min(), self.live.values().filter_map(|l| l.kill_at).min())
     }
 
@@ -355,6 +375,6 @@ impl Core {
         let (by_name, jobs) = (&self.by_name, &self.jobs);
         self.keys.retain(|_, job| by_name.contains_key(job));
         let names: std::collections::HashSet<&str> = jobs.values().map(|job| job.name.name.as_str()).collect();
-        self.numbers.retain(|name, _| names.contains(name.as_str()));
+        self.numbers.retain(|name, _| names.contains(name.as_str()) || self.schedules.contains_key(name));
     }
 }

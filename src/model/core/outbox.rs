@@ -80,6 +80,10 @@ impl Core {
                     taken.refused = Some(why);
                 }
             },
+            OutboxBody::Unfit(why) => {
+                self.emit(Change::OutboxRefused { attempt, key: item.key, why: why.clone() }, now);
+                taken.refused = Some(why);
+            }
             OutboxBody::Result(_) | OutboxBody::Stored(_) => {
                 taken.result = true;
                 let result = match item.body {

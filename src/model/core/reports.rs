@@ -142,11 +142,16 @@ impl Core {
 
     fn over(&mut self, attempt: AttemptId, end: EndReport, now: Now) {
         let Some(task) = self.task(attempt.job, attempt.task) else { return };
+        let own_result = self.live.get(&attempt).is_some_and(super::Live::has_result);
+        let mut end = end;
+        if own_result {
+            // A value set by `airx result` goes before what the output says, and before what it does not say.
+            end.result = None;
+        }
         let mut outcome = classify(&end, self.asked(attempt), &task.spec);
         let repeat = task.spec.repeat.clone();
         let mut rounds = task.run.as_ref().map(|run| run.rounds.clone()).unwrap_or_default();
-        let own_result = self.live.get(&attempt).is_some_and(super::Live::has_result);
-        let EndReport { exit, result, claude, notes } = end;
+        let EndReport { exit, result, artifacts, claude, notes } = end;
         let seen = self.live.get(&attempt).and_then(|live| live.facts.as_ref()).map(|facts| facts.spent).unwrap_or_default();
         let (mut facts, spent) = match exit {
             ExitFinding::Record(record) => {
@@ -156,6 +161,7 @@ impl Core {
             ExitFinding::Missing { .. } => (AttemptFacts::default(), seen),
         };
         facts.notes.extend(notes);
+        facts.artifacts = artifacts;
         let told = claude.as_ref().is_some_and(|claude| claude.result.is_some());
         facts.claude = claude.map(|claude| ClaudeFacts { session_gone: claude.session_gone, ..claude.facts });
         self.count_seen(attempt, &mut facts);
@@ -177,8 +183,7 @@ impl Core {
             outcome = Outcome::BudgetExceeded { of: self.whose_budget(attempt, &facts, now) };
         }
         facts.notes.extend(self.overshoot(attempt, &facts, &outcome));
-        // A value set by `airx result` goes before what the output says.
-        if let (Outcome::Succeeded, Some(ResultFinding::Value(result)), false) = (&outcome, result, own_result) {
+        if let (Outcome::Succeeded, Some(ResultFinding::Value(result))) = (&outcome, result) {
             self.emit(Change::ResultSet { attempt, result }, now);
         }
         self.end(attempt, outcome, facts, now);
@@ -259,6 +264,7 @@ fn facts_of(record: ExitRecord, repeats: bool) -> AttemptFacts {
         max_rss_kib: record.max_rss_kib,
         leftovers: record.leftovers,
         notes: record.notes,
+        artifacts: None,
         claude: None,
         round,
     }

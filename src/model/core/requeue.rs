@@ -1,15 +1,21 @@
 //! Running finished tasks again, and bringing back what was given up because of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::Change;
+use crate::model::diagnostic::nearest;
 use crate::model::ids::{Address, JobId, TaskIdx};
 use crate::model::message::{Done, Refusal, RefusalCode, RequeueWhich};
+use crate::model::spec::JobSpec;
 use crate::model::state::{Hold, SkipReason, TaskEvent, TaskState};
 use crate::model::time::Now;
 
+use super::commands::invalid;
 use super::rules::Readiness;
 use super::{Core, Task};
+
+/// Values by name.
+type Params = BTreeMap<String, serde_json::Value>;
 
 fn waits_for_credential(state: &TaskState) -> bool {
     matches!(state, TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { .. } })
@@ -33,7 +39,50 @@ fn refused(target: &str, state: &TaskState) -> Refusal {
     }
 }
 
+/// All that differs from the submission once these are set: text, unless the value until now shows that it is something else.
+fn changed_params(spec: &JobSpec, known: &Params, given: &[(String, String)]) -> Result<Params, Refusal> {
+    let mut params = known.clone();
+    for (name, text) in given {
+        let Some(before) = spec.params.get(name) else {
+            let hint = match nearest(name, spec.params.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if spec.params.is_empty() => "it declares none (`params`)".to_owned(),
+                None => format!("it has {}", spec.params.keys().cloned().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(invalid(format!("the job `{}` has no parameter `{name}`", spec.name), &hint));
+        };
+        let value = if before.is_string() { None } else { serde_json::from_str(text).ok() };
+        params.insert(name.clone(), value.unwrap_or_else(|| text.as_str().into()));
+    }
+    Ok(params)
+}
+
 impl Core {
+    /// Requeues with other parameters from now on; what lives keeps what it was started with.
+    pub(super) fn requeue_with(
+        &mut self,
+        targets: &[Address],
+        which: RequeueWhich,
+        params: &[(String, String)],
+        now: Now,
+    ) -> Result<Done, Refusal> {
+        let mut set = BTreeMap::new();
+        for target in targets.iter().filter(|_| !params.is_empty()) {
+            let id = self.resolve(&target.job)?;
+            if let Some(job) = self.jobs.get(&id) {
+                set.insert(id, changed_params(&job.spec, &job.params, params)?);
+            }
+        }
+        let done = self.requeue(targets, which, now)?;
+        // What was requeued starts only once all of this is decided.
+        for (job, params) in set {
+            if self.jobs.get(&job).is_some_and(|job| job.params != params) {
+                self.emit(Change::ParamsSet { job, params }, now);
+            }
+        }
+        Ok(done)
+    }
+
     pub(super) fn requeue(&mut self, targets: &[Address], which: RequeueWhich, now: Now) -> Result<Done, Refusal> {
         let mut chosen: BTreeSet<(JobId, TaskIdx)> = BTreeSet::new();
         for target in targets {

@@ -141,7 +141,7 @@ fn limit(message: String) -> Refusal {
 }
 
 /// What every later decision rests on: names, unique ids, needs that exist and do not go round.
-fn check(submission: &Submission) -> Result<(), Refusal> {
+pub(super) fn check(submission: &Submission) -> Result<(), Refusal> {
     let job = &submission.job;
     if !is_name(&job.name) {
         return Err(invalid(format!("`{}` is no job name", job.name), "use 1 to 100 letters, digits, `_` and `-`"));

@@ -41,6 +41,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         env: BTreeMap::new(),
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
+        scheduled: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),
@@ -98,7 +99,13 @@ impl Bench {
     fn end_with(&mut self, place: u32, code: i32, outbox: Vec<OutboxItem>) -> Vec<Effect> {
         let attempt = self.attempt(place);
         let record = self.record(code);
-        let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+        let end = EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            artifacts: None,
+            claude: None,
+            notes: Vec::new(),
+        };
         self.step(vec![Input::Report(Report::Over { attempt, outbox, end: Box::new(end) })])
     }
 
@@ -114,6 +121,7 @@ impl Bench {
             gate: None,
             round: None,
             tree: None,
+            missing: None,
             spent: None,
             leftovers: 0,
             out_bytes: 0,
@@ -146,7 +154,7 @@ fn what_needs_a_failed_task_never_runs_and_requeueing_it_brings_all_of_it_back()
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.states()[..3], [TaskKind::Failed, TaskKind::UpstreamFailed, TaskKind::UpstreamFailed]);
-    let done = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed });
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() });
     assert_eq!(done, Ok(Done::Affected { count: 1 }));
     assert_eq!(bench.states()[..3], [TaskKind::Starting, TaskKind::Pending, TaskKind::Pending]);
     assert_eq!(bench.job().tasks[0].attempts, 2, "attempt numbers go on");
@@ -156,7 +164,8 @@ fn what_needs_a_failed_task_never_runs_and_requeueing_it_brings_all_of_it_back()
 fn requeueing_what_runs_is_refused_with_the_remedy() {
     let mut bench = Bench::new(9);
     bench.submit(job(1, vec![task("a", &[])]));
-    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::All }).unwrap_err();
+    let refusal =
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::All, params: Vec::new() }).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::Conflict);
     assert!(refusal.hint.contains("airx cancel j.1/a"), "{refusal:?}");
 }
@@ -170,10 +179,11 @@ fn requeue_from_takes_what_comes_after_and_nothing_that_may_run() {
         bench.end(place, 0);
     }
     bench.start(2);
-    let refusal = bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::From }).unwrap_err();
+    let refusal =
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::From, params: Vec::new() }).unwrap_err();
     assert!(refusal.hint.contains("airx cancel j.1/c"), "{refusal:?}");
     bench.end(2, 0);
-    let done = bench.ask(Command::Requeue { targets: bench.of(Some("b")), which: RequeueWhich::From });
+    let done = bench.ask(Command::Requeue { targets: bench.of(Some("b")), which: RequeueWhich::From, params: Vec::new() });
     assert_eq!(done, Ok(Done::Affected { count: 2 }));
     assert_eq!(bench.states(), [TaskKind::Completed, TaskKind::Starting, TaskKind::Pending, TaskKind::Completed]);
 }
@@ -330,7 +340,7 @@ fn a_chain_of_a_hundred_thousand_fails_and_comes_back_without_a_stack_or_patienc
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.job().counts.of(TaskKind::UpstreamFailed), 99_999);
-    bench.ask(Command::Requeue { targets: bench.of(None), which: RequeueWhich::Failed }).unwrap();
+    bench.ask(Command::Requeue { targets: bench.of(None), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     assert_eq!(bench.job().counts.of(TaskKind::Pending), 99_999);
     bench.ask(Command::Cancel { targets: bench.of(None), all: false, how: CancelHow::Ask }).unwrap();
     assert_eq!(bench.job().counts.of(TaskKind::Cancelled), 99_999);
@@ -375,7 +385,13 @@ fn an_abandoned_attempt_is_watched_on_and_its_late_end_recorded() {
     assert!(effects.contains(&Effect::Stop { attempt, kill: true }));
     assert!(!effects.contains(&Effect::Forget(attempt)), "what it leaves could not be ended: {effects:?}");
     bench.step(vec![Input::Evict]);
-    let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: None, notes: Vec::new() };
+    let end = EndReport {
+        exit: ExitFinding::Missing { rebooted: false },
+        result: None,
+        artifacts: None,
+        claude: None,
+        notes: Vec::new(),
+    };
     bench.core.handle(Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) }), bench.now);
     let Step { events, effects } = bench.core.finish(bench.now);
     assert!(matches!(events[..], [Event { change: Change::AttemptStale { .. }, .. }]), "{events:?}");
@@ -439,7 +455,7 @@ fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_p
         };
         let claude = ClaudeReport { result: Some(result), ..ClaudeReport::default() };
         let exit = ExitFinding::Record(Box::new(record));
-        let end = EndReport { exit, result: None, claude: Some(claude), notes: Vec::new() };
+        let end = EndReport { exit, result: None, artifacts: None, claude: Some(claude), notes: Vec::new() };
         bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
     };
     for round in 1..=3 {
@@ -450,7 +466,7 @@ fn a_refused_login_spends_nothing_and_is_tried_again_by_itself_or_at_once_by_a_p
         assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, round));
         if round < 3 {
             let target = bench.of((round == 1).then_some("a"));
-            let done = bench.ask(Command::Requeue { targets: target, which: RequeueWhich::Failed });
+            let done = bench.ask(Command::Requeue { targets: target, which: RequeueWhich::Failed, params: Vec::new() });
             assert_eq!(done, Ok(Done::Affected { count: 1 }));
         } else {
             bench.now = Now { utc: again, mono: Mono(bench.now.mono.0 + again.since(bench.now.utc)) };
@@ -469,7 +485,7 @@ fn a_person_need_not_wait_for_a_retry() {
     bench.start(0);
     bench.end(0, 1);
     assert_eq!(bench.states(), [TaskKind::Held, TaskKind::Pending]);
-    bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed }).unwrap();
+    bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     assert_eq!(bench.states(), [TaskKind::Starting, TaskKind::Pending]);
     assert_eq!((bench.job().tasks[0].spent_retry, bench.job().tasks[0].attempts), (0, 2), "with a fresh budget");
 }

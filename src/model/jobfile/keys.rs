@@ -21,11 +21,12 @@ pub(super) const JOB: Keys = Keys {
         "env",
         "env_pass",
         "budget",
+        "schedule",
         "defaults",
         "tasks",
         "finally",
     ],
-    later: &["schedule", "repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["repeat", "for_each", "approve", "rule", "if", "job"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -47,6 +48,7 @@ pub(super) const TASK: Keys = Keys {
         "output_limit",
         "accept",
         "result",
+        "artifacts",
         "budget",
         "repeat",
         "priority",
@@ -70,9 +72,18 @@ pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], la
 
 pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
 
+pub(super) const RESULT: Keys = Keys { known: &["kind", "file", "schema", "schema_file"], later: &[] };
+
+pub(super) const ARTIFACTS: Keys = Keys { known: &["files", "max_bytes"], later: &[] };
+
+pub(super) const ARTIFACT: Keys = Keys { known: &["path", "name", "required", "optional"], later: &[] };
+
 pub(super) const BUDGET: Keys = Keys { known: &["usd", "tokens"], later: &[] };
 
 pub(super) const REPEAT: Keys = Keys { known: &["until", "max", "fresh_session", "stop_after_no_change"], later: &[] };
+
+pub(super) const SCHEDULE: Keys =
+    Keys { known: &["cron", "timezone", "every", "start", "until", "catch_up", "overlap", "jitter"], later: &[] };
 
 pub(super) const UNTIL: Keys = Keys { known: &["file", "matches", "command"], later: &[] };
 

@@ -1,5 +1,6 @@
 //! Job files: text in, a checked submission or all its faults out. Pure: files that a job file names are read by the caller.
 
+mod artifacts;
 mod checks;
 mod claude;
 mod env;
@@ -8,7 +9,9 @@ mod keys;
 mod original;
 mod read;
 mod repeat;
+mod result;
 mod retry;
+mod schedule;
 mod schema;
 mod task;
 #[cfg(test)]
@@ -20,6 +23,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::ids::is_name;
+use super::schedule::Rule;
 use super::spec::{JobSpec, MAX_SOURCE, MAX_TASKS, OnFailure, Source, Submission, TaskDefaults};
 use super::yaml::{self, Node};
 
@@ -54,6 +58,8 @@ pub struct ParseOptions<'a> {
 pub struct Parsed {
     /// The job.
     pub submission: Submission,
+    /// When it is to be submitted; none is at once.
+    pub schedule: Option<Rule>,
     /// What a person should know all the same.
     pub warnings: Vec<Diagnostic>,
 }
@@ -83,7 +89,9 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
         }
         return Err(reader.finish());
     };
-    let submission = if original::is_original(&root) { original::job(&mut reader, &root) } else { job(&mut reader, &root) };
+    let is_original = original::is_original(&root);
+    let submission = if is_original { original::job(&mut reader, &root) } else { job(&mut reader, &root) };
+    let schedule = if is_original { None } else { schedule::of(&mut reader, &root) };
     match submission {
         Some(mut submission) if reader.faults.is_empty() => {
             submission.job.source = (text.len() <= MAX_SOURCE).then(|| Source {
@@ -92,7 +100,7 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
                 base: options.base.to_owned(),
                 params: options.params.to_vec(),
             });
-            Ok(Parsed { submission, warnings: reader.warnings })
+            Ok(Parsed { submission, schedule, warnings: reader.warnings })
         }
         _ => {
             if reader.faults.is_empty() {
@@ -138,6 +146,7 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         env: env.values,
         passed_env,
         claude_env: BTreeMap::new(),
+        scheduled: None,
         source: None,
         budget: fields.get("budget").and_then(|node| repeat::budget(reader, node)),
         added_defaults: TaskDefaults { retry: defaults.retry.once(), ..defaults },

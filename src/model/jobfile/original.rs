@@ -52,6 +52,7 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         env: BTreeMap::new(),
         passed_env: super::env::passed(reader, None),
         claude_env: BTreeMap::new(),
+        scheduled: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),

@@ -1,5 +1,8 @@
 //! Reading typed values from the tree; every fault is noted with its place, and reading goes on.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::model::diagnostic::{Diagnostic, harmless, nearest};
 use crate::model::spec::PRIORITIES;
 use crate::model::units;
@@ -17,6 +20,8 @@ pub(super) struct Reader<'a> {
     lines: Vec<&'a str>,
     pub faults: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
+    /// The schemas of results that are sound, by their text: tasks that have the same share it.
+    pub schemas: HashMap<String, Arc<serde_json::Value>>,
 }
 
 /// The values of a mapping by key.
@@ -37,7 +42,7 @@ impl<'n> Fields<'n> {
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a str, options: &'a ParseOptions<'a>) -> Reader<'a> {
-        Reader { options, lines: text.lines().collect(), faults: Vec::new(), warnings: Vec::new() }
+        Reader { options, lines: text.lines().collect(), faults: Vec::new(), warnings: Vec::new(), schemas: HashMap::new() }
     }
 
     pub fn finish(mut self) -> Vec<Diagnostic> {
@@ -100,7 +105,7 @@ impl<'a> Reader<'a> {
             self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
             return Vec::new();
         };
-        let mut seen: std::collections::HashMap<&str, &Node> = std::collections::HashMap::new();
+        let mut seen: HashMap<&str, &Node> = HashMap::new();
         let mut kept = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Some(text) = key.text() else {

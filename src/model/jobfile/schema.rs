@@ -1,16 +1,20 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
 mod claude;
+mod results;
 mod retry;
+mod schedule;
 
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
-use crate::model::spec::{OnFailure, ResultKind, Rule};
+use crate::model::spec::{OnFailure, Rule};
 
 use claude::{Budget, ClaudeEntry, RepeatFields};
+use results::{ArtifactsEntry, ResultEntry};
 use retry::Retry;
+use schedule::ScheduleEntry;
 
 /// The JSON Schema of a job file.
 pub fn schema() -> Schema {
@@ -50,6 +54,8 @@ struct Job {
     env_pass: Option<Vec<String>>,
     /// The most that its Claude runs may use together.
     budget: Option<Budget>,
+    /// When it is to be submitted, again and again; without it, it is submitted at once.
+    schedule: Option<ScheduleEntry>,
     /// For tasks that do not say otherwise.
     defaults: Option<Defaults>,
     /// The tasks.
@@ -173,8 +179,10 @@ struct Task {
     output_limit: Option<Duration>,
     /// A command that must exit 0 for the task to complete.
     accept: Option<Accept>,
-    /// What of its output becomes its result.
-    result: Option<ResultKind>,
+    /// What becomes its result.
+    result: Option<ResultEntry>,
+    /// Files of the workspace that are kept with each attempt.
+    artifacts: Option<ArtifactsEntry>,
     /// The most that its Claude runs may use, over all attempts.
     budget: Option<Budget>,
     /// Runs it again until a condition holds.
@@ -258,7 +266,9 @@ mod tests {
 
     use super::super::keys;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
+    use super::results::{ArtifactFields, ArtifactsFields, ResultFields};
     use super::retry::{ClassFields, OnFields, RetryFields};
+    use super::schedule::ScheduleFields;
     use super::*;
 
     const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/job.schema.json");
@@ -291,8 +301,12 @@ mod tests {
         assert_eq!(properties::<OnFields>(), classes.chain(["exit".to_owned()]).collect());
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ResultFields>(), known(keys::RESULT));
+        assert_eq!(properties::<ArtifactsFields>(), known(keys::ARTIFACTS));
+        assert_eq!(properties::<ArtifactFields>(), known(keys::ARTIFACT));
         assert_eq!(properties::<BudgetFields>(), known(keys::BUDGET));
         assert_eq!(properties::<RepeatFields>(), known(keys::REPEAT));
+        assert_eq!(properties::<ScheduleFields>(), known(keys::SCHEDULE));
         assert_eq!(properties::<UntilFields>(), known(keys::UNTIL));
         assert_eq!(properties::<PermissionsFields>(), known(keys::PERMISSIONS));
         assert_eq!(properties::<ParamFields>(), known(keys::PARAM));

@@ -1,6 +1,6 @@
 //! A task of a job file.
 
-use crate::model::spec::{Action, Gate, Resources, ResultKind, TaskDefaults, TaskSpec};
+use crate::model::spec::{Action, Gate, Resources, TaskDefaults, TaskSpec};
 use crate::model::yaml::{Node, Value};
 
 use super::env::Env;
@@ -72,8 +72,11 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
     if let Some(key) = resume_key(&fields).filter(|_| !is_claude) {
         reader.fault(key, "only a claude task has a session to resume".to_owned(), "take `resume` out");
     }
-    let kinds = [("text", ResultKind::Text), ("lines", ResultKind::Lines), ("json", ResultKind::Json)];
-    task.spec.result = fields.get("result").and_then(|node| reader.one_of(node, &kinds));
+    task.spec.result = fields.get("result").and_then(|node| super::result::result(reader, node));
+    if let Some(result) = &task.spec.result {
+        super::result::of_claude(reader, &fields, result, &mut task.spec.action);
+    }
+    task.spec.artifacts = fields.get("artifacts").and_then(|node| super::artifacts::artifacts(reader, node));
     if let Some(node) = fields.get("description") {
         reader.text(node);
     }

@@ -402,3 +402,20 @@ fn faults_of_retries_by_outcome_name_their_place_and_the_remedy() {
         assert!(said.contains(part), "{part}\n{said}");
     }
 }
+
+#[test]
+fn a_claude_task_is_given_its_results_schema_and_tasks_share_equal_ones() {
+    let task = |id: &str, more: &str| {
+        format!("  - id: {id}\n    claude: {{ prompt: hi{more} }}\n    result: {{ schema: {{ type: object, required: [a] }} }}\n")
+    };
+    let text = format!("name: j\ntasks:\n{}{}", task("a", ""), task("b", ", json_schema: { type: object }"));
+    let tasks = good(&text).tasks;
+    let schemas: Vec<_> = tasks.iter().map(|task| task.result.as_ref().unwrap().schema.clone().unwrap()).collect();
+    assert!(std::sync::Arc::ptr_eq(&schemas[0], &schemas[1]));
+    let told = |task: &TaskSpec| match &task.action {
+        Action::Claude(claude) => claude.json_schema.clone().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&tasks[0]), *schemas[0]);
+    assert_eq!(told(&tasks[1]), serde_json::json!({ "type": "object" }));
+}

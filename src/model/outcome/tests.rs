@@ -36,6 +36,7 @@ fn record(end: End) -> ExitRecord {
         gate: None,
         round: None,
         tree: None,
+        missing: None,
         spent: None,
         leftovers: 0,
         out_bytes: 0,
@@ -47,7 +48,7 @@ fn record(end: End) -> ExitRecord {
 }
 
 fn report(record: ExitRecord) -> EndReport {
-    EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() }
+    EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, artifacts: None, claude: None, notes: Vec::new() }
 }
 
 fn exit(code: i32) -> EndReport {
@@ -245,7 +246,7 @@ fn a_pattern_that_is_none_ends_the_rounds_at_once_and_a_condition_that_does_not_
         let repeat = Repeat { until, max: 9, fresh_session: false, stop_after_no_change: 0 };
         let round = Some(GateEnd { end: End::Exited(code), timed_out: false });
         let exit = ExitFinding::Record(Box::new(ExitRecord { round, ..record(End::Exited(0)) }));
-        let end = EndReport { exit, result: None, claude: None, notes: Vec::new() };
+        let end = EndReport { exit, result: None, artifacts: None, claude: None, notes: Vec::new() };
         classify(&end, Asked::Nothing, &TaskSpec { repeat: Some(repeat), ..shell() })
     };
     let file = Until::File { path: "x".to_owned(), matches: Some("[".to_owned()) };

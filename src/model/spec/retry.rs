@@ -197,6 +197,8 @@ pub enum RetryClass {
     OutputLimit,
     /// No result as it should be.
     BadResult,
+    /// Without a file that had to be kept.
+    Artifact,
     /// Longer than its timeout.
     TimedOut,
     /// Silent for too long.
@@ -218,7 +220,7 @@ pub enum RetryClass {
 }
 
 /// The classes with a word of their own: all but exit codes.
-pub const RETRY_CLASSES: [(&str, RetryClass); 20] = [
+pub const RETRY_CLASSES: [(&str, RetryClass); 21] = [
     ("failed", RetryClass::Failed),
     ("signal", RetryClass::Signal),
     ("oom", RetryClass::Oom),
@@ -230,6 +232,7 @@ pub const RETRY_CLASSES: [(&str, RetryClass); 20] = [
     ("error_result", RetryClass::ErrorResult),
     ("output_limit", RetryClass::OutputLimit),
     ("bad_result", RetryClass::BadResult),
+    ("artifact", RetryClass::Artifact),
     ("timed_out", RetryClass::TimedOut),
     ("silent", RetryClass::Silent),
     ("budget_exceeded", RetryClass::BudgetExceeded),
@@ -260,6 +263,7 @@ impl RetryClass {
                 FailCause::ErrorResult(_) => RetryClass::ErrorResult,
                 FailCause::OutputLimit => RetryClass::OutputLimit,
                 FailCause::BadResult(_) => RetryClass::BadResult,
+                FailCause::Artifact(_) => RetryClass::Artifact,
                 // No attempt ends so.
                 FailCause::Decision(_) | FailCause::Instances { .. } | FailCause::Child(_) | FailCause::Rejected(_) => {
                     return None;

@@ -130,7 +130,10 @@ fn expression(source: &str, scope: &Scope) -> Option<(String, String)> {
     if let Err(error) = environment.compile_expression(&rewritten) {
         return Some((
             format!("`{{{{ {source} }}}}` is no expression: {}", super::reason(&error)),
-            format!("names are params.NAME, tasks.ID.result and job.name; a literal `{{{{` is written {}", super::parts::LITERAL),
+            format!(
+                "names are params.NAME, tasks.ID.result, job.name and job.due; a literal `{{{{` is written {}",
+                super::parts::LITERAL
+            ),
         ));
     }
     let (mut before, mut negated_test) = ("", false);
@@ -212,8 +215,10 @@ fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
             },
         )),
         ["tasks", id, rest @ ..] => task(id, rest, scope),
-        ["job", "name"] => None,
-        ["job", ..] => Some((format!("`{}` is not defined", parts.join(".")), "of the job there is `job.name`".to_owned())),
+        ["job", "name" | "due"] => None,
+        ["job", ..] => {
+            Some((format!("`{}` is not defined", parts.join(".")), "of the job there are `job.name` and `job.due`".to_owned()))
+        }
         ["params" | "tasks"] => Some((
             format!("`{}` alone is no value", parts[0]),
             if parts[0] == "params" { "write params.NAME" } else { "write tasks.ID.result" }.to_owned(),
@@ -228,7 +233,7 @@ fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
             format!("`{}` is not defined", parts.join(".")),
             match nearest(parts.first().copied().unwrap_or_default(), ["params", "tasks", "job"]) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "names are params.NAME, tasks.ID.result, tasks.ID.state and job.name".to_owned(),
+                None => "names are params.NAME, tasks.ID.result, tasks.ID.state, job.name and job.due".to_owned(),
             },
         )),
     }

@@ -1,7 +1,8 @@
 //! Templates: `{{ expression }}` in a job file's strings. Only this form exists; `{%` and `{#` are ordinary text, since shell
 //! scripts are full of them. A literal `{{` is written `{{ "{{" }}`.
 //!
-//! Names: `params.NAME`, `tasks.ID.result`, `tasks.ID.state`, `job.name`, of an instance `item` and `index`; minijinja's operators and filters. In shell strings a value never
+//! Names: `params.NAME`, `tasks.ID.result`, `tasks.ID.state`, `job.name`, `job.due`, of an instance `item` and `index`;
+//! minijinja's operators and filters. In shell strings a value never
 //! becomes shell text: see `shell.rs`.
 
 mod check;
@@ -37,6 +38,8 @@ const MAX_RENDERED: usize = 16 << 20;
 pub struct Context {
     /// The job's full name.
     pub job: String,
+    /// The time that it was due, when it comes from a schedule.
+    pub due: String,
     /// Parameters.
     pub params: BTreeMap<String, serde_json::Value>,
     /// Results by task.
@@ -248,7 +251,7 @@ fn names(context: &Context) -> Value {
         [
             ("params", Value::from_pairs(params)),
             ("tasks", Value::from_pairs(tasks)),
-            ("job", Value::from_pairs([("name", Value::from(context.job.as_str()))])),
+            ("job", Value::from_pairs([("name", context.job.as_str()), ("due", context.due.as_str())])),
         ]
         .into_iter()
         .chain(item),

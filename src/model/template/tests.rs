@@ -6,6 +6,7 @@ use super::*;
 
 fn context(value: &str) -> Context {
     Context {
+        due: String::new(),
         job: "job.1".to_owned(),
         params: BTreeMap::from([("x".to_owned(), value.into())]),
         results: BTreeMap::from([("some-id".to_owned(), serde_json::json!(["a", "b"]))]),
@@ -172,6 +173,9 @@ fn scripts_as_people_write_them_are_not_refused() {
 fn names_filters_and_kinds_of_values_are_written_as_documented() {
     let context = context("v");
     assert_eq!(render_text("{{ params.x }}-{{ job.name }}", &context).unwrap(), "v-job.1");
+    assert_eq!(render_text("since {{ job.due }}.", &context).unwrap(), "since .", "it comes from no schedule");
+    let due = Context { due: "2027-01-31T08:00:00Z".to_owned(), ..context.clone() };
+    assert_eq!(render_text("since {{ job.due }}.", &due).unwrap(), "since 2027-01-31T08:00:00Z.");
     assert_eq!(render_text("{{ tasks.some-id.result }}", &context).unwrap(), "a\nb");
     assert_eq!(render_text("{{ tasks.some-id.result | length }}", &context).unwrap(), "2");
     assert_eq!(render_text("{{ params.x | upper }} {{ 1 + 1 }} {{ true }}", &context).unwrap(), "V 2 true");

@@ -1,17 +1,21 @@
 //! Starting the command, the condition and the gate with their files.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{GATE_LOG_LIMIT, LOOK_MS, Supervisor, Talk};
-use crate::model::attempt::{End, GateSpec, OutputMode, Stdin};
+use crate::model::attempt::{End, GateSpec, MAX_JSON_RESULT, MAX_RESULT, OutputMode, Stdin};
+use crate::model::spec::ResultKind;
 use crate::model::time::Mono;
 use crate::os;
 use crate::runner::copy::Copier;
 use crate::runner::follow::{self, Follower};
+use crate::runner::keep;
 use crate::runner::launch::{self, start};
 use crate::runner::records::create;
 
@@ -69,6 +73,30 @@ impl Supervisor {
                 (read, Some((write, std::fs::read("prompt")?)))
             }
         })
+    }
+
+    /// Keeps what is to be kept of the workspace of a command that has run; the first artifact that had to be there and was not.
+    pub(super) fn keep(&mut self) -> Option<String> {
+        if matches!(self.machine.end(), None | Some(End::NotStarted { .. })) {
+            return None;
+        }
+        let here = Path::new(".");
+        let is_success = self.machine.end() == Some(&End::Exited(0)) && self.machine.stopped().is_none();
+        if let Some((kind, file)) = self.spec.result.as_ref().and_then(|result| Some((result.kind, result.file.as_ref()?)))
+            && is_success
+        {
+            let most = if kind == ResultKind::Json { MAX_JSON_RESULT } else { MAX_RESULT };
+            self.notes.extend(keep::result(file, &self.spec.cwd, here, most));
+        }
+        let wanted = self.spec.artifacts.as_ref()?;
+        let is_hurried = Cell::new(false);
+        let kept = keep::artifacts(wanted, &self.spec.cwd, here, &|| {
+            // Whoever insists does not want to wait for this.
+            is_hurried.set(is_hurried.get() || os::signal::told(&self.signals).kill);
+            is_hurried.get()
+        });
+        self.notes.extend(kept.notes);
+        kept.missing
     }
 
     pub(super) fn look_ms(&self) -> u64 {

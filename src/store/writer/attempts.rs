@@ -6,7 +6,6 @@ use super::{Writer, json};
 use crate::manager::ports::StoreError;
 use crate::model::change::AttemptFacts;
 use crate::model::ids::AttemptId;
-use crate::model::spec::RetryClass;
 use crate::model::state::{Outcome, Spends, TaskKind, TaskState};
 use crate::store::error::contradiction;
 
@@ -98,13 +97,7 @@ impl Writer<'_> {
                 tokens
             ],
         )?;
-        if let Some(class) = RetryClass::of(outcome) {
-            self.execute(
-                "UPDATE task SET spent = json_set(ifnull(spent, '{}'), ?3, ifnull(json_extract(spent, ?3), 0) + 1)
-                 WHERE job = ?1 AND idx = ?2",
-                params![job.0, task.0, format!("$.\"{class}\"")],
-            )?;
-        }
+        self.add_spent(job, task, outcome)?;
         match &facts.round {
             Some(round) => self.add_round(job, task, round),
             None => Ok(()),

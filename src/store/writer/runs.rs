@@ -1,16 +1,18 @@
-//! Rows of what belongs to Claude runs.
+//! Rows of what belongs to Claude runs, to retries, and of what a person changes at a job.
 
 use rusqlite::params;
 
 use crate::manager::ports::StoreError;
 use crate::model::change::{Change, RoundFacts, Rounds};
 use crate::model::ids::{JobId, TaskIdx};
+use crate::model::spec::RetryClass;
+use crate::model::state::Outcome;
 
 use super::{Writer, json};
 use crate::store::error::during;
 
 impl Writer<'_> {
-    /// The row of a change about a question, a rule, a budget, a priority, a credential or a run that goes on.
+    /// The row of a change about a question, a rule, a budget, a priority, parameters, a credential or a run that goes on.
     pub(super) fn run_row(&mut self, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::QuestionAsked { attempt, id, question, expires } => self.execute(
@@ -31,6 +33,9 @@ impl Writer<'_> {
             Change::PrioritySet { job, priority } => {
                 self.execute("UPDATE job SET priority = ?2, updated = ?3 WHERE id = ?1", params![job.0, priority, self.at.0])
             }
+            Change::ParamsSet { job, params } => {
+                self.execute("UPDATE job SET params = ?2, updated = ?3 WHERE id = ?1", params![job.0, json(params), self.at.0])
+            }
             Change::CredentialMoved { credential, state } => self.execute(
                 "INSERT INTO credential (name, state) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
                 params![credential.0, json(state)],
@@ -41,6 +46,16 @@ impl Writer<'_> {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Counts how an attempt ended, by class.
+    pub(super) fn add_spent(&mut self, job: JobId, task: TaskIdx, outcome: &Outcome) -> Result<(), StoreError> {
+        let Some(class) = RetryClass::of(outcome) else { return Ok(()) };
+        self.execute(
+            "UPDATE task SET spent = json_set(ifnull(spent, '{}'), ?3, ifnull(json_extract(spent, ?3), 0) + 1)
+             WHERE job = ?1 AND idx = ?2",
+            params![job.0, task.0, format!("$.\"{class}\"")],
+        )
     }
 
     pub(super) fn add_round(&mut self, job: JobId, task: TaskIdx, round: &RoundFacts) -> Result<(), StoreError> {

@@ -299,6 +299,12 @@ impl Mirror {
         if let Change::AllPaused { paused } = change {
             self.overview.paused = *paused;
         }
+        if let Change::ParamsSet { job, .. } = change
+            && let Some(at) = self.find(job.0)
+        {
+            // Read again when it is shown.
+            self.jobs[at].spec = None;
+        }
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
         let Some(at) = self.find(job.0) else { return };
         let job = &mut self.jobs[at];

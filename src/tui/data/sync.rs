@@ -298,7 +298,8 @@ fn obey(connect: &Connect, orders: &Receiver<(u64, Command)>, back: &Back) {
 /// A submission has a key, under which it is done once whoever answers: when the manager hands over to another meanwhile, that
 /// one is asked.
 fn order(link: &mut Link<'_>, command: &Command) -> Result<Done, ClientError> {
-    let is_keyed = matches!(command, Command::Submit { key: Some(_), .. });
+    // A schedule that is set twice is set once.
+    let is_keyed = matches!(command, Command::Submit { key: Some(_), .. } | Command::ScheduleSet { .. });
     let deadline = Instant::now() + HANDED_OVER;
     loop {
         let answer = link.with(|client| client.command(command.clone()));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::ids::Address;
 use crate::model::message::{CancelHow, Command, RequeueWhich};
+use crate::model::state::TaskKind;
 use crate::tui::action::Action;
 use crate::tui::app::dialog::{Dialog, Palette};
 use crate::tui::app::editor::{Editor, TEMPLATES};
@@ -92,7 +93,7 @@ fn requeue(app: &mut App) -> Vec<Effect> {
     }
     let what = format!("requeue of {}", naming(&targets));
     app.tree.marks.clear();
-    send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed })
+    send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() })
 }
 
 /// Numbers of the jobs of what is selected or marked, each once.
@@ -110,7 +111,7 @@ fn requeue_failed(app: &mut App) -> Vec<Effect> {
         return refuse(app, "nothing is selected");
     }
     let what = format!("requeue of what failed in {}", naming(&targets));
-    send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed })
+    send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() })
 }
 
 /// Runs again what is over already, so it asks first.
@@ -121,10 +122,24 @@ fn requeue_asked(app: &mut App, targets: Vec<Address>, which: RequeueWhich) -> V
     let name = naming(&targets);
     let (what, question) = match which {
         RequeueWhich::From => (format!("requeue from {name}"), format!("Run {name} again, and all that comes after?")),
-        _ => (format!("requeue of all tasks of {name}"), format!("Run every task of {name} again?")),
+        _ => (format!("requeue of all tasks of {name}"), format!("Run every task of {name} again?{}", finished(app))),
     };
     let lines = targets.iter().map(ToString::to_string).collect();
-    ask(app, question, lines, vec![(what, Command::Requeue { targets, which })])
+    ask(app, question, lines, vec![(what, Command::Requeue { targets, which, params: Vec::new() })])
+}
+
+/// How much of the chosen jobs is finished, and what all of them cost so far.
+fn finished(app: &App) -> String {
+    let jobs: Vec<_> = chosen_jobs(app).into_iter().filter_map(|job| app.mirror.job(job)).collect();
+    let count: u32 = jobs.iter().map(|job| job.view.tasks.of(TaskKind::Completed)).sum();
+    let cost: u64 = jobs.iter().map(|job| job.cost()).sum();
+    match (count, cost) {
+        (0, _) => String::new(),
+        (1, 0) => " 1 is finished.".to_owned(),
+        (count, 0) => format!(" {count} are finished."),
+        (1, cost) => format!(" 1 is finished; so far it cost {}.", app.dollars().show(cost)),
+        (count, cost) => format!(" {count} are finished; so far it cost {}.", app.dollars().show(cost)),
+    }
 }
 
 fn cancel(app: &mut App, how: CancelHow) -> Vec<Effect> {

@@ -144,7 +144,12 @@ pub fn checked(app: &mut App, stamp: u64, found: Result<Box<Parsed>, Vec<Diagnos
             let what = format!("submission of {name}");
             app.toasts.add_for(format!("{what}: sent"), Kind::Sent, app.now, Some(number));
             app.sent.insert(number, Sent { what, submits: true, question: None });
-            vec![Effect::Command(number, Command::Submit { submission: Box::new(parsed.submission), key: Some(key) })]
+            let submission = Box::new(parsed.submission);
+            let command = match parsed.schedule {
+                Some(rule) => Command::ScheduleSet { submission, rule: Box::new(rule) },
+                None => Command::Submit { submission, key: Some(key) },
+            };
+            vec![Effect::Command(number, command)]
         }
         Err(faults) => {
             if editor.sending {

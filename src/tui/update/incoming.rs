@@ -162,6 +162,11 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
                 false => (format!("{text}; secrets are missing, its tasks wait for them:\n{}", missing.join("\n")), Kind::Fault),
             }
         }
+        Ok(Done::Scheduled { name, replaced, .. }) => {
+            let word = if *replaced { "has another definition" } else { "is added" };
+            (format!("the schedule {name} {word}: airx schedule show {name}"), Kind::News)
+        }
+        Ok(Done::Waits { behind }) => (format!("it starts once {behind} is over"), Kind::News),
         Ok(Done::Added { task }) => (format!("{task} queued"), Kind::News),
         Ok(Done::Affected { count: 0 }) => (format!("{}: there was nothing to do", sent.what), Kind::News),
         Ok(Done::Affected { .. } | Done::Stopping) => (format!("{}: done", sent.what), Kind::News),
@@ -177,6 +182,9 @@ fn answered(app: &mut App, number: u64, answer: Result<Done, ClientError>) -> Ve
     }
     if sent.submits {
         match answer {
+            Ok(Done::Scheduled { .. }) if app.editor.as_ref().is_none_or(|editor| editor.sending) => {
+                (app.editor, app.draft) = (None, None);
+            }
             Ok(Done::Submitted { job, .. }) => {
                 // One that was opened meanwhile goes on.
                 if app.editor.as_ref().is_none_or(|editor| editor.sending) {

@@ -278,7 +278,7 @@ pub fn relook(app: &mut App, look: Look, unicode: bool) {
 
 /// A person asks to leave.
 fn quit(app: &mut App) -> Vec<Effect> {
-    if !app.embeds || !app.has_work() {
+    if !app.embeds || !(app.has_work() || app.mirror.overview.schedules > 0) {
         return vec![Effect::Leave(Left::Quit)];
     }
     let from = Mono(app.now.mono.0 + super::app::dialog::DEAF_MS);
@@ -296,7 +296,7 @@ fn not_over(app: &App) -> [u32; 3] {
 /// The question of how to leave tells how things are now; once there is nothing to ask about, it is answered.
 fn ask_anew(app: &mut App) -> Option<Effect> {
     let now = matches!(app.dialog, Some(Dialog::Leave { .. })).then(|| not_over(app))?;
-    if app.link.is_up() && !app.has_work() {
+    if app.link.is_up() && !app.has_work() && app.mirror.overview.schedules == 0 {
         app.dialog = None;
         return Some(Effect::Leave(Left::Quit));
     }

@@ -89,12 +89,18 @@ fn draw_leave(app: &App, [running, waiting, held]: [u32; 3], area: Rect, brush: 
             counts.push(format!("{count} {word}"));
         }
     }
+    counts.extend(super::header::scheduled(app).map(|(text, _)| text));
+    let is_scheduled = app.mirror.overview.schedules > 0;
+    let (wait, cancel) = match is_scheduled {
+        true => ("leave once every job is over; then no schedule fires", "cancel every job, then leave; then no schedule fires"),
+        false => ("leave once everything is over", "cancel everything, then leave"),
+    };
     let lines = vec![
         vec![(format!("Not over: {}.", counts.join(", ")), Role::Strong)],
         Vec::new(),
         choice(app, Action::DialogLeave, "leave it to a background manager", Role::Text),
-        choice(app, Action::DialogWait, "leave once everything is over", Role::Text),
-        choice(app, Action::DialogCancelAll, "cancel everything, then leave", Role::Danger),
+        choice(app, Action::DialogWait, wait, Role::Text),
+        choice(app, Action::DialogCancelAll, cancel, Role::Danger),
         choice(app, Action::DialogNo, "stay", Role::Text),
     ];
     boxed("Leave", &lines, area, brush);

@@ -10,6 +10,13 @@ use crate::tui::text::cut;
 use super::brush::Brush;
 use super::usage;
 
+/// How many schedules there are, and when the next one is due.
+pub(super) fn scheduled(app: &App) -> Option<(String, Role)> {
+    let overview = &app.mirror.overview;
+    let next = overview.next_due.map_or_else(String::new, |at| format!(", next {}", app.time(at)));
+    (overview.schedules > 0).then(|| (format!("{} scheduled{next}", overview.schedules), Role::Text))
+}
+
 /// Draws it.
 pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
     brush.fill(area, Role::Header);
@@ -35,6 +42,7 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
     count(TaskKind::Queued, waiting, "waiting", true);
     count(TaskKind::Queued, paused, "paused", false);
     count(TaskKind::Completed, totals.of(TaskKind::Completed), "done", false);
+    parts.extend(scheduled(app));
     // A hold stands beside what has to be done about it; windows and money are the first to go, money before the others.
     let after = usize::from(asking > 0);
     parts.splice(after..after, usage::holds(app));

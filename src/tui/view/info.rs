@@ -3,10 +3,11 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::artifact::DIRECTORY;
 use crate::model::by_hand;
 use crate::model::message::{AttemptView, TaskDetail};
 use crate::model::money::{Dollars, most};
-use crate::model::spec::{Action, EnvValue, SecretRef, Trust};
+use crate::model::spec::{Action, EnvValue, Retry, RetryClass, SecretRef, Trust};
 use crate::model::state::TaskKind;
 use crate::tui::app::App;
 use crate::tui::data::mirror::JobRow;
@@ -19,6 +20,8 @@ use super::{states, tree};
 
 mod run;
 
+/// Artifacts of an attempt that are named.
+const MAX_ARTIFACTS: usize = 20;
 /// Columns of the names on the left.
 const NAMES: usize = 12;
 
@@ -138,6 +141,8 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
         sheet.field("workspace", &spec.workspace.display().to_string(), Role::Text);
         sheet.field("pool", &spec.pool, Role::Text);
         sheet.field("max_parallel", &spec.max_parallel.to_string(), Role::Text);
+        let priority = if view.priority == 0 { String::new() } else { view.priority.to_string() };
+        sheet.field("priority", &priority, Role::Text);
         let params: Vec<String> = spec.params.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         sheet.field("params", &params.join("\n"), Role::Text);
         if let Some(source) = &spec.source {
@@ -172,7 +177,9 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
     if let Some(result) = &detail.result {
         let text = match result {
             crate::model::change::TaskResult::Inline(value) => value.to_string(),
-            crate::model::change::TaskResult::File { bytes, .. } => format!("{} in a file", time::bytes(*bytes)),
+            crate::model::change::TaskResult::File { bytes, .. } => {
+                format!("{}: airx show --result prints it", time::bytes(*bytes))
+            }
         };
         let text: String = text.chars().take(2_000).collect();
         sheet.field("result", &text, Role::Text);
@@ -222,6 +229,14 @@ fn attempt(app: &App, job: &JobRow, detail: &TaskDetail, attempt: &AttemptView, 
         if facts.leftovers > 0 {
             sheet.field("leftovers", &format!("{} processes were ended after it", facts.leftovers), Role::Warning);
         }
+        if let Some(artifacts) = &facts.artifacts {
+            let sum =
+                format!("{} ({}) in {}", artifacts.count, time::bytes(artifacts.bytes), attempt.dir.join(DIRECTORY).display());
+            sheet.field("artifacts", &sum, Role::Text);
+            let named =
+                artifacts.named.iter().take(MAX_ARTIFACTS).map(|file| format!("{}, {}", file.name, time::bytes(file.bytes)));
+            sheet.field("", &named.collect::<Vec<_>>().join("\n"), Role::Dim);
+        }
         facts.notes.iter().for_each(|note| sheet.field("note", note, Role::Warning));
         if let Some(claude) = &facts.claude {
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);
@@ -257,13 +272,23 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
     let limits = &detail.spec.limits;
     sheet.field("timeout", &limits.timeout_ms.map(time::duration).unwrap_or_default(), Role::Text);
     if limits.retry.attempts > 1 {
-        sheet.field(
-            "retry",
-            &format!("{} attempts, first after {}", limits.retry.attempts, time::duration(limits.retry.delay_ms)),
-            Role::Text,
-        );
+        let text = format!("{} attempts, first after {}", limits.retry.attempts, time::duration(limits.retry.delay_ms));
+        sheet.field("retry", &text, Role::Text);
     }
+    sheet.field("retry on", &retries(&limits.retry), Role::Text);
     sheet.field("accept", detail.spec.accept.as_ref().map_or("", |gate| gate.run.as_str()), Role::Text);
+}
+
+/// What differs for some outcomes.
+fn retries(retry: &Retry) -> String {
+    let said = |class: &RetryClass| {
+        let rule = retry.rule(*class);
+        match rule.attempts {
+            1 => format!("{class}: never"),
+            attempts => format!("{class}: {attempts} attempts, first after {}", time::duration(rule.delay_ms)),
+        }
+    };
+    retry.on.keys().map(said).collect::<Vec<_>>().join("; ")
 }
 
 /// Names and values; of secrets only where they come from.

@@ -194,9 +194,10 @@ impl Stage {
                 let tasks = (from..(from + MAX_PAGE).min(TASKS)).map(|idx| self.task(idx)).collect();
                 Incoming::Tasks { job: 1, from, tasks, seq: Seq(1) }
             }
-            Request::Job(id, _) => {
-                Incoming::Job(id, Ok(Box::new(JobDetail { job: self.job(), spec: self.submission.job.clone() })))
-            }
+            Request::Job(id, _) => Incoming::Job(
+                id,
+                Ok(Box::new(JobDetail { job: self.job(), spec: self.submission.job.clone(), params_set: Vec::new() })),
+            ),
             Request::Task(address) => {
                 let spec = self.submission.tasks[0].clone();
                 let task = TaskView { id: address.task.clone().unwrap_or_default(), ..self.task(0) };

@@ -8,8 +8,8 @@ use airx::model::spec::Budget;
 use airx::model::state::{BudgetOf, Hold, TaskState};
 use airx::model::time::Utc;
 
-use crate::load;
 use crate::watch::MAX_RUNS;
+use crate::{load, schedules};
 
 use super::{Plant, SLOTS, Sim};
 
@@ -66,7 +66,7 @@ impl Sim {
                 Hold::Budget { of: BudgetOf::Job, .. } => self.ask(Command::Budget { job, budget: None }),
                 Hold::Limit { asks: true, until } if until <= self.now().utc => {
                     let targets = vec![Address { job, task: Some(task) }];
-                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed });
+                    self.ask(Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() });
                 }
                 _ => {}
             }
@@ -106,6 +106,11 @@ impl Sim {
             self.inputs.push(Input::Command(self.next_request, command));
             return;
         }
+        if self.dice.chance(250) {
+            let command = schedules::command(&mut self.dice);
+            self.ask(command);
+            return;
+        }
         let jobs = self.known_jobs();
         let command = load::command(&mut self.dice, &jobs);
         if self.dice.chance(100) {
@@ -118,7 +123,7 @@ impl Sim {
         self.ask(command);
     }
 
-    pub(super) fn ask(&mut self, command: Command) {
+    pub fn ask(&mut self, command: Command) {
         self.next_request += 1;
         self.waiting.insert(self.next_request);
         self.inputs.push(Input::Command(self.next_request, command));
@@ -131,6 +136,7 @@ impl Sim {
     }
 
     pub(super) fn resume_all(&mut self) -> Result<(), String> {
+        self.remove_schedules();
         self.ask(Command::Resume { job: None });
         let jobs: Vec<JobRef> = self.known_jobs().into_iter().map(|(job, _)| job).collect();
         for job in jobs {

@@ -24,6 +24,7 @@ fn order() -> LaunchOrder {
         round: None,
         allowance: None,
         result: None,
+        artifacts: None,
         seal: String::new(),
         claude: false,
         contained: true,

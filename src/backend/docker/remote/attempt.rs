@@ -7,10 +7,23 @@ use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 
 use super::tarball::Tarball;
+use crate::model::artifact::{DIRECTORY, MAX_FILES, is_kept_name};
 use crate::model::attempt::MAX_OUTBOX_TOTAL;
 
 /// Files of an attempt's directory that are taken from a container.
-pub const FILES: &[&str] = &["out", "err", "index", "gate.log", "runner.json", "runner.log", "live.json", "exit.json", "tree"];
+pub const FILES: &[&str] = &[
+    "out",
+    "err",
+    "index",
+    "gate.log",
+    "runner.json",
+    "runner.log",
+    "live.json",
+    "result",
+    "artifacts.json",
+    "exit.json",
+    "tree",
+];
 /// Most entries that are looked at.
 const MAX_ENTRIES: usize = 60_000;
 /// Most items of an outbox that are kept; fewer are read.
@@ -62,6 +75,10 @@ fn target(path: &Path, dir: &Path) -> Option<PathBuf> {
     match names.as_slice() {
         [name] if FILES.contains(name) => Some(dir.join(name)),
         ["outbox", name] if is_item(name) => Some(dir.join("outbox").join(name)),
+        [DIRECTORY, names @ ..] if !names.is_empty() => {
+            let name = names.join("/");
+            is_kept_name(&name).then(|| dir.join(DIRECTORY).join(name))
+        }
         _ => None,
     }
 }
@@ -72,13 +89,22 @@ fn target(path: &Path, dir: &Path) -> Option<PathBuf> {
 /// When it cannot be read, or they cannot be written.
 pub fn take(archive: impl Read, dir: &Path) -> io::Result<()> {
     let mut tar = Tarball::new(archive);
-    let mut room = Room::of(dir);
+    let (mut room, mut kept) = (Room::of(dir), 0);
     for _ in 0..MAX_ENTRIES {
         let Some(item) = tar.next()? else { break };
         let Some(target) = target(&item.path, dir).filter(|_| item.kind == EntryType::Regular) else { continue };
-        let is_item = target.parent() != Some(dir);
+        let is_artifact = target.starts_with(dir.join(DIRECTORY));
+        let is_item = target.parent() != Some(dir) && !is_artifact;
         if is_item && !room.take(&target, item.size) {
             continue;
+        }
+        if is_artifact {
+            kept += 1;
+            if kept > MAX_FILES {
+                continue;
+            }
+            // Only regular files ever come here, so nothing on the way leads elsewhere.
+            target.parent().map_or(Ok(()), fs::create_dir_all)?;
         }
         let mut new = target.clone().into_os_string();
         new.push(".part");

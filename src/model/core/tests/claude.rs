@@ -76,14 +76,20 @@ impl Bench {
 
     fn ends_with(&mut self, place: u32, record: ExitRecord, report: ClaudeReport) -> Vec<Effect> {
         let exit = ExitFinding::Record(Box::new(record));
-        let end = EndReport { exit, result: None, claude: Some(report), notes: Vec::new() };
+        let end = EndReport { exit, result: None, artifacts: None, claude: Some(report), notes: Vec::new() };
         let attempt = self.attempt(place);
         self.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })])
     }
 
     /// The runner is gone without a record.
     fn vanishes(&mut self, place: u32, report: Option<ClaudeReport>) -> Vec<Effect> {
-        let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: report, notes: Vec::new() };
+        let end = EndReport {
+            exit: ExitFinding::Missing { rebooted: false },
+            result: None,
+            artifacts: None,
+            claude: report,
+            notes: Vec::new(),
+        };
         let attempt = self.attempt(place);
         self.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })])
     }
@@ -112,7 +118,7 @@ impl Bench {
     }
 
     fn requeue(&mut self, task: &str) {
-        self.ask(Command::Requeue { targets: self.of(Some(task)), which: RequeueWhich::Failed }).unwrap();
+        self.ask(Command::Requeue { targets: self.of(Some(task)), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     }
 
     fn cancel(&mut self, task: &str, how: CancelHow) {

@@ -5,7 +5,8 @@ use super::*;
 /// Ends an attempt well.
 fn end(bench: &mut Bench, attempt: AttemptId) {
     let record = bench.record(0);
-    let end = EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, notes: Vec::new() };
+    let end =
+        EndReport { exit: ExitFinding::Record(Box::new(record)), result: None, claude: None, artifacts: None, notes: Vec::new() };
     bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
 }
 
@@ -174,6 +175,34 @@ fn what_is_paused_stopped_or_at_its_bound_keeps_nobody_waiting() {
     bench.ask(Command::Pause { job: Some(JobRef { name: "j".to_owned(), number: Some(1) }) }).unwrap();
     bench.ask(Command::Resume { job: None }).unwrap();
     assert_eq!((of_job(&bench, 1), of_job(&bench, 2), of_job(&bench, 3)), (0, 1, 3));
+}
+
+#[test]
+fn of_runs_held_by_a_limit_one_of_the_job_of_higher_priority_tries_whether_it_is_over() {
+    let mut bench = bounded(9, 9);
+    bench.submit(runs(1, "local"));
+    let limited = {
+        let record = bench.record(1);
+        let claude = ClaudeReport {
+            limited: Some(crate::model::report::ClaudeLimit { resets_at: Some(Utc(9_000_000)), ..Default::default() }),
+            ..ClaudeReport::default()
+        };
+        EndReport {
+            exit: ExitFinding::Record(Box::new(record)),
+            result: None,
+            claude: Some(claude),
+            artifacts: None,
+            notes: Vec::new(),
+        }
+    };
+    let attempt = live(&bench)[0];
+    bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(limited) })]);
+    let urgent = runs(1, "local");
+    bench.submit(Submission { job: JobSpec { priority: 5, ..urgent.job }, ..urgent });
+    assert_eq!((of_job(&bench, 1), of_job(&bench, 2)), (0, 0), "both are held");
+    bench.now.utc = bench.core.next_wake().0.unwrap();
+    bench.step(vec![Input::Tick]);
+    assert_eq!((of_job(&bench, 1), of_job(&bench, 2)), (0, 1));
 }
 
 /// Were the ready tasks gone through, this would take many minutes.

@@ -140,7 +140,7 @@ fn a_try_of_a_credential_that_is_out_of_sight_keeps_no_other_pool_waiting() {
         let result = ClaudeResult { is_error: true, api_error_status: Some(401), ..ClaudeResult::default() };
         let claude = Some(ClaudeReport { result: Some(result), ..ClaudeReport::default() });
         let exit = ExitFinding::Record(Box::new(bench.record(1)));
-        let end = Box::new(EndReport { exit, result: None, claude, notes: Vec::new() });
+        let end = Box::new(EndReport { exit, result: None, artifacts: None, claude, notes: Vec::new() });
         bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end })]);
     }
     bench.now.utc = bench.now.utc.plus(3_600_000);

@@ -22,7 +22,7 @@ impl Bench {
             Ends::Timeout => ExitFinding::Record(Box::new(ExitRecord { stopped: Some(StopCause::Timeout), ..self.record(143) })),
             Ends::Lost => ExitFinding::Missing { rebooted: false },
         };
-        let end = EndReport { exit, result: None, claude: None, notes: Vec::new() };
+        let end = EndReport { exit, result: None, claude: None, artifacts: None, notes: Vec::new() };
         self.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
         let TaskState::Held { hold: Hold::Retry { at, delay_ms } } = self.job().tasks[0].state else { return None };
         self.now.utc = at;
@@ -79,7 +79,7 @@ fn a_requeue_begins_every_budget_afresh() {
     let mut bench = of(on([(RetryClass::Exit(75), twice)]));
     for _ in 0..2 {
         assert_eq!((bench.once(Ends::Exit(75)), bench.once(Ends::Exit(75))), (Some(1_000), None));
-        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed }).unwrap();
+        bench.ask(Command::Requeue { targets: bench.of(Some("a")), which: RequeueWhich::Failed, params: Vec::new() }).unwrap();
     }
 }
 

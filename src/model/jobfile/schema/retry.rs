@@ -14,7 +14,7 @@ pub(super) enum Retry {
     /// Attempts in all.
     Attempts(u32),
     /// All of it.
-    Full(RetryFields),
+    Full(Box<RetryFields>),
 }
 
 /// Repeating what failed.
@@ -82,6 +82,8 @@ pub(super) struct OnFields {
     output_limit: Option<ClassEntry>,
     /// Its output is not the result that it should be.
     bad_result: Option<ClassEntry>,
+    /// A file that had to be kept was not there.
+    artifact: Option<ClassEntry>,
     /// Longer than its `timeout`.
     timed_out: Option<ClassEntry>,
     /// Silent for longer than `silence`.

@@ -37,7 +37,7 @@ fn told(effects: &[Effect]) -> Vec<u32> {
 fn closing(bench: &mut Bench, place: u32, cause: Option<StopCause>, report: ClaudeReport) -> (Outcome, Vec<String>) {
     let record = ExitRecord { stopped: cause, ..bench.record(0) };
     let exit = ExitFinding::Record(Box::new(record));
-    let end = Box::new(EndReport { exit, result: None, claude: Some(report), notes: Vec::new() });
+    let end = Box::new(EndReport { exit, result: None, artifacts: None, claude: Some(report), notes: Vec::new() });
     let attempt = bench.attempt(place);
     bench.core.handle(Input::Report(Report::Over { attempt, outbox: Vec::new(), end }), bench.now);
     let events = bench.core.finish(bench.now).events;

@@ -159,7 +159,13 @@ fn a_question_is_void_when_its_attempt_is_over() {
     let mut bench = bench_of(asking(Some(60_000), true));
     let attempt = bench.attempt(0);
     bench.tells(0, vec![asks(1, "x", permission("ls"))], None);
-    let end = EndReport { exit: ExitFinding::Missing { rebooted: false }, result: None, claude: None, notes: Vec::new() };
+    let end = EndReport {
+        exit: ExitFinding::Missing { rebooted: false },
+        result: None,
+        artifacts: None,
+        claude: None,
+        notes: Vec::new(),
+    };
     let over = Report::Over { attempt, outbox: vec![asks(2, "y", permission("rm"))], end: Box::new(end) };
     bench.core.handle(Input::Report(over), bench.now);
     let events = bench.core.finish(bench.now).events;
@@ -229,6 +235,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         rules: Vec::new(),
         budget: None,
         priority: 0,
+        params: BTreeMap::new(),
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };

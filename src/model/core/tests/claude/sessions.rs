@@ -158,7 +158,7 @@ fn a_finished_task_that_repeats_is_run_again_in_a_session_of_its_own() {
     let (mut bench, first) = bench_with(Resume::Auto, Some(until(9, false, 0)));
     round(&mut bench, 0, None);
     let target = bench.of(Some("a"));
-    bench.ask(Command::Requeue { targets: target, which: RequeueWhich::All }).unwrap();
+    bench.ask(Command::Requeue { targets: target, which: RequeueWhich::All, params: Vec::new() }).unwrap();
     let run = bench.job().tasks[0].run.as_ref().unwrap();
     assert_eq!((run.resumes, run.session.as_ref() == Some(&first)), (false, false));
 }

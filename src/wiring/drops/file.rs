@@ -1,0 +1,112 @@
+//! A file of the drop directory: what it is on the disk, and its text. Nothing but a regular file of the user's own is opened.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use airx::model::diagnostic::place_of;
+use airx::model::jobfile::MAX_FILE;
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+
+/// A file that nobody has written to for so long is whole, in seconds; a younger one is looked at twice.
+const OLD: i64 = 10;
+
+/// What a file is on the disk. Whoever writes to it, or puts another one in its place, changes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    place: (u64, u64),
+    size: u64,
+    written: (i64, i64),
+    /// Also moved by a rename and by another link, so that a file that is dropped again is another one.
+    changed: (i64, i64),
+}
+
+/// What lies there.
+pub enum Look {
+    /// A file of the user's own.
+    Is(Stamp),
+    /// Nothing any more.
+    Gone,
+    /// Something that is not opened, and why.
+    Foreign(&'static str),
+}
+
+/// Why a file has no text.
+pub enum Unfit {
+    /// It is being written, or was replaced.
+    Moving,
+    /// It is at fault, in words.
+    Faulty(String),
+}
+
+impl Stamp {
+    fn of(data: &Metadata) -> Stamp {
+        Stamp {
+            place: (data.dev(), data.ino()),
+            size: data.len(),
+            written: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        }
+    }
+
+    /// Whether nobody has written to it for a while.
+    pub fn is_old(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or(0);
+        now.saturating_sub(self.written.0) >= OLD && now.saturating_sub(self.changed.0) >= OLD
+    }
+
+    /// The submission's key: the same for the same file as long as it lies there.
+    pub fn key(&self, name: &str, text: &str) -> String {
+        let mut digest = Sha256::new();
+        digest.update(format!("{name}\0{:?}\0{}\0{:?}\0{:?}\0", self.place, self.size, self.written, self.changed));
+        digest.update(text);
+        let hex: String = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("drop-{hex}")
+    }
+}
+
+/// Looks at a file without opening it.
+pub fn look(path: &Path) -> Look {
+    match std::fs::symlink_metadata(path) {
+        Ok(data) if !data.is_file() => Look::Foreign("it is no regular file"),
+        Ok(data) if data.uid() != airx::os::uid() => Look::Foreign("it belongs to another user"),
+        Ok(data) => Look::Is(Stamp::of(&data)),
+        Err(_) => Look::Gone,
+    }
+}
+
+/// Its text, when it is still what it was.
+pub fn read(path: &Path, stamp: Stamp) -> Result<String, Unfit> {
+    let shown = path.display();
+    let faulty = |why: String| Unfit::Faulty(format!("{why}\n"));
+    if stamp.size > MAX_FILE as u64 {
+        return Err(faulty(format!("{shown}:1:1: the file is larger than {} MiB, the most that it may be", MAX_FILE >> 20)));
+    }
+    // Neither a link nor a fifo that took its place is followed or waited for.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
+    let flags = i32::try_from(flags).unwrap_or_default();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| faulty(format!("{shown} cannot be read: {error}")))?;
+    if stamp_of(&file) != Some(stamp) {
+        return Err(Unfit::Moving);
+    }
+    let mut bytes = Vec::new();
+    let read = (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| faulty(format!("{shown} cannot be read: {error}")))?;
+    if stamp_of(&file) != Some(stamp) || bytes.len() as u64 != stamp.size {
+        return Err(Unfit::Moving);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let (line, column) = place_of(&String::from_utf8_lossy(&error.as_bytes()[..at]), at);
+        faulty(format!("{shown}:{line}:{column}: this is no UTF-8 text\n  help: save the file as UTF-8"))
+    })
+}
+
+fn stamp_of(file: &File) -> Option<Stamp> {
+    file.metadata().ok().filter(|data| data.is_file() && data.uid() == airx::os::uid()).map(|data| Stamp::of(&data))
+}

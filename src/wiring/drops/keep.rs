@@ -1,0 +1,166 @@
+//! Where files of the drop directory go: `taken/` under their job's name, `rejected/` with the reason beside them. Both are bounded.
+
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Files that are kept in each of both directories.
+const KEPT: usize = 100;
+/// Rejected files that are named; more are counted.
+const NAMED: usize = 3;
+
+/// Both directories.
+pub struct Keeper {
+    taken: PathBuf,
+    rejected: PathBuf,
+}
+
+impl Keeper {
+    /// Those of a home's `jobs/`. Neither can be the directory of a job, whose name has a number.
+    pub fn new(jobs: &Path) -> Keeper {
+        Keeper { taken: jobs.join("taken"), rejected: jobs.join("rejected") }
+    }
+
+    /// Moves away what a job was made of.
+    ///
+    /// # Errors
+    /// When it cannot be moved; it lies where it lay.
+    pub fn take(&self, name: &str, path: &Path, job: &str) -> std::io::Result<()> {
+        make(&self.taken)?;
+        let ending = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or("yaml");
+        rename(path, &self.taken.join(format!("{job}.{ending}")))?;
+        prune(&self.taken);
+        Ok(())
+    }
+
+    /// Sets a file aside, with the reason beside it: the reason first, so that it is never missing.
+    ///
+    /// # Errors
+    /// As [`Keeper::take`].
+    pub fn reject(&self, name: &str, path: &Path, why: &str) -> std::io::Result<()> {
+        make(&self.rejected)?;
+        let reason = self.rejected.join(format!("{name}.error"));
+        let written = self.rejected.join(format!(".{name}.error"));
+        let _ = std::fs::remove_file(&written);
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written)?.write_all(why.as_bytes())?;
+        std::fs::rename(&written, reason)?;
+        rename(path, &self.rejected.join(name))?;
+        prune(&self.rejected);
+        Ok(())
+    }
+
+    /// What a person should know of rejected files, in lines.
+    pub fn rejected(&self) -> Vec<String> {
+        let mut names: Vec<String> = files(&self.rejected).into_iter().map(|(_, name)| name).collect();
+        names.retain(|name| !name.ends_with(".error"));
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let (count, more) = (names.len(), names.len().saturating_sub(NAMED));
+        names.truncate(NAMED);
+        let word = if count == 1 { "a dropped job file was" } else { "dropped job files were" };
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let number = if count == 1 { String::new() } else { format!("{count} ") };
+        let (named, place) = (names.join(", "), self.rejected.display());
+        vec![format!(
+            "{number}{word} rejected: {named}{more}; NAME.error in {place} says why, and taking the file away ends this"
+        )]
+    }
+}
+
+/// A directory of the user's own; a link to one is none.
+fn make(directory: &Path) -> std::io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ if std::fs::symlink_metadata(directory)?.is_dir() => Ok(()),
+        _ => Err(std::io::Error::other(format!("{} is no directory", directory.display()))),
+    }
+}
+
+/// Another manager of this home may have moved it just before.
+fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from.exists() => Ok(()),
+        other => other,
+    }
+}
+
+/// Regular files by when they were moved here, newest first.
+fn files(directory: &Path) -> Vec<((i64, i64), String)> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let data = entry.metadata().ok().filter(|data| data.is_file())?;
+            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
+            Some(((data.ctime(), data.ctime_nsec()), name))
+        })
+        .collect();
+    files.sort_by(|one, other| other.cmp(one));
+    files
+}
+
+/// Lets go of the oldest, each with its reason.
+fn prune(directory: &Path) {
+    let job_files = files(directory).into_iter().filter(|(_, name)| !name.ends_with(".error"));
+    for (_, name) in job_files.skip(KEPT) {
+        for gone in [directory.join(&name), directory.join(format!("{name}.error"))] {
+            // What cannot be removed is tried again when the next file comes.
+            let _ = std::fs::remove_file(gone);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Keeper) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let keeper = Keeper::new(directory.path());
+        (directory, keeper)
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<String> = files(directory).into_iter().map(|(_, name)| name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_hundred_are_kept_and_the_oldest_leave_first() {
+        let (directory, keeper) = place();
+        for number in 0..KEPT + 5 {
+            let path = directory.path().join("job.yaml");
+            std::fs::write(&path, "x").expect("written");
+            keeper.take("job.yaml", &path, &format!("job.{number:03}")).expect("moved");
+        }
+        let names = names(&keeper.taken);
+        assert_eq!(names.len(), KEPT);
+        assert!(names.contains(&format!("job.{:03}.yaml", KEPT + 4)), "the newest stays");
+    }
+
+    #[test]
+    fn a_rejected_file_has_its_reason_beside_it() {
+        let (directory, keeper) = place();
+        let path = directory.path().join("job.yaml");
+        std::fs::write(&path, "x").expect("written");
+        keeper.reject("job.yaml", &path, "it is bad\n").expect("moved");
+        assert_eq!(names(&keeper.rejected), ["job.yaml", "job.yaml.error"]);
+        assert_eq!(std::fs::read_to_string(keeper.rejected.join("job.yaml.error")).expect("read"), "it is bad\n");
+        assert!(keeper.rejected()[0].contains("job.yaml"));
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_directory_is_not_followed() {
+        let (directory, keeper) = place();
+        let elsewhere = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(elsewhere.path(), &keeper.taken).expect("linked");
+        let path = directory.path().join("job.yaml");
+        std::fs::write(&path, "x").expect("written");
+        assert!(keeper.take("job.yaml", &path, "job.1").is_err());
+        assert!(path.exists(), "it lies where it lay");
+    }
+}

@@ -1,0 +1,222 @@
+//! The drop directory: job files that scripts and other schedulers put into the home's `jobs/` are taken up at each poll.
+//!
+//! On a thread of its own, so that neither a large file nor a slow disk holds up the manager's. A file is submitted under a key
+//! made of its name, what it is on the disk and its content, and moved away only after that: a manager that dies in between, or
+//! hands over, submits it once. Relative paths begin at the user's HOME, as cron has it; the environment is the manager's.
+
+mod file;
+mod keep;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use airx::cli::submit::Checker;
+use airx::manager::handle::{ClientMessage, Handle};
+use airx::model::diagnostic::render;
+use airx::model::jobfile::Parsed;
+use airx::model::message::{Command, Done, Refusal, RefusalCode};
+use airx::store::StoreReader;
+
+use file::{Look, Stamp, Unfit};
+use keep::Keeper;
+
+/// Most files that are taken up at one poll.
+const MAX_TAKEN: usize = 20;
+/// Most files that are waited for at a time; further ones are seen when these are gone.
+const MAX_WAITING: usize = 1_000;
+/// Longest wait for the manager's answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Endings of job files.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// What it is made of.
+pub struct Parts {
+    /// The directory.
+    pub jobs: PathBuf,
+    /// Where relative paths of dropped files begin; none refuses them all.
+    pub base: Option<PathBuf>,
+    /// Checks a file as `airx submit` does.
+    pub check: Checker,
+    /// The way to the manager.
+    pub manager: Handle,
+    /// Told of rejected files.
+    pub reader: Arc<StoreReader>,
+}
+
+/// Begins. What comes back is called at each poll, and never waits; the thread ends when it is dropped.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn begin(parts: Parts) -> std::io::Result<impl FnMut() + Send> {
+    let (sender, receiver): (SyncSender<()>, Receiver<()>) = sync_channel(1);
+    let keeper = Keeper::new(&parts.jobs);
+    let mut drops = Drops { parts, keeper, seen: BTreeMap::new(), stuck: BTreeMap::new() };
+    std::thread::Builder::new().name("drops".to_owned()).spawn(move || {
+        while receiver.recv().is_ok() {
+            drops.look();
+        }
+    })?;
+    // When it is still at it, it looks at everything anyway.
+    Ok(move || {
+        let _ = sender.try_send(());
+    })
+}
+
+struct Drops {
+    parts: Parts,
+    keeper: Keeper,
+    /// Files that were there at the last look, and as what.
+    seen: BTreeMap<String, Stamp>,
+    /// Files that are dealt with, but cannot be moved away.
+    stuck: BTreeMap<String, Stamp>,
+}
+
+/// What became of a file.
+enum Fate {
+    /// The manager has it, under this name.
+    Taken(String),
+    /// It is at fault.
+    Rejected(String),
+    /// Later.
+    Later(String),
+}
+
+impl Drops {
+    fn look(&mut self) {
+        let names = self.names();
+        let (mut seen, mut taken) = (BTreeMap::new(), 0);
+        for name in names {
+            let path = self.parts.jobs.join(&name);
+            let stamp = match file::look(&path) {
+                Look::Is(stamp) => stamp,
+                Look::Gone => continue,
+                Look::Foreign(why) => {
+                    if !self.seen.contains_key(&name) {
+                        tracing::warn!("drop directory: {name} is left alone: {why}");
+                    }
+                    seen.insert(name, Stamp::default());
+                    continue;
+                }
+            };
+            let is_settled = self.seen.get(&name) == Some(&stamp) || stamp.is_old();
+            seen.insert(name.clone(), stamp);
+            if !is_settled || self.stuck.get(&name) == Some(&stamp) {
+                continue;
+            }
+            if taken == MAX_TAKEN {
+                break;
+            }
+            taken += 1;
+            self.take(&name, &path, stamp);
+        }
+        self.stuck.retain(|name, _| seen.contains_key(name));
+        self.seen = seen;
+        self.parts.reader.set_rejected(self.keeper.rejected());
+    }
+
+    /// Names of job files, in order. Attempt directories lie here too; none of them is touched.
+    fn names(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(&self.parts.jobs) else { return Vec::new() };
+        let named = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            is_job_file(&name).then_some(name)
+        });
+        let mut names: Vec<String> = named.take(MAX_WAITING).collect();
+        names.sort();
+        names
+    }
+
+    fn take(&mut self, name: &str, path: &Path, stamp: Stamp) {
+        let fate = match file::read(path, stamp) {
+            Ok(text) => self.submit(name, path, stamp, &text),
+            Err(Unfit::Moving) => Fate::Later("it changes".to_owned()),
+            Err(Unfit::Faulty(why)) => Fate::Rejected(why),
+        };
+        let moved = match fate {
+            Fate::Taken(job) => {
+                tracing::info!("drop directory: {name} was taken up as {job}");
+                self.keeper.take(name, path, &job)
+            }
+            Fate::Rejected(why) => {
+                tracing::warn!("drop directory: {name} was rejected: {why}");
+                self.keeper.reject(name, path, &why)
+            }
+            Fate::Later(why) => {
+                tracing::info!("drop directory: {name} waits: {why}");
+                return;
+            }
+        };
+        if let Err(error) = moved {
+            // Asked again it would be answered with the same job: it is left alone until it is another file.
+            tracing::warn!("drop directory: {name} cannot be moved away: {error}");
+            self.stuck.insert(name.to_owned(), stamp);
+        }
+    }
+
+    fn submit(&self, name: &str, path: &Path, stamp: Stamp, text: &str) -> Fate {
+        let Some(base) = &self.parts.base else {
+            return Fate::Rejected(
+                "HOME is not set for the manager, and relative paths of dropped files begin there\n".to_owned(),
+            );
+        };
+        let shown = path.display().to_string();
+        let Parsed { submission, schedule, warnings } = match (self.parts.check)(text, &shown, base, &[]) {
+            Ok(parsed) => parsed,
+            Err(faults) => return Fate::Rejected(render(&faults, text)),
+        };
+        warnings.iter().for_each(|warning| tracing::warn!("drop directory: {warning}"));
+        let (submission, job) = (Box::new(submission.clone()), submission.job.name);
+        let command = match schedule {
+            Some(rule) => Command::ScheduleSet { submission, rule: Box::new(rule) },
+            None => Command::Submit { submission, key: Some(stamp.key(name, text)) },
+        };
+        match self.ask(command) {
+            Ok(Done::Submitted { job, missing, .. }) => {
+                missing.iter().for_each(|why| tracing::warn!("drop directory: {job}: a secret is missing: {why}"));
+                Fate::Taken(job.to_string())
+            }
+            Ok(_) => Fate::Taken(job),
+            Err(refusal) if matches!(refusal.code, RefusalCode::Unavailable | RefusalCode::Limit) => Fate::Later(refusal.message),
+            Err(refusal) => Fate::Rejected(format!("{shown}: {}\n  help: {}\n", refusal.message, refusal.hint)),
+        }
+    }
+
+    fn ask(&self, command: Command) -> Result<Done, Refusal> {
+        let (sender, answer) = sync_channel(1);
+        let reply = Box::new(move |done| drop(sender.try_send(done)));
+        self.parts.manager.send(ClientMessage::Command { command, reply });
+        answer.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            Err(Refusal { code: RefusalCode::Unavailable, message: "the manager did not answer".to_owned(), hint: String::new() })
+        })
+    }
+}
+
+/// Whether a name is a job file's that is not being written.
+fn is_job_file(name: &str) -> bool {
+    let ending = Path::new(name).extension().and_then(OsStr::to_str);
+    !name.starts_with('.') && ending.is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+/// Rejected files of a home, without a manager.
+pub fn rejected(jobs: &Path) -> Vec<String> {
+    Keeper::new(jobs).rejected()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_job_files_are_known_from_all_others() {
+        for name in ["job.yaml", "a.b.yml", "x.json"] {
+            assert!(is_job_file(name), "{name}");
+        }
+        for name in [".job.yaml", "job.yaml.tmp", "job.yaml.part", "job.txt", "yaml", "job.3", "job.yaml~", "taken"] {
+            assert!(!is_job_file(name), "{name}");
+        }
+    }
+}
