@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 mod jobs;
 
-pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs, Target, TasksArgs};
 pub use schedule::ScheduleVerb;
 
 /// Runs jobs of many tasks through runners that nothing can lose.
@@ -110,11 +110,8 @@ pub enum Verb {
         #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
-    /// List the tasks of a job
-    Tasks {
-        /// NAME.N, or NAME for the newest
-        job: String,
-    },
+    /// List the tasks of a job, or the instances of a mapped task
+    Tasks(TasksArgs),
     /// Show a job or a task in full
     Show(ShowArgs),
     /// List the files that were kept of a task's workspace, print one, or copy them
@@ -342,16 +339,6 @@ pub struct BudgetArgs {
 pub struct JobArg {
     /// NAME.N, or NAME for the newest
     pub job: Option<String>,
-}
-
-/// A job or a task.
-#[derive(Debug, Args)]
-pub struct Target {
-    /// JOB or JOB/TASK
-    pub target: String,
-    /// The task, when written apart
-    #[arg(hide = true)]
-    pub task: Option<String>,
 }
 
 /// A job or a task, and what of it to show.

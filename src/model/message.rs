@@ -418,7 +418,7 @@ pub struct StatusView {
     pub manager: Option<u32>,
     /// Whether everything is paused.
     pub paused: bool,
-    /// Tasks of all jobs.
+    /// Tasks of all jobs; instances stand for their mapped tasks.
     pub tasks: Counts,
     /// Jobs by state, in the order waiting, working, completed, failed, cancelled.
     pub jobs: [u32; 5],
@@ -684,6 +684,9 @@ pub struct TaskDetail {
     pub task: TaskView,
     /// Its definition; secrets are references there.
     pub spec: TaskSpec,
+    /// Of an instance: its item, unless that is longer than 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<serde_json::Value>,
     /// How a person goes on with the session of its newest attempt, as a shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,

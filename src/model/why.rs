@@ -1,6 +1,7 @@
 //! Why a task waits, in words that name the setting.
 
-use super::state::{BudgetOf, Hold, SkipReason, TaskState};
+use super::said::skipped;
+use super::state::{BudgetOf, Hold, TaskState};
 use super::time::Utc;
 
 /// What the answer depends on besides the task.
@@ -56,11 +57,7 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
         TaskState::Delegated { job } => Some(format!("done by {job}")),
-        TaskState::Skipped { why: SkipReason::Rule } => Some("its rule does not hold".to_owned()),
-        TaskState::Skipped { why: SkipReason::If } => Some("its `if` is false".to_owned()),
-        TaskState::Skipped { why: SkipReason::Empty } => Some("its list is empty".to_owned()),
-        TaskState::Skipped { why: SkipReason::Gone } => Some("its item is not in the list any more".to_owned()),
-        TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
+        TaskState::Skipped { why } => Some(skipped(*why).to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
         _ => None,
     }

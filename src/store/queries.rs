@@ -105,6 +105,7 @@ impl Queries<'_> {
             }
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
+        mapping::without_mapped(self.db, &mut tasks)?;
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
         let mut warnings = self.around.all_warnings();
         if self.around.manager.is_none() {
@@ -300,13 +301,15 @@ impl Queries<'_> {
         let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
         let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
-        let (task, task_spec) = self.task_view(row, &view, &spec, &mut Mapped::default(), self.paused()?, &self.pools()?)?;
+        let mut mapped = Mapped::default();
+        let (task, task_spec) = self.task_view(row, &view, &spec, &mut mapped, self.paused()?, &self.pools()?)?;
         let result: Option<String> = row.get(15).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result })
+        let item = mapped.whole_item(row.get(14).map_err(|e| unreadable(&e))?);
+        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), item, by_hand, attempts, result })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {

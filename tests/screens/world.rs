@@ -183,6 +183,16 @@ impl Task {
         self
     }
 
+    /// Its attempt that goes on ends like this, for good.
+    pub fn over(mut self, outcome: Outcome) -> Task {
+        self.view.attempts -= 1;
+        self.attempts.pop();
+        match outcome {
+            Outcome::Succeeded => self.completed(SECOND),
+            outcome => self.failed(outcome),
+        }
+    }
+
     /// In a state that needs no attempt.
     pub fn in_state(mut self, state: TaskState) -> Task {
         self.view.state = state;
@@ -531,6 +541,7 @@ impl World {
                         job: job.view.name.clone(),
                         task: task.view.clone(),
                         spec: task.spec.clone(),
+                        item: task.view.item.clone().map(|item| serde_json::from_str(&item).unwrap_or(item.into())),
                         by_hand: None,
                         attempts: task.attempts.clone(),
                         result: None,

@@ -24,6 +24,27 @@ fn priority() -> clap::builder::RangedI64ValueParser<i64> {
     clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
 }
 
+/// A job or a task.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// JOB or JOB/TASK
+    pub target: String,
+    /// The task, when written apart
+    #[arg(hide = true)]
+    pub task: Option<String>,
+}
+
+/// Whose tasks are listed.
+#[derive(Debug, Args)]
+pub struct TasksArgs {
+    /// JOB, or JOB/TASK for a mapped task and its instances
+    #[command(flatten)]
+    pub target: Target,
+    /// Every instance of mapped tasks, not only those that a person may have to look at
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// A job's priority.
 #[derive(Debug, Args)]
 pub struct PriorityArgs {

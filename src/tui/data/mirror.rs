@@ -194,11 +194,11 @@ impl Mirror {
         self.job(job)?.tasks.get(task as usize)
     }
 
-    /// Tasks of all jobs by state.
+    /// Tasks of all jobs by state; instances stand for their mapped tasks.
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::default();
         for job in &self.jobs {
-            for (sum, count) in totals.0.iter_mut().zip(job.view.tasks.0) {
+            for (sum, count) in totals.0.iter_mut().zip(job.view.work().0) {
                 *sum = sum.saturating_add(count);
             }
         }

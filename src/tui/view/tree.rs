@@ -123,9 +123,9 @@ fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     let counts = view.work();
     let mut attention = attention(app, &counts);
     if view.paused {
-        attention.push(("paused".to_owned(), Role::Warning));
+        attention.push(Note::plain("paused"));
     } else if view.stopped && !view.state.is_terminal() {
-        attention.push(("stopped".to_owned(), Role::Warning));
+        attention.push(Note::plain("stopped"));
     }
     let age = (format!("{:>4}", time::age(app.now.utc.since(view.submitted))), Role::Dim);
     let before = vec![age, (cost(app, job), Role::Cost)];
@@ -141,12 +141,30 @@ fn fold(is_open: bool, brush: &Brush<'_>) -> &'static str {
     if is_open { brush.look.pick("▾", "v") } else { brush.look.pick("▸", ">") }
 }
 
+/// Something that a person has to know, in words and by its sign alone.
+struct Note {
+    long: String,
+    short: String,
+    role: Role,
+}
+
+impl Note {
+    fn plain(word: &str) -> Note {
+        Note { long: word.to_owned(), short: word.to_owned(), role: Role::Warning }
+    }
+}
+
 /// What of many tasks a person has to know.
-fn attention(app: &App, counts: &Counts) -> Vec<(String, Role)> {
+fn attention(app: &App, counts: &Counts) -> Vec<Note> {
     let asking = if counts.of(TaskKind::AwaitingInput) == 1 { "waits for you" } else { "wait for you" };
     let kinds = [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)];
     let counted = kinds.into_iter().map(|(kind, word)| (kind, counts.of(kind), word)).filter(|(_, count, _)| *count > 0);
-    counted.map(|(kind, count, word)| (format!("{count} {word}"), app.look.sign(kind).1)).collect()
+    counted
+        .map(|(kind, count, word)| {
+            let (sign, role) = app.look.sign(kind);
+            Note { long: format!("{count} {word}"), short: format!("{sign} {count}"), role }
+        })
+        .collect()
 }
 
 /// A line with one bar of many tasks: a job, or a mapped task.
@@ -157,7 +175,7 @@ struct Bar {
     /// What stands before the fraction.
     before: Vec<(String, Role)>,
     /// What stands after it.
-    attention: Vec<(String, Role)>,
+    attention: Vec<Note>,
 }
 
 impl Bar {
@@ -169,12 +187,16 @@ impl Bar {
         let (full, missed, rest) = bar(done.into(), lost.into(), total.into(), 8, brush.look.unicode);
         let mut right = self.before;
         let shows_bar = area.width >= 60;
-        right.push((format!("{done}/{total}"), Role::Text));
-        right.extend(self.attention);
+        let fraction = format!("{done}/{total}");
         let gauge = if shows_bar { 10 } else { 0 };
         // Numbers give way to the name and the bar, cost first.
         let name = u16::try_from(cut::width(&self.name).min(14)).unwrap_or(14);
         let least = least.max((x - area.x).saturating_add(name + gauge));
+        // All of them, by their signs if need be: what failed is not to go because something waits as well.
+        let words: usize = self.attention.iter().map(|note| cut::width(&note.long) + 2).sum::<usize>() + fraction.len();
+        let is_short = words > usize::from(area.width.saturating_sub(least + 1));
+        right.push((fraction, Role::Text));
+        right.extend(self.attention.into_iter().map(|note| (if is_short { note.short } else { note.long }, note.role)));
         let end = Right(right).draw(area, least, brush);
         let room = usize::from(end.saturating_sub(x).saturating_sub(gauge));
         let name = cut::middle(&self.name, room, brush.look.dots()).into_owned();
