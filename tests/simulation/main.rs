@@ -279,7 +279,7 @@ fn planted_faults_are_caught() {
         (Plant::ListsForgotten, "graph|same after a reload|replay"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
-        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload"),
+        (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload|memory equals the store"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
         (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),
         (Plant::ScheduleUnmarked, "never two jobs of one schedule"),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::model::spec::PRIORITIES;
 
-use super::FileArgs;
+use super::{FileArgs, Target};
 
 /// A job file, its parameters and its priority.
 #[derive(Debug, Args)]
@@ -22,16 +22,6 @@ pub struct SubmitArgs {
 
 fn priority() -> clap::builder::RangedI64ValueParser<i64> {
     clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
-}
-
-/// A job or a task.
-#[derive(Debug, Args)]
-pub struct Target {
-    /// JOB or JOB/TASK
-    pub target: String,
-    /// The task, when written apart
-    #[arg(hide = true)]
-    pub task: Option<String>,
 }
 
 /// Whose tasks are listed.
