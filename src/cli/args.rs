@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs, TasksArgs};
 pub use read::{ArtifactsArgs, LogsArgs, ShowArgs};
 pub use schedule::ScheduleVerb;
 
@@ -111,11 +111,8 @@ pub enum Verb {
         #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
-    /// List the tasks of a job
-    Tasks {
-        /// NAME.N, or NAME for the newest
-        job: String,
-    },
+    /// List the tasks of a job, or the instances of a mapped task
+    Tasks(TasksArgs),
     /// Show a job or a task in full
     Show(ShowArgs),
     /// List the files that were kept of a task's workspace, print one, or copy them
@@ -157,7 +154,7 @@ pub enum Verb {
         #[arg(long, conflicts_with = "kill")]
         abandon: bool,
     },
-    /// List what running tasks ask you
+    /// List what running tasks ask you, and the approvals that jobs wait for
     Approvals {
         /// JOB or JOB/TASK
         target: Option<String>,
@@ -165,16 +162,16 @@ pub enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// Allow what a task asks for, or answer its question
+    /// Allow what a task asks for, answer its question, or give the approval that a job waits for
     #[command(
-        after_help = "Examples:\n  airx approve 7\n  airx approve nightly/fix --always\n  airx approve 7 --input '{\"command\": \"cargo test -p auth\"}'\n  airx approve nightly/plan 'the second one'"
+        after_help = "Examples:\n  airx approve 7\n  airx approve nightly/fix --always\n  airx approve 7 --input '{\"command\": \"cargo test -p auth\"}'\n  airx approve nightly/plan 'the second one'\n  airx approve release/deploy 'looks good'"
     )]
     Approve(AnswerArgs),
-    /// Deny what a task asks for
+    /// Deny what a task asks for, or the approval that a job waits for
     Reject {
         /// The question's number, or JOB/TASK when that has asked one thing
         target: String,
-        /// What the model is told
+        /// What the model is told, or the comment that the rejection is recorded with
         why: Vec<String>,
     },
     /// Give a job another budget; what was held for the old one goes on
@@ -312,7 +309,7 @@ pub struct AddArgs {
 pub struct AnswerArgs {
     /// The question's number, or JOB/TASK when that has asked one thing
     pub target: String,
-    /// The answer to a question in words
+    /// The answer to a question in words, or the comment that an approval is recorded with
     pub text: Vec<String>,
     /// Never ask for this again in this job
     #[arg(long)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::spec::MAX_TASKS;
-use super::spec::{Items, SubJob, TaskSpec};
-use super::template::{Context, evaluate_value, render_value};
+use super::spec::{Action, ApproveSpec, Items, SubJob, TaskSpec};
+use super::template::{Context, evaluate_value, render_text, render_value};
 
 /// What a task does.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,14 +19,21 @@ pub enum Decision {
     Map(Vec<Value>),
     /// A child job with these parameters.
     Delegate(BTreeMap<String, Value>),
+    /// A person is asked.
+    Ask {
+        /// What.
+        message: String,
+        /// Longer text under it.
+        show: Option<String>,
+    },
     /// It cannot be told, and why.
     Fail(String),
 }
 
-/// Decides about a task; one with an item is an instance, of which its mapped task has decided all but what it does.
+/// Decides about a task; about an instance as far as its item says something.
 pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
     if context.item.is_some() {
-        return act(task, context);
+        return act(&task.action, context);
     }
     match &task.when {
         None => {}
@@ -37,7 +44,7 @@ pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
         },
     }
     match &task.each {
-        None => act(task, context),
+        None => act(&task.action, context),
         Some(each) => match items(&each.over, context) {
             Ok(items) => Decision::Map(items),
             Err(why) => Decision::Fail(why),
@@ -45,15 +52,14 @@ pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
     }
 }
 
-/// What a task does that is neither skipped nor mapped.
-fn act(task: &TaskSpec, context: &Context) -> Decision {
-    match task.child() {
-        None => Decision::Run,
-        Some(child) => match given(child, context) {
-            Ok(params) => Decision::Delegate(params),
-            Err(why) => Decision::Fail(why),
-        },
-    }
+/// What is done once it is known that something is.
+fn act(action: &Action, context: &Context) -> Decision {
+    let decided = match action {
+        Action::Approve(asks) => ask(asks, context).map(|(message, show)| Decision::Ask { message, show }),
+        Action::Job(child) => given(child, context).map(Decision::Delegate),
+        Action::Run(_) | Action::Command { .. } | Action::Claude(_) => Ok(Decision::Run),
+    };
+    decided.unwrap_or_else(Decision::Fail)
 }
 
 /// What a child's parameters are given.
@@ -73,6 +79,12 @@ fn given(child: &SubJob, context: &Context) -> Result<BTreeMap<String, Value>, S
         params.insert(name.clone(), value);
     }
     Ok(params)
+}
+
+fn ask(asks: &ApproveSpec, context: &Context) -> Result<(String, Option<String>), String> {
+    let message = render_text(&asks.message, context).map_err(|error| format!("approve: {error}"))?;
+    let show = asks.show.as_ref().map(|show| render_text(show, context)).transpose();
+    Ok((message, show.map_err(|error| format!("approve.show: {error}"))?))
 }
 
 /// Whether a value counts as true: nothing, `false`, 0, an empty text, list or mapping do not, and neither do the texts that

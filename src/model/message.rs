@@ -73,6 +73,9 @@ pub enum Command {
         question: u32,
         /// The answer.
         answer: super::question::Answer,
+        /// Who answers. Whoever takes the command in knows: what a client says of itself does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_name: Option<String>,
     },
     /// Give a job another budget; what was held for the old one goes on.
     Budget {
@@ -421,7 +424,7 @@ pub struct StatusView {
     pub manager: Option<u32>,
     /// Whether everything is paused.
     pub paused: bool,
-    /// Tasks of all jobs.
+    /// Tasks of all jobs; instances stand for their mapped tasks.
     pub tasks: Counts,
     /// Jobs by state, in the order waiting, working, completed, failed, cancelled.
     pub jobs: [u32; 5],
@@ -549,6 +552,9 @@ pub struct JobView {
     /// The task that it does the work of, for a child job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<ParentView>>,
+    /// Of its tasks, those that instances stand for (see [`JobView::work`]), by state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<Box<Counts>>,
 }
 
 /// The task that a child job does the work of.
@@ -571,6 +577,18 @@ pub struct ChildView {
     pub job: JobName,
     /// Its tasks by state.
     pub tasks: Counts,
+}
+
+impl JobView {
+    /// Its tasks by state, for fractions and bars: a mapped task whose list is known is not counted beside its instances, since
+    /// all that it does is to wait for them. One that never came to a list, or whose list is empty, counts like any other.
+    pub fn work(&self) -> Counts {
+        let mut work = self.tasks;
+        if let Some(mapped) = &self.mapped {
+            work.0.iter_mut().zip(mapped.0).for_each(|(tasks, mapped)| *tasks = tasks.saturating_sub(mapped));
+        }
+        work
+    }
 }
 
 /// A schedule in a list.
@@ -666,6 +684,12 @@ pub struct TaskView {
     /// Of a mapped task: its instances by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Counts>,
+    /// Of a mapped task, whether its list is known or not: its mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<MappingView>,
+    /// Whether it runs when everything else is over (`finally`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_finally: bool,
     /// Ids of the tasks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
@@ -677,6 +701,14 @@ pub struct TaskView {
     pub is_claude: bool,
 }
 
+/// What a list of tasks says of a mapping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingView {
+    /// Most instances alive at once; none leaves it to the job and the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
 /// A task in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskDetail {
@@ -686,6 +718,9 @@ pub struct TaskDetail {
     pub task: TaskView,
     /// Its definition; secrets are references there.
     pub spec: TaskSpec,
+    /// Of an instance: its item, unless that is longer than 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<serde_json::Value>,
     /// How a person goes on with the session of its newest attempt, as a shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,
@@ -694,6 +729,9 @@ pub struct TaskDetail {
     /// Its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
+    /// Of an approval: what is asked, or was last, and who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<super::question::QuestionView>>,
 }
 
 /// An attempt.

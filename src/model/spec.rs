@@ -3,6 +3,7 @@
 //! Produced by [`super::jobfile`], stored as JSON, read again at each launch. Strings marked "template" still hold
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
+mod approve;
 mod child;
 mod claude;
 mod graph;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use super::artifact::Artifacts;
 pub use super::result::{ResultKind, ResultSpec};
 use super::schedule::Scheduled;
-
+pub use approve::ApproveSpec;
 pub use child::{MAX_NESTING, SubJob, texts_of};
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
@@ -264,6 +265,8 @@ pub enum Action {
     Claude(Box<ClaudeSpec>),
     /// Another job file, as a child job.
     Job(Box<SubJob>),
+    /// Nothing: a person says whether it completes.
+    Approve(Box<ApproveSpec>),
 }
 
 /// A value in `env`.

@@ -59,6 +59,7 @@ impl Sim {
             self.graph.take(event)?;
             self.flows.take(event, &journal)?;
             self.retries.take(event, &journal)?;
+            self.approvals.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
             self.schedules.take(event, &journal)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
@@ -215,6 +216,7 @@ impl Sim {
                     || task.spent.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>()
                         != row.spent
                     || task.result != row.result
+                    || task.gated != row.gated
                     || task.progress != row.progress
             });
             if job.tasks.len() != row.tasks.len() || differs.is_some() {
@@ -243,6 +245,7 @@ impl Sim {
             }
         }
         self.graph.check_end()?;
+        self.approvals.check_end()?;
         for name in &self.answered {
             if !journal.jobs.values().any(|job| job.name == *name) {
                 return Err(format!("nothing that was answered is lost: {name} is gone"));
@@ -280,6 +283,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
     {
         return true;
     }
+    let asked = if let TaskState::AwaitingApproval { question } = after { *question } else { 0 };
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });
     // A wait may be shortened after the clock was set back, and another end of a limit be told.
     if let (TaskState::Held { hold: from }, TaskState::Held { hold: to }) = (before, after) {
@@ -302,6 +306,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         TaskEvent::Over(Verdict::Again(hold)),
         TaskEvent::Over(Verdict::Cancelled),
         TaskEvent::Cancel { kill },
+        TaskEvent::AskApproval { question: asked },
         TaskEvent::Settled(Verdict::Complete),
         TaskEvent::Settled(Verdict::Fail),
         TaskEvent::Settled(Verdict::Cancelled),

@@ -16,6 +16,7 @@ use airx::model::report::{EndReport, ExitFinding, Report};
 use airx::model::spec::{Action, Resources, Submission};
 use airx::model::time::{Mono, Now, Utc};
 
+use crate::approvals::Approvals;
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
 use crate::fair::Fair;
@@ -72,6 +73,8 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets what approvals wait for.
+    ApprovalsForgotten,
     /// The store forgets parameters that a person changed.
     ParamsForgotten,
     /// The store forgets how attempts ended.
@@ -134,6 +137,7 @@ pub struct Sim {
     pub fair: Fair,
     pub flows: Flows,
     pub retries: Retries,
+    pub approvals: Approvals,
     pub schedules: Schedules,
     pub seen: usize,
     trace: VecDeque<String>,
@@ -175,6 +179,7 @@ impl Sim {
             fair: Fair::default(),
             flows: Flows::default(),
             retries: Retries::default(),
+            approvals: Approvals::default(),
             schedules: Schedules::default(),
             seen: 0,
             trace: VecDeque::new(),
@@ -751,7 +756,7 @@ fn spec(launch: &Launch) -> RunnerSpec {
         timeout_ms: launch.task.limits.timeout_ms,
         silence_ms: match &launch.task.action {
             Action::Claude(claude) => claude.silence_ms,
-            Action::Run(_) | Action::Command { .. } | Action::Job(_) => None,
+            Action::Run(_) | Action::Command { .. } | Action::Job(_) | Action::Approve(_) => None,
         },
         grace_ms: launch.task.limits.grace_ms,
         stop: if is_claude { StopSignal::Int } else { StopSignal::Term },

@@ -4,6 +4,7 @@
 use crate::model::change::Change;
 use crate::model::decide::Decision;
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::spec::Action;
 use crate::model::state::{FailCause, Outcome, SkipReason, TaskEvent};
 use crate::model::time::Now;
 
@@ -13,9 +14,10 @@ use super::{Core, Effect, Task};
 const MAX_AT_ONCE: usize = 256;
 
 impl Task {
-    /// Whether an expression of its definition says what it does.
+    /// Whether an expression of its definition says what it does, what a child job gets, or what a person is asked.
     pub(super) fn is_to_decide(&self) -> bool {
-        (self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())) || self.spec.child().is_some()
+        let is_left_to_others = matches!(self.spec.action, Action::Approve(_) | Action::Job(_));
+        is_left_to_others || self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
     }
 
     /// Whether it is left to a child job once it is decided about.
@@ -65,6 +67,7 @@ impl Core {
             }
             Decision::Delegate(params) => return self.delegate(job, task, params, now),
             Decision::Map(items) => return self.map(job, task, items, now),
+            Decision::Ask { message, show } => return self.ask_approval(job, task, message, show, now),
             Decision::Fail(why) => {
                 self.end_without_attempt(job, task, Outcome::Failed { cause: FailCause::Decision(why) }, now);
             }

@@ -88,6 +88,8 @@ pub struct Task {
     pub spent: Spent,
     /// Its child job, the newest if there were several.
     pub child: Option<Box<JobName>>,
+    /// The newest attempt that ended at its gate, unless a later one failed for another reason or completed.
+    pub gated: Option<u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is; while it is starting, how far its launch is.
@@ -128,6 +130,7 @@ impl Task {
             spent_infra: 0,
             spent: Spent::new(),
             child: None,
+            gated: None,
             result: None,
             progress: None,
             run: None,
@@ -153,9 +156,11 @@ impl Task {
 
 impl Task {
     fn from_stored(stored: StoredTask) -> Task {
-        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, spent, result, progress, instance, .. } =
-            stored;
-        let mut task = Task { attempts, spent_retry, spent_infra, spent, result, progress, ..Task::new(spec, origin, state) };
+        let StoredTask {
+            spec, origin, state, attempts, spent_retry, spent_infra, spent, gated, result, progress, instance, ..
+        } = stored;
+        let mut task =
+            Task { attempts, spent_retry, spent_infra, spent, gated, result, progress, ..Task::new(spec, origin, state) };
         if let Some((of, index)) = instance {
             task.id = format!("{}/{index}", task.spec.id).into();
             task.instance = Some(Instance { of, index });

@@ -40,6 +40,7 @@ pub(super) const TASK: Keys = Keys {
         "args",
         "claude",
         "job",
+        "approve",
         "env",
         "workspace",
         "pool",
@@ -60,7 +61,7 @@ pub(super) const TASK: Keys = Keys {
         "matrix",
         "max_parallel",
     ],
-    later: &["approve", "schedule"],
+    later: &["schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
@@ -73,6 +74,8 @@ pub(super) const RETRY_CLASS: Keys = Keys { known: &["attempts", "delay", "facto
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 
 pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
+
+pub(super) const APPROVE: Keys = Keys { known: &["message", "who", "timeout", "default", "show"], later: &[] };
 
 pub(super) const RESULT: Keys = Keys { known: &["kind", "file", "schema", "schema_file"], later: &[] };
 

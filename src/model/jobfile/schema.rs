@@ -1,5 +1,6 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
+mod approve;
 mod claude;
 mod results;
 mod retry;
@@ -11,6 +12,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 
 use crate::model::spec::{OnFailure, Rule};
 
+use approve::ApproveEntry;
 use claude::{Budget, ClaudeEntry, RepeatFields};
 use results::{ArtifactsEntry, ResultEntry};
 use retry::Retry;
@@ -165,6 +167,8 @@ struct Task {
     claude: Option<ClaudeEntry>,
     /// Another job file, run as a child job.
     job: Option<ChildEntry>,
+    /// A person says whether the task completes: what is asked, or with who, until when, and what is shown.
+    approve: Option<ApproveEntry>,
     /// Added to the job's environment.
     env: Option<BTreeMap<String, EnvEntry>>,
     /// Directory, relative to this file.
@@ -291,6 +295,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::keys;
+    use super::approve::ApproveFields;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
     use super::results::{ArtifactFields, ArtifactsFields, ResultFields};
     use super::retry::{ClassFields, OnFields, RetryFields};
@@ -327,6 +332,7 @@ mod tests {
         assert_eq!(properties::<OnFields>(), classes.chain(["exit".to_owned()]).collect());
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ApproveFields>(), known(keys::APPROVE));
         assert_eq!(properties::<ResultFields>(), known(keys::RESULT));
         assert_eq!(properties::<ArtifactsFields>(), known(keys::ARTIFACTS));
         assert_eq!(properties::<ArtifactFields>(), known(keys::ARTIFACT));

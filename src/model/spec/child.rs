@@ -77,15 +77,17 @@ impl TaskSpec {
     pub fn child(&self) -> Option<&SubJob> {
         match &self.action {
             Action::Job(child) => Some(child),
-            Action::Run(_) | Action::Command { .. } | Action::Claude(_) => None,
+            Action::Run(_) | Action::Command { .. } | Action::Claude(_) | Action::Approve(_) => None,
         }
     }
 
     /// Whether it promises a result.
     pub fn has_result(&self) -> bool {
-        match self.child() {
-            Some(child) => child.submission.job.result.is_some(),
-            None => self.result.is_some(),
+        match &self.action {
+            Action::Job(child) => child.submission.job.result.is_some(),
+            // A person always says something.
+            Action::Approve(_) => true,
+            Action::Run(_) | Action::Command { .. } | Action::Claude(_) => self.result.is_some(),
         }
     }
 

@@ -18,6 +18,8 @@ use crate::tui::text::{time, wrap};
 use super::brush::Brush;
 use super::{states, tree};
 
+mod approval;
+mod decides;
 mod run;
 
 /// Artifacts of an attempt that are named.
@@ -150,7 +152,7 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
             sheet.code(&source.text);
         }
     }
-    let failed = job.tasks.iter().filter(|task| task.kind == TaskKind::Failed).take(20);
+    let failed = job.tasks.iter().filter(|task| task.kind == TaskKind::Failed && !task.is_mapped()).take(20);
     let mut any = false;
     for task in failed {
         if !std::mem::replace(&mut any, true) {
@@ -170,9 +172,8 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         let (reason, role) = tree::reason(app, job, row);
         sheet.field("because", &reason, role);
     }
-    sheet.field("needs", &detail.spec.needs.join(", "), Role::Text);
-    sheet.field("queued by", detail.task.parent.as_deref().unwrap_or_default(), Role::Text);
-    let cost = row.map_or(detail.task.cost_microusd, |row| row.cost().max(detail.task.cost_microusd));
+    decides::sheet(app, row, detail, sheet);
+    let cost = row.map_or(detail.task.cost_microusd, |row| row.whole_cost().max(detail.task.cost_microusd));
     sheet.field("cost", &dollars.show(cost), Role::Cost);
     if let Some(result) = &detail.result {
         let text = match result {
@@ -184,12 +185,19 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         let text: String = text.chars().take(2_000).collect();
         sheet.field("result", &text, Role::Text);
     }
-    run::sheet(app, job, row, detail, sheet);
+    if detail.task.mapping.is_none() {
+        run::sheet(app, job, row, detail, sheet);
+    }
+    if let Some(question) = &detail.approval {
+        approval::sheet(app, question, sheet);
+    }
     for attempt in detail.attempts.iter().rev().take(50) {
         self::attempt(app, job, detail, attempt, sheet);
     }
     definition(detail, sheet);
-    environment(job, detail, sheet);
+    if detail.approval.is_none() {
+        environment(job, detail, sheet);
+    }
 }
 
 /// The session of an attempt, as printed or as chosen at its launch.
@@ -265,6 +273,12 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
             for (name, value) in &child.params {
                 sheet.field(name, &value.to_string(), Role::Text);
             }
+        }
+        Action::Approve(asks) => {
+            sheet.field("asks", &asks.message, Role::Text);
+            sheet.field("shows", asks.show.as_deref().unwrap_or_default(), Role::Text);
+            sheet.field("of", &asks.who.join(", "), Role::Text);
+            return;
         }
         Action::Claude(claude) => {
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);

@@ -117,6 +117,7 @@ impl Stage {
             submitted: Utc(1_700_000_000_000),
             updated: Utc(1_700_000_000_000),
             cost_microusd: 0,
+            mapped: None,
         }
     }
 
@@ -145,6 +146,8 @@ impl Stage {
             needs: Vec::new(),
             pool: None,
             is_claude: false,
+            mapping: None,
+            is_finally: false,
         }
     }
 
@@ -200,7 +203,16 @@ impl Stage {
             Request::Task(address) => {
                 let spec = self.submission.tasks[0].clone();
                 let task = TaskView { id: address.task.clone().unwrap_or_default(), ..self.task(0) };
-                let detail = TaskDetail { job: self.name(), task, spec, by_hand: None, attempts: Vec::new(), result: None };
+                let detail = TaskDetail {
+                    job: self.name(),
+                    task,
+                    spec,
+                    item: None,
+                    by_hand: None,
+                    attempts: Vec::new(),
+                    result: None,
+                    approval: None,
+                };
                 Incoming::Task(address, Ok(Box::new(detail)))
             }
             Request::Questions => Incoming::Questions(Ok(Vec::new())),

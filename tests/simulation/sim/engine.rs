@@ -211,12 +211,13 @@ impl Sim {
                 if task.spec.child().is_some() {
                     return false;
                 }
+                let is_approval = matches!(task.spec.action, Action::Approve(_));
                 let has_place = task.instance.is_some_and(|instance| {
                     let siblings = job.tasks.iter().filter(|other| other.instance.is_some_and(|other| other.of == instance.of));
                     let live = siblings.filter(|other| other.state.live_attempt().is_some()).count();
                     live < task.spec.each.as_ref().and_then(|each| each.max_parallel).unwrap_or(u32::MAX) as usize
                 });
-                is_ready && (is_plain || has_place) && !self.engine.known.contains_key(pool) && room(pool)
+                is_ready && !is_approval && (is_plain || has_place) && !self.engine.known.contains_key(pool) && room(pool)
             });
             if let Some(task) = waits {
                 return Err(format!("what has room starts: {}/{} does not", job.name, task.spec.id));

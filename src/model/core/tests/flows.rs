@@ -20,9 +20,10 @@ fn flow(id: &str, needs: &[&str], child: Submission) -> TaskSpec {
 
 impl Bench {
     /// Lets the shell evaluate what it was asked, until nothing is asked any more.
-    fn decide(&mut self) {
+    fn settle_decisions(&mut self) {
         for _ in 0..100 {
-            let asked: Vec<((JobId, TaskIdx), u64)> = self.core.deciding.iter().map(|(of, ticket)| (*of, *ticket)).collect();
+            let mut asked: Vec<((JobId, TaskIdx), u64)> = self.core.deciding.iter().map(|(of, ticket)| (*of, *ticket)).collect();
+            asked.sort();
             if asked.is_empty() {
                 return;
             }
@@ -59,7 +60,7 @@ impl Bench {
         };
         let over = Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) };
         self.step(vec![Input::Report(Report::Started { attempt }), Input::Report(over)]);
-        self.decide();
+        self.settle_decisions();
     }
 
     fn target(name: &str, number: u32, task: Option<&str>) -> Vec<Address> {
@@ -68,7 +69,7 @@ impl Bench {
 
     fn again(&mut self, name: &str, number: u32, task: Option<&str>, which: RequeueWhich) -> Result<Done, Refusal> {
         let done = self.ask(Command::Requeue { targets: Bench::target(name, number, task), which, params: Vec::new() });
-        self.decide();
+        self.settle_decisions();
         done
     }
 }
@@ -83,7 +84,7 @@ fn nested() -> Bench {
     let mut a = named("a", vec![flow("t", &[], b), task("after", &["t"])]);
     a.job.max_parallel = 1;
     bench.submit(a);
-    bench.decide();
+    bench.settle_decisions();
     bench
 }
 
@@ -140,7 +141,7 @@ fn a_cancel_reaches_all_below_and_what_runs_at_the_end_of_a_child_is_awaited() {
     let last = TaskSpec { finally: true, ..task("last", &[]) };
     let child = named("b", vec![task("t", &[]), last]);
     bench.submit(named("a", vec![flow("t", &[], child), task("u", &["t"])]));
-    bench.decide();
+    bench.settle_decisions();
     let cancel = || Command::Cancel { targets: Bench::target("a", 1, None), all: false, how: CancelHow::Ask };
     assert_eq!(bench.ask(cancel()), Ok(Done::Affected { count: 2 }));
     bench.finish_task("b", 1, 0, 1);
@@ -156,7 +157,7 @@ fn all_at_once_are_cancelled_once_each() {
     let mut bench = Bench::new(9);
     let last = TaskSpec { finally: true, ..task("last", &[]) };
     bench.submit(named("a", vec![flow("t", &[], named("b", vec![task("t", &[]), task("u", &["t"]), last]))]));
-    bench.decide();
+    bench.settle_decisions();
     bench.ask(Command::Cancel { targets: Vec::new(), all: true, how: CancelHow::Ask }).unwrap();
     bench.finish_task("b", 1, 0, 1);
     assert_eq!(bench.kinds("b", 1), [Cancelled, Cancelled, Starting], "what runs whatever happened runs");
@@ -199,7 +200,7 @@ fn priorities_add_up_and_go_along() {
     let mut parent = named("a", vec![TaskSpec { priority: 30, ..flow("t", &[], child) }]);
     parent.job.priority = 100;
     bench.submit(parent);
-    bench.decide();
+    bench.settle_decisions();
     assert_eq!(bench.named("b", 1).priority, 132);
     bench.ask(Command::Priority { job: JobRef { name: "a".to_owned(), number: Some(1) }, priority: 990 }).unwrap();
     assert_eq!(bench.named("b", 1).priority, 1_000, "within its bounds");
@@ -223,7 +224,7 @@ fn of_a_mapped_sub_flow_no_more_children_go_on_than_max_parallel_says() {
     let each =
         Mapping { over: crate::model::spec::Items::List((0..3).map(|n| serde_json::json!(n)).collect()), max_parallel: Some(2) };
     bench.submit(named("a", vec![TaskSpec { each: Some(each), ..flow("t", &[], named("b", vec![task("t", &[])])) }]));
-    bench.decide();
+    bench.settle_decisions();
     assert_eq!(bench.kinds("a", 1), [TaskKind::Mapped, Delegated, Delegated, TaskKind::Queued]);
     bench.finish_task("b", 1, 0, 1);
     assert_eq!(bench.kinds("a", 1)[1..], [Failed, Delegated, Delegated]);
