@@ -9,6 +9,7 @@ mod containers;
 #[path = "../support/docker/mod.rs"]
 mod engines;
 mod floor;
+mod mapped;
 mod place;
 #[path = "../support/pty.rs"]
 mod pty;
@@ -32,8 +33,9 @@ fn main() {
     let floor = floor::spawn_loop(1_000);
     report.figure("floor: posix_spawn of /bin/true", floor, "tasks/s");
     report.figure("floor: one durable commit", floor::commit_ms(), "ms");
-    let figures: [(&str, Figure<'_>); 10] = [
+    let figures: [(&str, Figure<'_>); 11] = [
         ("throughput", &|report| runs::throughput(report, floor)),
+        ("mapped", &|report| mapped::all(report, floor)),
         ("chain", &runs::chain),
         ("submit", &runs::submit_to_start),
         ("status", &runs::status),

@@ -127,7 +127,11 @@ impl Core {
         let confirmed = live.confirmed;
         match self.task(attempt.job, attempt.task).map(|task| task.state.clone()) {
             Some(TaskState::Starting { .. }) if !confirmed => {
-                self.start(attempt, now);
+                // Two answers of one turn mean one launch: the second was asked for before the first was heard.
+                let is_asked = |effect: &Effect| matches!(effect, Effect::Launch(launch) if launch.attempt == attempt);
+                if !self.effects.iter().any(is_asked) {
+                    self.start(attempt, now);
+                }
             }
             Some(TaskState::Cancelling { .. }) if !confirmed => {
                 self.end(attempt, Outcome::Cancelled, AttemptFacts::default(), now);

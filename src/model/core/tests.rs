@@ -1,6 +1,7 @@
 mod approvals;
 mod claude;
 mod fairness;
+mod graph;
 mod reach;
 mod retries;
 
@@ -21,6 +22,8 @@ struct Bench {
     core: Core,
     now: Now,
     requests: RequestId,
+    /// All that was committed.
+    events: Vec<Event>,
 }
 
 fn task(id: &str, needs: &[&str]) -> TaskSpec {
@@ -53,12 +56,14 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
 impl Bench {
     fn new(slots: u32) -> Bench {
         let limits = Limits { slots: BTreeMap::from([("local".to_owned(), slots)]), ..Limits::default() };
-        Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
+        Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0, events: Vec::new() }
     }
 
     fn step(&mut self, inputs: Vec<Input>) -> Vec<Effect> {
         inputs.into_iter().for_each(|input| self.core.handle(input, self.now));
-        self.core.finish(self.now).effects
+        let Step { events, effects } = self.core.finish(self.now);
+        self.events.extend(events);
+        effects
     }
 
     fn ask(&mut self, command: Command) -> Result<Done, Refusal> {

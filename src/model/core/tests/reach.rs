@@ -11,7 +11,7 @@ fn far(id: &str) -> TaskSpec {
 fn two_pools() -> Bench {
     let slots = BTreeMap::from([("local".to_owned(), 2), ("far".to_owned(), 2)]);
     let limits = Limits { slots, ..Limits::default() };
-    Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0 }
+    Bench { core: Core::new(limits, 7), now: Now { utc: Utc(1_000_000), mono: Mono(1_000) }, requests: 0, events: Vec::new() }
 }
 
 impl Bench {
