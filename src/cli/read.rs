@@ -64,6 +64,7 @@ fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
     for (kind, word) in [
         (TaskKind::Running, "running"),
         (TaskKind::Queued, "queued"),
+        (TaskKind::AwaitingApproval, "awaiting approval"),
         (TaskKind::Held, "held"),
         (TaskKind::Pending, "pending"),
         (TaskKind::Completed, "completed"),
@@ -142,7 +143,13 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
     let work = job.work();
     let done = work.terminal();
     let mut more = Vec::new();
-    for (kind, word) in [(TaskKind::Running, "running"), (TaskKind::Held, "held"), (TaskKind::Failed, "failed")] {
+    let kinds = [
+        (TaskKind::Running, "running"),
+        (TaskKind::AwaitingApproval, "awaiting approval"),
+        (TaskKind::Held, "held"),
+        (TaskKind::Failed, "failed"),
+    ];
+    for (kind, word) in kinds {
         let count = if kind == TaskKind::Running { work.live() } else { work.of(kind) };
         if count > 0 {
             more.push(format!("{count} {word}"));
@@ -290,6 +297,9 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     }
     text.push('\n');
     text.push_str(&tasks::of_mapping(detail));
+    if let Some(question) = &detail.approval {
+        text.push_str(&super::questions::approval_text(printer, question));
+    }
     let definition = serde_json::to_string_pretty(&tasks::definition(&detail.spec)).unwrap_or_default();
     text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
     for attempt in &detail.attempts {

@@ -309,7 +309,11 @@ impl Queries<'_> {
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
         let item = mapped.whole_item(row.get(14).map_err(|e| unreadable(&e))?);
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), item, by_hand, attempts, result })
+        let approval = match task_spec.action {
+            Action::Approve(_) => self.questions(Some(address), true, 1)?.pop().map(Box::new),
+            _ => None,
+        };
+        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), item, by_hand, attempts, result, approval })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {

@@ -567,6 +567,7 @@ impl World {
                         by_hand: None,
                         attempts: task.attempts.clone(),
                         result: None,
+                        approval: self.approval(&job.view.name, &task.view.id),
                     })),
                     _ => Err(refused(RefusalCode::NotFound, "no such task", "")),
                 };

@@ -122,6 +122,7 @@ fn closed(event: &EventView, outcome: &Outcome, facts: &AttemptFacts, state: &Ta
 
 /// A task that is over without an attempt's end. What failed of a mapped task was told of its instances.
 fn ended(event: &EventView, outcome: &Outcome, state: &TaskState) -> Found {
+    // Of a mapped task each instance was told already.
     let by_instances = matches!(outcome, Outcome::Failed { cause: FailCause::Instances { .. } });
     let kind = match state {
         TaskState::Failed if !by_instances => Kind::Failed,
