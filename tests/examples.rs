@@ -117,10 +117,7 @@ fn tool(name: &str, input: Value) -> Value {
 /// Steps that replace a text in a file.
 fn edit(file: &str, old: &str, new: &str) -> [Value; 2] {
     let path = format!("{{cwd}}/{file}");
-    [
-        tool("Read", json!({"file_path": path})),
-        tool("Edit", json!({"file_path": path, "old_string": old, "new_string": new})),
-    ]
+    [tool("Read", json!({"file_path": path})), tool("Edit", json!({"file_path": path, "old_string": old, "new_string": new}))]
 }
 
 /// A package without dependencies, of these modules.
@@ -139,7 +136,11 @@ fn fix_warnings_has_one_run_for_each_file_and_tries_again_with_what_the_gate_sai
     let gone = |file: &str| edit(file, "    let spare = 2;\n", "");
     // The first run for b.rs mends another file instead; its gate tells the second one what is left.
     let rules = [
-        rule(r"unused variable.*Fix all warnings in src/b\.rs", &gone("src/b.rs"), "Took an unused variable out of b."),
+        rule(
+            r"Fix all warnings in src/b\.rs.*this is why:.*unused variable",
+            &gone("src/b.rs"),
+            "Took an unused variable out of b.",
+        ),
         rule(r"Fix all warnings in src/b\.rs", &edit("src/lib.rs", "pub mod b;", "mod b;"), "Mended something."),
         rule(r"Fix all warnings in (?P<file>src/a\.rs)", &gone("{file}"), "Took an unused variable out of a."),
     ];
@@ -174,7 +175,7 @@ fn write_tests_accepts_only_added_lines_and_a_run_that_spends_too_much_leaves_no
     let rules = [
         rule(r"Write unit tests for src/a\.rs", &[change[0].clone(), dear(&change[1]), change[0].clone()], "never said"),
         rule(
-            r"lines that were there were changed.*Write unit tests for src/b\.rs",
+            r"Write unit tests for src/b\.rs.*this is why:.*lines that were there were changed",
             &edit("src/b.rs", "    1\n}\n", &format!("    1\n}}\n\n{tested}")),
             "One test.",
         ),
@@ -184,7 +185,8 @@ fn write_tests_accepts_only_added_lines_and_a_run_that_spends_too_much_leaves_no
     let modules = "modules=git ls-files 'src/?.rs' | xargs grep -L 'cfg(test)'";
     assert!(!world.run("write-tests", &[modules, "commit=true"]));
     let instances = world.instances("write-tests/write");
-    let seen: Vec<_> = instances.iter().map(|task| (task.item.as_deref().unwrap(), task.attempts, task.state.kind().word())).collect();
+    let seen: Vec<_> =
+        instances.iter().map(|task| (task.item.as_deref().unwrap(), task.attempts, task.state.kind().word())).collect();
     assert_eq!(seen, [("src/a.rs", 1, "failed"), ("src/b.rs", 2, "completed")]);
     assert!(matches!(instances[0].outcome, Some(Outcome::BudgetExceeded { .. })), "{:?}", instances[0].outcome);
     assert_eq!(world.log(), ["Add tests", "begin"]);
@@ -210,7 +212,8 @@ fn upgrade_dependencies_keeps_what_passes_and_puts_back_what_does_not() {
     let params = ["outdated=cat outdated", "test=sh test.sh", "only=^(left|right) ", "commit=true"];
     assert!(!world.run("upgrade-dependencies", &params), "one upgrade fails");
     let instances = world.instances("upgrade-dependencies/upgrade");
-    let seen: Vec<_> = instances.iter().map(|task| (task.item.as_deref().unwrap(), task.attempts, task.state.kind().word())).collect();
+    let seen: Vec<_> =
+        instances.iter().map(|task| (task.item.as_deref().unwrap(), task.attempts, task.state.kind().word())).collect();
     assert_eq!(seen, [("left 1 2", 1, "completed"), ("right 1 2", 2, "failed")]);
     assert_eq!(world.log(), ["Upgrade left 1 2", "begin"]);
     assert_eq!(std::fs::read_to_string(world.repository().join("deps")).unwrap(), "left 2\nother 1\nright 1\n");
@@ -230,13 +233,13 @@ fn review_branches_reads_only_makes_one_report_and_waits_when_its_budget_is_spen
         step["usage"] = json!({"output_tokens": 20_000});
         step
     };
-    let look = [
-        tool("Bash", json!({"command": "git diff main...{branch}"})),
-        tool("Bash", json!({"command": "git log main..{branch} && git show {branch}:a.txt"})),
-        tool("Bash", json!({"command": "git branch -D {branch}"})),
-        tool("Write", json!({"file_path": "{cwd}/note", "content": "x"})),
-    ];
-    let with = |verdict: &str| [&look[..], &[answer(verdict)]].concat();
+    let look = json!({"blocks": [
+        {"tool": "Bash", "input": {"command": "git diff main...{branch}"}},
+        {"tool": "Bash", "input": {"command": "git log main..{branch} && git show {branch}:a.txt"}},
+        {"tool": "Bash", "input": {"command": "git branch -D {branch}"}},
+        {"tool": "Write", "input": {"file_path": "{cwd}/note", "content": "x"}},
+    ]});
+    let with = |verdict: &str| [look.clone(), answer(verdict)];
     let rules = [
         rule(r"Review the branch (?P<branch>good)", &with("merge"), "done"),
         rule(r"Review the branch (?P<branch>\w+)", &with("change"), "done"),

@@ -52,7 +52,8 @@ pub fn with_rules(rules: &str) -> Option<(TestHome, FakeApi)> {
         FakeApi::start_with_rules(dir, &file)
     })?;
     // As QUIET, for job files that are not the test's own.
-    let settings = r#"{"env": {"DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}}"#;
+    let settings =
+        r#"{"env": {"DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}}"#;
     std::fs::create_dir_all(home.user().join(".claude")).expect("a directory");
     std::fs::write(home.user().join(".claude/settings.json"), settings).expect("settings");
     let toolchain = Path::new(env!("CARGO")).parent().expect("a directory");
