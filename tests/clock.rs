@@ -74,6 +74,7 @@ impl Manager {
             task_socket: home.path().join("task.sock"),
             own_directory: None,
             is_root: false,
+            open: airx::os::open_regular,
         };
         let clock = Stepped::default();
         let freed = Arc::new(AtomicU32::new(0));

@@ -297,3 +297,49 @@ fn refresh_docs_is_a_schedule_that_edits_what_is_behind_and_skips_when_nothing_i
     let summary = world.artifact("refresh-docs.2/summary", "summary.md");
     assert!(summary.starts_with("# Documents behind the code: 0, refresh skipped"), "{summary}");
 }
+
+#[test]
+fn plan_then_execute_waits_for_a_person_and_does_one_step_after_the_other() {
+    let steps = json!([
+        {"title": "Greet in English", "work": "Put hello into greeting."},
+        {"title": "Greet loudly", "work": "Put HELLO into greeting."},
+        {"title": "Greet no more", "work": "Never begun."},
+    ]);
+    let plan = tool("StructuredOutput", json!({"summary": "Greet people.", "steps": steps}));
+    let write = |old: &str, new: &str| edit("greeting", old, new);
+    let rules = [
+        rule("Plan this work on the repository.*: Be polite", &[plan], "planned"),
+        rule("Greet in English.*Whoever approved the plan added: keep it short", &write("hi", "hello"), "It says hello."),
+        rule("Greet loudly", &write("hello", "HELLO"), "It says HELLO."),
+    ];
+    let Some(world) = World::new(&[("greeting", "hi\n")], &rules) else { return };
+    let file = world.copy("plan-then-execute", |text| text);
+    let params = ["goal=Be polite", "test=! grep HELLO greeting", "commit=true"];
+    world.home.ok(["submit", &file].into_iter().chain(params.iter().flat_map(|param| ["-p", param])));
+    world.home.until("the plan waits for a person", || world.home.ok(["approvals"]).contains("Greet people."));
+    assert_eq!(world.log(), ["begin"], "nothing is done before");
+    world.home.ok(["approve", "plan-then-execute/go", "keep", "it", "short"]);
+    assert_eq!(world.home.until_over("plan-then-execute"), "failed");
+    let instances = world.instances("plan-then-execute/step");
+    let seen: Vec<_> = instances.iter().map(|task| (task.attempts, task.state.kind().word())).collect();
+    assert_eq!(seen, [(1, "completed"), (3, "failed"), (0, "skipped")], "what comes after a step that fails is not begun");
+    assert_eq!(world.log(), ["Greet in English", "begin"]);
+    assert_eq!(std::fs::read_to_string(world.repository().join("greeting")).unwrap(), "hello\n");
+    let summary = world.artifact("plan-then-execute/summary", "summary.md");
+    assert!(summary.starts_with("# Be polite\n\nplan completed, approval completed, steps failed\n\nIt says hello.\n"), "{summary}");
+}
+
+#[test]
+fn a_plan_that_is_rejected_changes_nothing() {
+    let steps = json!([{"title": "Break it", "work": "Break everything."}]);
+    let plan = tool("StructuredOutput", json!({"summary": "Break it.", "steps": steps}));
+    let Some(world) = World::new(&[("a", "a\n")], &[rule("Plan this work on the repository", &[plan], "planned")]) else { return };
+    let file = world.copy("plan-then-execute", |text| text);
+    world.home.ok(["submit", &file]);
+    world.home.until("the plan waits for a person", || world.home.ok(["approvals"]).contains("Break it."));
+    world.home.ok(["reject", "plan-then-execute/go", "rather", "not"]);
+    assert_eq!(world.home.until_over("plan-then-execute"), "failed");
+    assert_eq!(world.git(&["diff", "HEAD", "--name-only"]), "");
+    let summary = world.artifact("plan-then-execute/summary", "summary.md");
+    assert!(summary.contains("\nplan completed, approval failed, steps upstream_failed\n"), "{summary}");
+}

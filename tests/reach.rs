@@ -102,6 +102,7 @@ fn an_engine_that_is_gone_holds_its_pool_is_told_and_its_return_is_looked_at_at_
         task_socket: home.path().join("task.sock"),
         own_directory: None,
         is_root: false,
+        open: airx::os::open_regular,
     };
     let mailbox = Mailbox::default();
     let (sink, sender) = (mailbox.sink(), mailbox.sender());

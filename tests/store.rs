@@ -147,7 +147,7 @@ fn run_history() -> Vec<Event> {
         Change::RunSeen { attempt: attempt(2), facts: Box::default() },
         asked(1, "a"),
         asked(2, "b"),
-        Change::QuestionAnswered { attempt: attempt(2), id: 1, answer, by: AnsweredBy::Person },
+        Change::QuestionAnswered { attempt: attempt(2), id: 1, answer, by: AnsweredBy::Person, by_name: Some("ann".to_owned()) },
         Change::RuleAdded { job, rule: "Bash(ls)".to_owned() },
         Change::BudgetSet { job, budget: Some(Budget { microusd: Some(1), tokens: None }) },
         Change::PrioritySet { job, priority: 7 },

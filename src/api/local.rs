@@ -28,6 +28,12 @@ impl Embedded {
 
 impl Client for Embedded {
     fn command(&mut self, command: Command) -> Result<Done, ClientError> {
+        let command = match command {
+            Command::Answer { question, answer, .. } => {
+                Command::Answer { question, answer, by_name: Some(crate::os::user::name(crate::os::uid())) }
+            }
+            other => other,
+        };
         let (sender, receiver) = sync_channel(1);
         // A reply that nobody takes any more is dropped.
         self.handle.send(ClientMessage::Command { command, reply: Box::new(move |answer| drop(sender.send(answer))) });

@@ -168,6 +168,7 @@ fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watc
         return;
     }
     open.fetch_add(1, Ordering::Relaxed);
+    let uid = peer.as_ref().map_or(shared.uid, tokio::net::unix::UCred::uid);
     let pid = peer.and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     let (shared, mut stopped) = (shared.clone(), stopped.clone());
     let place = Place { shared: shared.clone(), is_task };
@@ -179,6 +180,7 @@ fn admit(stream: UnixStream, is_task: bool, shared: &Arc<Shared>, stopped: &watc
             writer,
             is_task,
             pid,
+            uid,
             is_runners: None,
             news: shared.handle.news(),
             subscribed: false,
@@ -204,6 +206,8 @@ struct Connection {
     writer: OwnedWriteHalf,
     is_task: bool,
     pid: Option<u32>,
+    /// The user at the other end.
+    uid: u32,
     /// Whether the peer descends from a runner; found out at its first command.
     is_runners: Option<bool>,
     news: watch::Receiver<Seq>,
@@ -316,10 +320,20 @@ impl Connection {
         if is_runners {
             return Response::refused(id, task::forbidden("a running task may not do this".to_owned()));
         }
+        let command = self.signed(command).await;
         let (sender, receiver) = oneshot::channel();
         let reply = Box::new(move |answer| drop(sender.send(answer)));
         self.shared.handle.send(ClientMessage::Command { command, reply });
         settle(id, receiver).await
+    }
+
+    /// An answer with the name of whoever gives it: that of the user at the other end, whatever the message says.
+    async fn signed(&self, command: Command) -> Command {
+        let Command::Answer { question, answer, .. } = command else { return command };
+        let uid = self.uid;
+        // Names may come from elsewhere than this machine, and take their time.
+        let by_name = tokio::task::spawn_blocking(move || crate::os::user::name(uid)).await.ok();
+        Command::Answer { question, answer, by_name }
     }
 
     async fn tell_news(&mut self) -> bool {

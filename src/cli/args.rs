@@ -157,7 +157,7 @@ pub enum Verb {
         #[arg(long, conflicts_with = "kill")]
         abandon: bool,
     },
-    /// List what running tasks ask you
+    /// List what running tasks ask you, and the approvals that jobs wait for
     Approvals {
         /// JOB or JOB/TASK
         target: Option<String>,
@@ -165,16 +165,16 @@ pub enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// Allow what a task asks for, or answer its question
+    /// Allow what a task asks for, answer its question, or give the approval that a job waits for
     #[command(
-        after_help = "Examples:\n  airx approve 7\n  airx approve nightly/fix --always\n  airx approve 7 --input '{\"command\": \"cargo test -p auth\"}'\n  airx approve nightly/plan 'the second one'"
+        after_help = "Examples:\n  airx approve 7\n  airx approve nightly/fix --always\n  airx approve 7 --input '{\"command\": \"cargo test -p auth\"}'\n  airx approve nightly/plan 'the second one'\n  airx approve release/deploy 'looks good'"
     )]
     Approve(AnswerArgs),
-    /// Deny what a task asks for
+    /// Deny what a task asks for, or the approval that a job waits for
     Reject {
         /// The question's number, or JOB/TASK when that has asked one thing
         target: String,
-        /// What the model is told
+        /// What the model is told, or the comment that the rejection is recorded with
         why: Vec<String>,
     },
     /// Give a job another budget; what was held for the old one goes on
@@ -317,7 +317,7 @@ pub struct AddArgs {
 pub struct AnswerArgs {
     /// The question's number, or JOB/TASK when that has asked one thing
     pub target: String,
-    /// The answer to a question in words
+    /// The answer to a question in words, or the comment that an approval is recorded with
     pub text: Vec<String>,
     /// Never ask for this again in this job
     #[arg(long)]

@@ -10,6 +10,7 @@ use crate::api::socket::SocketClient;
 use crate::model::change::{Change, Seq};
 use crate::model::ids::{Address, JobName, JobRef};
 use crate::model::message::{Answer, CancelHow, Command, EventView, JobView, MAX_PAGE, Page, Query};
+use crate::model::question::OF_APPROVAL;
 use crate::model::state::{JobState, TaskKind};
 
 use super::args::Format;
@@ -96,7 +97,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     job: reference.clone(),
                     from: 0,
                     limit: 200,
-                    kinds: vec![TaskKind::Running, TaskKind::AwaitingInput, TaskKind::Cancelling],
+                    kinds: vec![TaskKind::AwaitingApproval, TaskKind::AwaitingInput, TaskKind::Running, TaskKind::Cancelling],
                 };
                 if live.wants_usage(&view)
                     && let Answer::Usage(usage) = link.again(|client| client.query(Query::Usage))?.body
@@ -160,7 +161,13 @@ fn line(context: &Context, event: &EventView) -> Option<String> {
     let job = event.job.as_ref()?;
     let what = event.task.as_ref().map_or(job.to_string(), |task| format!("{job}/{task}"));
     let text = print::harmless(&change_text(&event.event.change), 300);
-    Some(format!("{} {what} {text}\n", context.printer.clock(event.event.at)))
+    let how = match &event.event.change {
+        Change::QuestionAsked { attempt, id, .. } if attempt.number == OF_APPROVAL => {
+            format!("   (airx approve {id} [COMMENT], or airx reject {id} [WHY])")
+        }
+        _ => String::new(),
+    };
+    Some(format!("{} {what} {text}{how}\n", context.printer.clock(event.event.at)))
 }
 
 fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef, cancelling: bool) -> Result<i32, Failure> {

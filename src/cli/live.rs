@@ -73,7 +73,7 @@ fn picture(printer: &Printer, job: &JobView, running: &[TaskView], columns: usiz
     let room = rows.saturating_sub(3).max(1);
     let shown = if running.len() > room { room - 1 } else { running.len() };
     for task in running.iter().take(shown) {
-        lines.push(running_line(printer, task, columns));
+        lines.push(running_line(printer, job, task, columns));
     }
     if running.len() > shown {
         lines.push(format!("  and {} more running", running.len() - shown));
@@ -102,11 +102,15 @@ fn bar(printer: &Printer, job: &JobView, columns: usize) -> String {
     format!("{} {picture}{}", printer.ink(Ink::Bold, &name), harmless(&tail, columns.saturating_sub(name.width() + room + 1)))
 }
 
-fn running_line(printer: &Printer, task: &TaskView, columns: usize) -> String {
+fn running_line(printer: &Printer, job: &JobView, task: &TaskView, columns: usize) -> String {
     let (sign, ink) = printer.task_sign(task.state.kind());
     let time = task.started.map(|started| duration(now().since(started))).unwrap_or_default();
     let attempt = if task.attempts > 1 { format!(" (attempt {})", task.attempts) } else { String::new() };
-    let rest = format!("{attempt}  {time}  {}", reason(task));
+    let reason = match task.state.kind() {
+        TaskKind::AwaitingApproval => format!("waits for approval: airx approve {}/{}, or airx reject", job.name, task.id),
+        _ => reason(task),
+    };
+    let rest = format!("{attempt}  {time}  {reason}");
     let columns = columns.saturating_sub(3 + sign.width());
     // How far it is matters more than the end of a long name.
     let name = middle(&task.id, columns.saturating_sub(rest.trim_end().width()).max(columns / 3));
@@ -127,7 +131,12 @@ mod tests {
             "cost_microusd": 0,
         }))
         .unwrap();
-        let line = running_line(&printer, &task, 60);
+        let job: JobView = serde_json::from_value(serde_json::json!({
+            "id": 1, "name": "j.1", "state": "working", "paused": false, "stopped": false, "tasks": [], "submitted": 0,
+            "updated": 0, "cost_microusd": 0,
+        }))
+        .unwrap();
+        let line = running_line(&printer, &job, &task, 60);
         assert!(line.ends_with("bb (attempt 2)    3/4 step") && line.contains('…') && line.width() <= 60, "{line}");
     }
 }

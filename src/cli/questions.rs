@@ -1,4 +1,4 @@
-//! Questions of running tasks, answered from the command line; and what a job may use.
+//! Questions of running tasks and approvals, answered from the command line; and what a job may use.
 
 use std::io::Read;
 
@@ -8,13 +8,14 @@ use crate::model::diagnostic::harmless;
 use crate::model::ids::{Address, AddressError, JobRef};
 use crate::model::message::{Answer as Reply, Command, Done, MAX_PAGE, Query};
 use crate::model::money::micro;
-use crate::model::question::{Answer, AnsweredBy, QuestionBody, QuestionView};
+use crate::model::question::{Answer, AnsweredBy, OF_APPROVAL, QuestionBody, QuestionView};
 use crate::model::spec::Budget;
+use crate::model::state::TaskKind;
 use crate::model::time::Utc;
 
 use super::args::{AnswerArgs, BudgetArgs, Format};
 use super::context::{Context, Failure};
-use super::print::{self, Ink, cell};
+use super::print::{self, Ink, Printer, cell};
 use super::read::{now, unexpected};
 
 /// Lines of a request that the list shows; `-o json` has all of it.
@@ -49,12 +50,15 @@ fn place(question: &QuestionView) -> String {
 /// The whole request, since only who has seen it can answer it.
 fn question_text(context: &Context, question: &QuestionView) -> String {
     let printer = &context.printer;
-    let (sign, ink) = printer.task_sign(crate::model::state::TaskKind::AwaitingInput);
+    let is_approval = matches!(question.body, QuestionBody::Approval { .. });
+    let (sign, ink) = printer.task_sign(if is_approval { TaskKind::AwaitingApproval } else { TaskKind::AwaitingInput });
     let title = format!("{sign} {}  {}", question.id, place(question));
     let mut text = format!("{}  asked {}", printer.ink(ink, &title), printer.time(question.asked, now()));
     match (&question.answer, question.answered, question.expires) {
-        (_, Some(_), _) => text.push_str(&format!("  {}{}", settled(question), whom(question))),
-        (_, None, Some(at)) => text.push_str(&format!("  {}", expiry(context, question, at))),
+        (_, Some(at), _) => {
+            text.push_str(&format!("  {}{} {}", settled(question), whom(question), printer.time(at, now())));
+        }
+        (_, None, Some(at)) => text.push_str(&format!("  {}", expiry(printer, question, at))),
         _ => {}
     }
     text.push('\n');
@@ -64,6 +68,10 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
             let options: String = options.iter().map(|option| format!("\n- {option}")).collect();
             format!("{text}{options}")
         }
+        QuestionBody::Approval { message, show, .. } => {
+            let show = show.as_ref().map_or(String::new(), |show| format!("\n\n{show}"));
+            format!("{message}{show}")
+        }
     };
     let lines: Vec<&str> = body.lines().collect();
     for line in lines.iter().take(SHOWN_LINES) {
@@ -71,6 +79,9 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
     }
     if lines.len() > SHOWN_LINES {
         text.push_str(&format!("    … {} more lines: airx approvals -o json\n", lines.len() - SHOWN_LINES));
+    }
+    if let Some(comment) = question.answer.as_ref().and_then(Answer::comment) {
+        text.push_str(&format!("    comment: {}\n", print::harmless(comment, 400)));
     }
     if question.answered.is_none() {
         let how = match &question.body {
@@ -81,6 +92,10 @@ fn question_text(context: &Context, question: &QuestionView) -> String {
                 format!("airx approve {0} [--always: {1}]   airx reject {0} [WHY]", question.id, rules.join(", "))
             }
             QuestionBody::Words { .. } => format!("airx approve {} ANSWER", question.id),
+            QuestionBody::Approval { who, .. } => {
+                let who = if who.is_empty() { String::new() } else { format!("   ({} may answer)", who.join(", ")) };
+                format!("airx approve {0} [COMMENT]   airx reject {0} [WHY]{who}", question.id)
+            }
         };
         text.push_str(&format!("    {}\n", printer.ink(Ink::Dim, &print::harmless(&how, 400))));
     }
@@ -106,22 +121,48 @@ fn settled(question: &QuestionView) -> &'static str {
         Some(Answer::Allow { .. }) => "allowed",
         Some(Answer::Deny { .. }) => "denied",
         Some(Answer::Say { .. }) => "answered",
+        Some(Answer::Approve { .. }) => "approved",
+        Some(Answer::Reject { .. }) => "rejected",
+        None if question.attempt == OF_APPROVAL => "void: its task was cancelled",
         None => "void: its attempt is over",
     }
 }
 
-/// By whom it was settled, where that was not a person.
-fn whom(question: &QuestionView) -> &'static str {
-    match question.by {
-        Some(AnsweredBy::Timeout) => ", since nobody answered in time",
-        Some(AnsweredBy::Rule) => " by a rule of the job",
-        Some(AnsweredBy::Person | AnsweredBy::Over) | None => "",
+/// By whom it was settled.
+fn whom(question: &QuestionView) -> String {
+    match (question.by, &question.by_name) {
+        (Some(AnsweredBy::Timeout), _) => ", since nobody answered in time,".to_owned(),
+        (Some(AnsweredBy::Rule), _) => " by a rule of the job".to_owned(),
+        (Some(AnsweredBy::Person), Some(name)) => format!(" by {}", print::harmless(name, 100)),
+        (Some(AnsweredBy::Person | AnsweredBy::Over) | None, _) => String::new(),
     }
 }
 
-fn expiry(context: &Context, question: &QuestionView, at: Utc) -> String {
-    let then = if matches!(question.default, Some(Answer::Allow { .. })) { "allowed" } else { "denied" };
-    format!("{then} at {} if nobody answers", context.printer.time(at, now()))
+/// What an approval asks or asked, and who said what: for `airx show`.
+pub(super) fn approval_text(printer: &Printer, question: &QuestionView) -> String {
+    let QuestionBody::Approval { message, who, .. } = &question.body else { return String::new() };
+    let mut text = format!("\n{}\n", printer.ink(Ink::Dim, "approval"));
+    message.lines().for_each(|line| text.push_str(&format!("{}\n", visible(line))));
+    text.push_str(&format!("asked {}, question {}", printer.time(question.asked, now()), question.id));
+    if !who.is_empty() {
+        text.push_str(&format!(", of {}", print::harmless(&who.join(", "), 200)));
+    }
+    text.push('\n');
+    match (question.answered, question.expires) {
+        (Some(at), _) => {
+            text.push_str(&format!("{}{} {}\n", settled(question), whom(question), printer.time(at, now())));
+        }
+        (None, Some(at)) => text.push_str(&format!("{}\n", expiry(printer, question, at))),
+        (None, None) => text.push_str("waits until somebody answers\n"),
+    }
+    if let Some(comment) = question.answer.as_ref().and_then(Answer::comment) {
+        comment.lines().for_each(|line| text.push_str(&format!("    {}\n", visible(line))));
+    }
+    text
+}
+
+fn expiry(printer: &Printer, question: &QuestionView, at: Utc) -> String {
+    format!("{} at {} if nobody answers", question.by_default(), printer.time(at, now()))
 }
 
 fn ask(client: &mut dyn Client, of: Option<Address>, all: bool) -> Result<Vec<QuestionView>, Failure> {
@@ -173,6 +214,7 @@ pub(super) fn approve(context: &Context, args: &AnswerArgs) -> Result<(), Failur
             }
             Answer::Say { text }
         }
+        QuestionBody::Approval { .. } => Answer::Approve { comment: args.text.join(" ") },
     };
     send(context, &mut client, &question, answer, "approved")
 }
@@ -189,6 +231,10 @@ fn unheard(question: &QuestionView, args: &AnswerArgs) -> Result<(), Failure> {
             "--always and --input are for tools, and this is a question in words",
             format!("airx approve {id} ANSWER"),
         )),
+        QuestionBody::Approval { .. } if args.always || args.input.is_some() => Err(Failure::input(
+            "--always and --input are for tools, and this is an approval",
+            format!("airx approve {id} [COMMENT]"),
+        )),
         _ => Ok(()),
     }
 }
@@ -197,11 +243,15 @@ pub(super) fn reject(context: &Context, target: &str, why: &str) -> Result<(), F
     let mut client = context.manager()?;
     let question = find(&mut client, target)?;
     let message = if why.is_empty() { "a person has denied this".to_owned() } else { why.to_owned() };
-    send(context, &mut client, &question, Answer::Deny { message }, "rejected")
+    let answer = match &question.body {
+        QuestionBody::Approval { .. } => Answer::Reject { comment: why.to_owned() },
+        QuestionBody::Permission { .. } | QuestionBody::Words { .. } => Answer::Deny { message },
+    };
+    send(context, &mut client, &question, answer, "rejected")
 }
 
 fn send(context: &Context, client: &mut dyn Client, question: &QuestionView, answer: Answer, word: &str) -> Result<(), Failure> {
-    let done = client.command(Command::Answer { question: question.id, answer })?;
+    let done = client.command(Command::Answer { question: question.id, answer, by_name: None })?;
     if context.is_json() {
         print::out(&print::value(context.global.output, &done));
     } else {

@@ -63,6 +63,7 @@ fn status_text(printer: &Printer, view: &StatusView, now: Utc) -> String {
     for (kind, word) in [
         (TaskKind::Running, "running"),
         (TaskKind::Queued, "queued"),
+        (TaskKind::AwaitingApproval, "awaiting approval"),
         (TaskKind::Held, "held"),
         (TaskKind::Pending, "pending"),
         (TaskKind::Completed, "completed"),
@@ -140,7 +141,13 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
     let (sign, ink) = printer.job_sign(job.state);
     let done = job.tasks.terminal();
     let mut more = Vec::new();
-    for (kind, word) in [(TaskKind::Running, "running"), (TaskKind::Held, "held"), (TaskKind::Failed, "failed")] {
+    let kinds = [
+        (TaskKind::Running, "running"),
+        (TaskKind::AwaitingApproval, "awaiting approval"),
+        (TaskKind::Held, "held"),
+        (TaskKind::Failed, "failed"),
+    ];
+    for (kind, word) in kinds {
         let count = if kind == TaskKind::Running { job.tasks.live() } else { job.tasks.of(kind) };
         if count > 0 {
             more.push(format!("{count} {word}"));
@@ -331,6 +338,9 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     if let Some(parent) = &task.parent {
         text.push_str(&format!("queued by {parent}\n"));
     }
+    if let Some(question) = &detail.approval {
+        text.push_str(&super::questions::approval_text(printer, question));
+    }
     let definition = serde_json::to_string_pretty(&detail.spec).unwrap_or_default();
     text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
     for attempt in &detail.attempts {
@@ -473,6 +483,10 @@ pub(super) fn change_text(change: &Change) -> String {
         Change::TaskAdded { state, .. } => format!("added, {}", state.kind().word()),
         Change::TaskMoved { state, .. } => state.kind().word().to_owned(),
         Change::TaskRequeued { state, .. } => format!("requeued, {}", state.kind().word()),
+        Change::TaskEnded { outcome, state, .. } if **outcome == crate::model::state::Outcome::Succeeded => {
+            state.kind().word().to_owned()
+        }
+        Change::TaskEnded { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),
         Change::AttemptOpened { attempt, .. } => format!("starting (attempt {})", attempt.number),
         Change::AttemptStarted { attempt } => format!("running (attempt {})", attempt.number),
         Change::AttemptClosed { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),

@@ -2,6 +2,7 @@
 
 mod container;
 mod context;
+mod gate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ use super::trust;
 
 /// The name of the socket that runners see, in its directory.
 const TASK_SOCKET: &str = "task.sock";
+
+/// Opens a file that a task may have put something else in the place of: a regular one only, and never through a link.
+pub type OpenFile = fn(&Path) -> std::io::Result<std::fs::File>;
 
 /// Makes the way to Claude Code anew when its configuration changes.
 pub type MakeClaude = Arc<dyn Fn(&Settings) -> Arc<dyn ClaudeCli> + Send + Sync>;
@@ -67,6 +71,7 @@ pub struct Composer {
     task_socket: String,
     own_directory: Option<PathBuf>,
     is_root: bool,
+    open: OpenFile,
 }
 
 /// What a [`Composer`] has to know of the process it works in.
@@ -83,6 +88,8 @@ pub struct Surroundings {
     pub own_directory: Option<PathBuf>,
     /// Whether tasks run as user 0.
     pub is_root: bool,
+    /// Opens what an attempt left.
+    pub open: OpenFile,
 }
 
 impl Composer {
@@ -98,6 +105,7 @@ impl Composer {
             task_socket: surroundings.task_socket.display().to_string(),
             own_directory: surroundings.own_directory,
             is_root: surroundings.is_root,
+            open: surroundings.open,
         }
     }
 
@@ -126,7 +134,7 @@ impl Composer {
     }
 
     fn order(&self, launch: &Launch) -> Result<LaunchOrder, Obstacle> {
-        let context = self.context(launch)?;
+        let context = Context { gate: self.gate(launch), ..self.context(launch)? };
         let container = self.container(launch);
         let mut env = self.environment(launch, &context, container.as_ref())?;
         let mut variables = Vec::new();
@@ -143,6 +151,8 @@ impl Composer {
                 .chain(args)
                 .map(|text| render_text(text, &context).map_err(Obstacle::never))
                 .collect::<Result<_, _>>()?,
+            // It has no attempts.
+            Action::Approve(_) => return Err(Obstacle::Never("an approval is not started".to_owned())),
             Action::Claude(claude) => {
                 let text = if claude.literal {
                     claude.prompt.clone()
@@ -192,7 +202,7 @@ impl Composer {
             stdin: match &launch.task.action {
                 Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
                 Action::Claude(_) => Stdin::Prompt,
-                Action::Run(_) | Action::Command { .. } => Stdin::Null,
+                Action::Run(_) | Action::Command { .. } | Action::Approve(_) => Stdin::Null,
             },
             output: if is_claude { OutputMode::File } else { OutputMode::Pipes },
             timeout_ms: limits.timeout_ms,

@@ -51,6 +51,7 @@ pub fn build(
             let bytes = program.len() + args.iter().map(String::len).sum::<usize>();
             (Action::Command { program: escape(&program), args: args.iter().map(|arg| escape(arg)).collect() }, bytes)
         }
+        Action::Approve(_) => return Err("an approval is part of a job file, and cannot be queued".to_owned()),
         Action::Claude(mut claude) => {
             if claude.prompt.trim().is_empty() {
                 return Err("the prompt is empty".to_owned());

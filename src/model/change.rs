@@ -165,7 +165,8 @@ pub enum Change {
         /// Why, and what to do.
         why: String,
     },
-    /// A running task asks a person.
+    /// A running task asks a person, or an approval does: that has no attempt, and the number 0 in its place. What an approval was
+    /// answered before is forgotten with it.
     QuestionAsked {
         /// The attempt.
         attempt: AttemptId,
@@ -188,6 +189,18 @@ pub enum Change {
         answer: Option<Box<Answer>>,
         /// Who gave it.
         by: AnsweredBy,
+        /// The person's name, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_name: Option<String>,
+    },
+    /// A question is answered by itself earlier than was said, since the clock was put back.
+    QuestionHastened {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The question's number.
+        id: u32,
+        /// When it is answered by itself now.
+        expires: Utc,
     },
     /// A person allowed something for the whole job.
     RuleAdded {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::spec::MAX_TASKS;
-use super::spec::{Items, TaskSpec};
-use super::template::{Context, evaluate_value};
+use super::spec::{Action, ApproveSpec, Items, TaskSpec};
+use super::template::{Context, evaluate_value, render_text};
 
 /// What a task does.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,12 +15,22 @@ pub enum Decision {
     Skip,
     /// An instance for each of these.
     Map(Vec<Value>),
+    /// A person is asked.
+    Ask {
+        /// What.
+        message: String,
+        /// Longer text under it.
+        show: Option<String>,
+    },
     /// It cannot be told, and why.
     Fail(String),
 }
 
-/// Decides about a task that is no instance.
+/// Decides about a task; about an instance as far as its item says something.
 pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
+    if context.item.is_some() {
+        return act(&task.action, context);
+    }
     match &task.when {
         None => {}
         Some(when) => match evaluate_value(when, context) {
@@ -30,12 +40,27 @@ pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
         },
     }
     match &task.each {
-        None => Decision::Run,
+        None => act(&task.action, context),
         Some(each) => match items(&each.over, context) {
             Ok(items) => Decision::Map(items),
             Err(why) => Decision::Fail(why),
         },
     }
+}
+
+/// What is done once it is known that something is.
+fn act(action: &Action, context: &Context) -> Decision {
+    let Action::Approve(asks) = action else { return Decision::Run };
+    match ask(asks, context) {
+        Ok((message, show)) => Decision::Ask { message, show },
+        Err(why) => Decision::Fail(why),
+    }
+}
+
+fn ask(asks: &ApproveSpec, context: &Context) -> Result<(String, Option<String>), String> {
+    let message = render_text(&asks.message, context).map_err(|error| format!("approve: {error}"))?;
+    let show = asks.show.as_ref().map(|show| render_text(show, context)).transpose();
+    Ok((message, show.map_err(|error| format!("approve.show: {error}"))?))
 }
 
 /// Whether a value counts as true: nothing, `false`, 0, an empty text, list or mapping do not, and neither do the texts that

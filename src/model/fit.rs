@@ -48,7 +48,7 @@ fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
     let Some(PoolBackend::Docker(pool)) = settings.pools.get(name).map(|pool| &pool.backend) else { return Vec::new() };
     let claude = match &task.action {
         Action::Claude(claude) => Some(&**claude),
-        Action::Run(_) | Action::Command { .. } => None,
+        Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
     };
     let mut misfits = Vec::new();
     let needs = RunnerNeeds {

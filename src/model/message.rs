@@ -73,6 +73,9 @@ pub enum Command {
         question: u32,
         /// The answer.
         answer: super::question::Answer,
+        /// Who answers. Whoever takes the command in knows: what a client says of itself does not count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by_name: Option<String>,
     },
     /// Give a job another budget; what was held for the old one goes on.
     Budget {
@@ -663,6 +666,9 @@ pub struct TaskDetail {
     /// Its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
+    /// Of an approval: what is asked, or was last, and who answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<super::question::QuestionView>>,
 }
 
 /// An attempt.

@@ -4,7 +4,7 @@
 use super::attempt::{End, ExitRecord, GateEnd, StopCause};
 use super::report::{ClaudeReport, ClaudeResult, EndReport, ExitFinding, ResultFinding};
 use super::spec::{Action, ClaudeSpec, TaskSpec, Until};
-use super::state::{BudgetOf, FailCause, LostCause, Outcome};
+use super::state::{BudgetOf, FailCause, LostCause, Outcome, Spends};
 
 /// What a person had asked of the attempt by the time it ended. A runner that was told to end while this says `Nothing` was
 /// told by something else, such as the machine's shutdown.
@@ -68,7 +68,7 @@ fn recorded(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
 fn own_end(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
     let trouble = match &spec.action {
         Action::Claude(claude) => claude_trouble(&record.end, end.claude.as_ref().unwrap_or(&ClaudeReport::default()), claude),
-        Action::Run(_) | Action::Command { .. } => command_trouble(&record.end),
+        Action::Run(_) | Action::Command { .. } | Action::Approve(_) => command_trouble(&record.end),
     };
     trouble
         .or_else(|| round_trouble(record.round.as_ref(), spec.repeat.as_ref().map(|repeat| &repeat.until)))
@@ -104,6 +104,17 @@ fn round_trouble(round: Option<&GateEnd>, asked_for: Option<&Until>) -> Option<O
             Some(failed(FailCause::Repeat("its `matches` is no regular expression of `grep -E`".to_owned())))
         }
         _ => None,
+    }
+}
+
+/// The newest attempt whose gate's output is what the next one should know of, after another one ended like this. What was not
+/// the task's fault, or a person's doing, leaves it as it was; another failure is about something else.
+pub fn gated_after(before: Option<u32>, attempt: u32, outcome: &Outcome) -> Option<u32> {
+    match outcome {
+        Outcome::Failed { cause: FailCause::Gate(_) } => Some(attempt),
+        Outcome::Succeeded => None,
+        _ if outcome.spends() == Spends::Retry => None,
+        _ => before,
     }
 }
 

@@ -1,7 +1,8 @@
-//! What a running task asks a person, and what the person answers.
+//! What a running task or an approval asks a person, and what the person answers.
 //!
 //! The runner puts a question into the outbox; its answer comes back as a file of the inbox, named by the question's key, so
-//! that both survive the manager. A question belongs to its attempt and is void once that is over.
+//! that both survive the manager. A question belongs to its attempt and is void once that is over. That of an approval belongs to
+//! its task ([`OF_APPROVAL`]), and its answer decides what becomes of that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +16,9 @@ pub const MAX_QUESTION: usize = 256 << 10;
 pub const MAX_OPEN_QUESTIONS: usize = 32;
 /// Longest answer in words, in bytes.
 pub const MAX_ANSWER_TEXT: usize = 16 << 10;
+
+/// In the place of an attempt's number: the question of a task that is an approval, which has no attempts.
+pub const OF_APPROVAL: u32 = 0;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +51,17 @@ pub enum QuestionBody {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         options: Vec<String>,
     },
+    /// Whether a task that is an approval completes.
+    Approval {
+        /// What is asked.
+        message: String,
+        /// Longer text under it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        show: Option<String>,
+        /// Who may answer; without any whoever may use the control socket.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        who: Vec<String>,
+    },
 }
 
 /// What a person answers.
@@ -72,6 +87,33 @@ pub enum Answer {
         /// The answer.
         text: String,
     },
+    /// The approval's task completes.
+    Approve {
+        /// What is to be said about it; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+    /// It fails.
+    Reject {
+        /// Why; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        comment: String,
+    },
+}
+
+impl Answer {
+    /// What was said beside an approval or a rejection, if anything was.
+    pub fn comment(&self) -> Option<&str> {
+        match self {
+            Answer::Approve { comment } | Answer::Reject { comment } => Some(comment.as_str()).filter(|text| !text.is_empty()),
+            Answer::Allow { .. } | Answer::Deny { .. } | Answer::Say { .. } => None,
+        }
+    }
+
+    /// Whether something goes on by it: a tool is used, a task completes.
+    pub fn allows(&self) -> bool {
+        matches!(self, Answer::Allow { .. } | Answer::Approve { .. })
+    }
 }
 
 /// Who answered.
@@ -84,7 +126,7 @@ pub enum AnsweredBy {
     Rule,
     /// Nobody in time: the task's default.
     Timeout,
-    /// Nobody: its attempt ended first.
+    /// Nobody: its attempt ended first, or its task was cancelled.
     Over,
 }
 
@@ -134,9 +176,24 @@ pub struct QuestionView {
     /// Who gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<AnsweredBy>,
+    /// The person's name, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_name: Option<String>,
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<Utc>,
+}
+
+impl QuestionView {
+    /// What becomes of it when nobody answers.
+    pub fn by_default(&self) -> &'static str {
+        match (&self.body, self.default.as_ref().is_some_and(Answer::allows)) {
+            (QuestionBody::Approval { .. }, true) => "approved",
+            (QuestionBody::Approval { .. }, false) => "rejected",
+            (_, true) => "allowed",
+            (_, false) => "denied",
+        }
+    }
 }
 
 impl QuestionBody {
@@ -151,6 +208,7 @@ impl QuestionBody {
                 }
             }
             QuestionBody::Words { text, .. } => text.clone(),
+            QuestionBody::Approval { message, .. } => message.clone(),
         }
     }
 
@@ -159,12 +217,13 @@ impl QuestionBody {
         matches!(self, QuestionBody::Permission { rules, .. } if !rules.is_empty())
     }
 
-    /// Whether `answer` fits: tools are allowed or denied, words are answered by words.
+    /// Whether `answer` fits: tools are allowed or denied, words are answered by words, approvals approved or rejected.
     pub fn fits(&self, answer: &Answer) -> bool {
         match (self, answer) {
             (QuestionBody::Permission { .. }, Answer::Allow { input, .. }) => input.as_ref().is_none_or(Value::is_object),
             (QuestionBody::Permission { .. }, Answer::Deny { .. }) => true,
             (QuestionBody::Words { .. }, Answer::Say { .. } | Answer::Deny { .. }) => true,
+            (QuestionBody::Approval { .. }, Answer::Approve { .. } | Answer::Reject { .. }) => true,
             _ => false,
         }
     }

@@ -1,6 +1,8 @@
 //! The rows that a journal says there must be: a fold over its events, written apart from the core and from the store so
 //! that a fault in one of them shows as a difference.
 
+mod questions;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
 use super::schedule::{MAX_FIRINGS, Passed, Rule, ScheduleState};
 use super::spec::{Budget, RetryClass, Submission};
-use super::state::{Counts, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
+use super::state::{Counts, FailCause, JobState, Outcome, SkipReason, Spends, TaskKind, TaskState};
 use super::stored::{StoredAttempt, StoredQuestion};
 
 /// Everything a journal tells.
@@ -77,6 +79,8 @@ pub struct ReplayedTask {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: BTreeMap<String, u32>,
+    /// The attempt whose gate's output the next one is to know of.
+    pub gated: Option<u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.
@@ -142,6 +146,7 @@ impl ReplayedTask {
             spent_retry: 0,
             spent_infra: 0,
             spent: BTreeMap::new(),
+            gated: None,
             result: None,
             progress: None,
             outcomes: Vec::new(),
@@ -206,9 +211,9 @@ impl Replayed {
                 job.tasks.push(ReplayedTask::new(state.clone(), None));
                 Ok(())
             }
-            Change::TaskMoved { job, task, state } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskMoved { job, task, state } => self.task(*job, *task)?.leave(state),
             Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| task.anew(state.clone())),
-            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task).map(|task| task.go(state)),
+            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task)?.leave(state),
             Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };
@@ -240,7 +245,7 @@ impl Replayed {
                 self.last_question = *id;
                 let question = question.as_ref().clone();
                 let new = StoredQuestion { id: *id, question, expires: *expires, answer: None, is_settled: false };
-                self.task(attempt.job, attempt.task).map(|task| task.questions.push(new))
+                self.task(attempt.job, attempt.task)?.asked(*attempt, new)
             }
             Change::QuestionAnswered { attempt, id, answer, .. } => {
                 let task = self.task(attempt.job, attempt.task)?;
@@ -252,6 +257,7 @@ impl Replayed {
                     None => Err(format!("question {id} is answered, but does not wait")),
                 }
             }
+            Change::QuestionHastened { attempt, id, expires } => self.task(attempt.job, attempt.task)?.hastened(*id, *expires),
             Change::RuleAdded { job, rule } => self.job(*job).map(|job| job.rules.push(rule.clone())),
             Change::BudgetSet { job, budget } => self.job(*job).map(|job| job.budget = Some(*budget)),
             Change::PrioritySet { job, priority } => self.job(*job).map(|job| job.priority = *priority),
@@ -307,6 +313,11 @@ impl Replayed {
         if let Some(class) = RetryClass::of(outcome) {
             *task.spent.entry(class.to_string()).or_default() += 1;
         }
+        task.gated = match outcome {
+            Outcome::Failed { cause: FailCause::Gate(_) } => Some(attempt.number),
+            Outcome::Succeeded => None,
+            other => task.gated.filter(|_| other.spends() != Spends::Retry),
+        };
         match outcome.spends() {
             Spends::Retry => task.spent_retry += 1,
             Spends::Infrastructure => task.spent_infra += 1,

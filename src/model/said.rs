@@ -2,28 +2,35 @@
 
 use super::change::Change;
 use super::credential::CredentialHold;
-use super::question::{Answer, AnsweredBy};
+use super::question::{Answer, AnsweredBy, OF_APPROVAL};
 
 /// In words, when it is about a question, a credential, a budget, a run that goes on, or a schedule.
 pub fn said(change: &Change) -> Option<String> {
     Some(match change {
         Change::QuestionAsked { id, question, .. } => format!("asks ({id}): {}", question.body.line()),
-        Change::QuestionAnswered { id, answer, by, .. } => {
+        Change::QuestionAnswered { attempt, id, answer, by, by_name } => {
+            let comment = answer.as_deref().and_then(Answer::comment).map_or(String::new(), |text| format!(": {text}"));
             let answer = match answer.as_deref() {
                 Some(Answer::Allow { always: true, .. }) => "allowed for the whole job",
                 Some(Answer::Allow { input: Some(_), .. }) => "allowed with another input",
                 Some(Answer::Allow { .. }) => "allowed",
                 Some(Answer::Deny { .. }) => "denied",
                 Some(Answer::Say { .. }) => "answered",
+                Some(Answer::Approve { .. }) => "approved",
+                Some(Answer::Reject { .. }) => "rejected",
                 None => "void",
             };
             let by = match by {
-                AnsweredBy::Person => "by a person",
-                AnsweredBy::Rule => "by a rule of the job",
-                AnsweredBy::Timeout => "since nobody answered in time",
-                AnsweredBy::Over => "since its attempt is over",
+                AnsweredBy::Person => by_name.as_deref().map_or("by a person".to_owned(), |name| format!("by {name}")),
+                AnsweredBy::Rule => "by a rule of the job".to_owned(),
+                AnsweredBy::Timeout => "since nobody answered in time".to_owned(),
+                AnsweredBy::Over if attempt.number == OF_APPROVAL => "since its task was cancelled".to_owned(),
+                AnsweredBy::Over => "since its attempt is over".to_owned(),
             };
-            format!("question {id} {answer} {by}")
+            format!("question {id} {answer} {by}{comment}")
+        }
+        Change::QuestionHastened { id, .. } => {
+            format!("question {id} waits no longer than was said, since the clock was put back")
         }
         Change::RuleAdded { rule, .. } => format!("allowed for the whole job: {rule}"),
         Change::BudgetSet { budget, .. } => match budget {

@@ -3,6 +3,7 @@
 //! Produced by [`super::jobfile`], stored as JSON, read again at each launch. Strings marked "template" still hold
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
+mod approve;
 mod claude;
 mod graph;
 mod retry;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use super::artifact::Artifacts;
 pub use super::result::{ResultKind, ResultSpec};
 use super::schedule::Scheduled;
+pub use approve::ApproveSpec;
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
 
@@ -256,6 +258,8 @@ pub enum Action {
     },
     /// The Claude Code CLI on a prompt.
     Claude(Box<ClaudeSpec>),
+    /// Nothing: a person says whether it completes.
+    Approve(Box<ApproveSpec>),
 }
 
 /// A value in `env`.

@@ -399,6 +399,11 @@ impl TaskKind {
         TaskKind::Mapped,
     ];
 
+    /// Whether a person is waited for: a running task has asked something, or an approval does.
+    pub fn waits_for_person(self) -> bool {
+        matches!(self, TaskKind::AwaitingInput | TaskKind::AwaitingApproval)
+    }
+
     /// The word people see.
     pub fn word(self) -> &'static str {
         match self {
@@ -687,6 +692,7 @@ impl Outcome {
                 FailCause::Decision(why) => format!("cannot be decided: {why}"),
                 FailCause::Instances { failed, of } => format!("{failed} of {of} instances failed"),
                 FailCause::Child(how) => format!("child job {how}"),
+                FailCause::Rejected(how) if how.starts_with("by ") => format!("rejected {how}"),
                 FailCause::Rejected(how) => format!("rejected: {how}"),
                 FailCause::Artifact(which) => format!("artifact missing: {which}"),
             },

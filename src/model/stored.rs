@@ -102,6 +102,8 @@ pub struct StoredTask {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: Spent,
+    /// The newest attempt that ended at its gate, unless a later one failed for another reason or completed.
+    pub gated: Option<u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is.
@@ -112,7 +114,7 @@ pub struct StoredTask {
     pub rounds: Rounds,
     /// Its newest attempts, oldest first, at most two.
     pub newest: Vec<StoredAttempt>,
-    /// Questions of its attempt, when that may be alive.
+    /// Questions of its attempt, when that may be alive; of an approval the one that waits.
     pub questions: Vec<StoredQuestion>,
 }
 

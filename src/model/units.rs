@@ -32,6 +32,19 @@ pub fn parse_duration(text: &str) -> Result<u64, String> {
     Ok(total)
 }
 
+/// A duration as [`parse_duration`] reads it, its two largest units.
+pub fn duration_words(millis: u64) -> String {
+    const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let (mut words, mut rest) = (Vec::new(), millis);
+    for (unit, size) in UNITS.into_iter().filter(|(_, size)| millis >= *size) {
+        if rest >= size && words.len() < 2 {
+            words.push(format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    if words.is_empty() { "0s".to_owned() } else { words.concat() }
+}
+
 /// Bytes of `512m`, `2g`, `1GiB` (powers of 1024), `10GB` (powers of 1000), or a plain number.
 ///
 /// # Errors
@@ -58,6 +71,15 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for text in ["500ms", "2s", "1m30s", "2h", "1d12h", "36d"] {
+            assert_eq!(duration_words(parse_duration(text).unwrap()), text);
+        }
+        assert_eq!(duration_words(0), "0s");
+        assert_eq!(duration_words(86_400_000 + 3_600_000 + 60_000), "1d1h", "more would not help");
+    }
 
     #[test]
     fn durations_are_read_as_people_write_them() {

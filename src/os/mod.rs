@@ -9,6 +9,7 @@ pub mod logout;
 pub mod proc;
 pub mod signal;
 pub mod spawn;
+pub mod user;
 pub mod wake;
 
 use std::fs::{File, OpenOptions};

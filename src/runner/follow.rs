@@ -216,6 +216,8 @@ impl Follower {
     /// Says an answer the way the CLI expects it (its reference, section 9).
     fn respond(&mut self, key: &str, asked: &Value, answer: &Answer) {
         let response = match answer {
+            // No answer to a tool: what a person approved is another matter.
+            Answer::Approve { .. } | Answer::Reject { .. } => return,
             Answer::Allow { input, .. } => json!({ "behavior": "allow", "updatedInput": input.as_ref().unwrap_or(asked) }),
             Answer::Deny { message } | Answer::Say { text: message } => json!({ "behavior": "deny", "message": message }),
         };

@@ -166,7 +166,7 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let mut statement = connection
         .prepare_cached(
             "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id,
-                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items, t.spent
+                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items, t.spent, t.gated
              FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx
              LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
@@ -242,6 +242,7 @@ fn task(row: &Row<'_>, before: &[StoredTask]) -> Result<StoredTask, Undecodable>
         spent_retry: number(5)?,
         spent_infra: number(6)?,
         spent: decode_some(&what("the spent retries"), &text(17)?)?.unwrap_or_default(),
+        gated: row.get(18).map_err(|error| format!("task {place} cannot be read: {error}"))?,
         result: decode_some(&what("the result"), &text(7)?)?,
         progress: decode_some(&what("the progress"), &text(8)?)?,
         used: (number_of(row, 11), number_of(row, 12)),

@@ -304,7 +304,11 @@ impl Queries<'_> {
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result })
+        let approval = match task_spec.action {
+            Action::Approve(_) => self.questions(Some(address), true, 1)?.pop().map(Box::new),
+            _ => None,
+        };
+        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result, approval })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {

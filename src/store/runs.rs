@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row, params};
 use crate::manager::ports::{StoreError, StoredTask};
 use crate::model::credential::{Credential, CredentialState};
 use crate::model::ids::JobId;
+use crate::model::question::OF_APPROVAL;
 use crate::model::spec::Action;
+use crate::model::state::TaskState;
 use crate::model::stored::{StoredAttempt, StoredQuestion};
 use crate::model::time::Utc;
 
@@ -40,18 +42,28 @@ fn attempts(connection: &Connection, job: JobId, task: &mut StoredTask) -> Resul
 }
 
 fn questions(connection: &Connection, job: JobId, task: &mut StoredTask) -> Result<(), Undecodable> {
-    let Some(number) = task.state.live_attempt() else { return Ok(()) };
+    let waits = match &task.state {
+        TaskState::AwaitingApproval { question } => Some(*question),
+        _ => None,
+    };
+    let Some(number) = task.state.live_attempt().or(waits.map(|_| OF_APPROVAL)) else { return Ok(()) };
     let unread = |error: rusqlite::Error| format!("the questions of task {} cannot be read: {error}", task.idx.0);
     let mut statement = connection
         .prepare_cached(
-            "SELECT id, body, expires, answer, settled FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
+            "SELECT id, body, expires, answer, settled FROM question
+             WHERE job = ?1 AND task = ?2 AND attempt = ?3 AND (?4 IS NULL OR id = ?4) ORDER BY id",
         )
         .map_err(unread)?;
-    let mut rows = statement.query(params![job.0, task.idx.0, number]).map_err(unread)?;
+    let mut rows = statement.query(params![job.0, task.idx.0, number, waits]).map_err(unread)?;
     while let Some(row) = rows.next().map_err(unread)? {
         task.questions.push(question(row)?);
     }
-    Ok(())
+    match waits {
+        Some(id) if task.questions.iter().all(|question| question.is_settled) => {
+            Err(format!("the question {id} that task {} waits for is missing, or answered", task.idx.0))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn attempt(row: &Row<'_>) -> Result<StoredAttempt, Undecodable> {

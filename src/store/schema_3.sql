@@ -35,3 +35,7 @@ CREATE TABLE firing (
 
 -- Parameters that a person changed since the submission, as a JSON object.
 ALTER TABLE job ADD COLUMN params TEXT;
+
+-- Approvals: who answered; and the newest attempt that ended at its gate, whose output the next one may be told.
+ALTER TABLE question ADD COLUMN answerer_name TEXT;
+ALTER TABLE task ADD COLUMN gated INTEGER;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use crate::model::core::default_answer;
+use crate::model::core::{default_answer, default_of};
 use crate::model::credential::CredentialState;
 use crate::model::ids::{Address, JobName};
 use crate::model::message::{CredentialView, MAX_PAGE, Refusal, UsageView};
@@ -34,9 +34,9 @@ impl Queries<'_> {
         let which = if all { "1" } else { "q.settled IS NULL" };
         let order = if all { "DESC" } else { "ASC" };
         let sql = format!(
-            "SELECT q.id, j.name, j.number, t.id, q.attempt, q.asked, q.body, q.expires, q.answer, q.answerer, q.settled, d.spec
+            "SELECT q.id, j.name, j.number, t.id, q.attempt, q.asked, q.body, q.expires, q.answer, q.answerer, q.settled, d.spec, q.answerer_name
              FROM question q JOIN job j ON j.id = q.job JOIN task t ON t.job = q.job AND t.idx = q.task
-             JOIN definition d ON d.job = q.job AND d.idx = q.task
+             JOIN definition d ON d.job = q.job AND d.idx = coalesce(t.mapping, t.idx)
              WHERE {which} AND (?1 IS NULL OR q.job = ?1) AND (?2 IS NULL OR t.id = ?2) ORDER BY q.id {order} LIMIT ?3"
         );
         let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
@@ -109,11 +109,12 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Option<QuestionView>> {
     let decoded = |column: usize| row.get::<_, Option<String>>(column);
     let settled: Option<i64> = row.get(10)?;
     let expires = row.get::<_, Option<i64>>(7)?.map(Utc);
-    let allows = serde_json::from_str::<TaskSpec>(&row.get::<_, String>(11)?).ok().is_some_and(|spec| match spec.action {
-        Action::Claude(claude) => claude.permissions.is_some_and(|ask| ask.allows),
-        _ => false,
-    });
     let is_tool = matches!(question.body, crate::model::question::QuestionBody::Permission { .. });
+    let default = match serde_json::from_str::<TaskSpec>(&row.get::<_, String>(11)?).ok().map(|spec| spec.action) {
+        Some(Action::Claude(claude)) => default_answer(is_tool && claude.permissions.is_some_and(|ask| ask.allows)),
+        Some(Action::Approve(asks)) => default_of(&asks),
+        _ => default_answer(false),
+    };
     Ok(Some(QuestionView {
         id: row.get(0)?,
         job: JobName { name: row.get(1)?, number: row.get(2)? },
@@ -122,9 +123,10 @@ fn view(row: &Row<'_>) -> rusqlite::Result<Option<QuestionView>> {
         asked: Utc(row.get(5)?),
         body: question.body,
         expires,
-        default: expires.map(|_| default_answer(allows && is_tool)),
+        default: expires.map(|_| default),
         answer: decoded(8)?.and_then(|text| serde_json::from_str(&text).ok()),
         by: decoded(9)?.and_then(|text| serde_json::from_str(&text).ok()),
+        by_name: row.get(12)?,
         answered: settled.map(Utc),
     }))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::model::change::{Change, Event, Rounds};
+use crate::model::question::OF_APPROVAL;
 use crate::model::replay::{Replayed, ReplayedJob};
 use crate::model::spec::Budget;
 use crate::model::state::{Counts, TaskState};
@@ -206,10 +207,15 @@ fn compare_runs(
             .iter()
             .map(|known| {
                 let answer = known.answer.as_ref().map(super::writer::json);
-                (known.id, super::writer::json(&known.question), answer, known.is_settled)
+                (known.id, super::writer::json(&known.question), answer, known.is_settled, known.expires.map(|at| at.0))
             })
             .collect();
-        let stored = questions(connection, (id, idx, task.attempts))?;
+        let number = if task.attempts == 0 { OF_APPROVAL } else { task.attempts };
+        let mut stored = questions(connection, (id, idx, number))?;
+        if number == OF_APPROVAL {
+            // Those of earlier rounds are history.
+            stored.drain(..stored.len().saturating_sub(1));
+        }
         if stored != expected {
             differences.push(format!("{name}/{task_id}: the tables have the questions {stored:?}, the journal {expected:?}"));
         }
@@ -217,15 +223,16 @@ fn compare_runs(
     Ok(())
 }
 
-/// A question's number, what it asks, its answer, and whether it is settled.
-type QuestionRow = (u32, String, Option<String>, bool);
+/// A question's number, what it asks, its answer, whether it is settled, and when it is answered by itself.
+type QuestionRow = (u32, String, Option<String>, bool, Option<i64>);
 
 /// The questions of an attempt.
 fn questions(connection: &Connection, (job, task, attempt): (u32, u32, u32)) -> rusqlite::Result<Vec<QuestionRow>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, body, answer, settled IS NOT NULL FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
+        "SELECT id, body, answer, settled IS NOT NULL, expires FROM question WHERE job = ?1 AND task = ?2 AND attempt = ?3 ORDER BY id",
     )?;
-    let rows = statement.query_map([job, task, attempt], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let rows =
+        statement.query_map([job, task, attempt], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
     rows.collect()
 }
 
@@ -247,7 +254,8 @@ fn compare_tasks(
         attempts.insert((row.get(0)?, row.get(1)?), row.get(2)?);
     }
     let mut statement = connection.prepare_cached(
-        "SELECT t.idx, t.id, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.mapping, t.item, m.items
+        "SELECT t.idx, t.id, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.mapping, t.item, m.items,
+                t.gated
          FROM task t LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
     )?;
     let mut rows = statement.query([id])?;
@@ -272,6 +280,12 @@ fn compare_tasks(
                 task.state,
                 (task.attempts, task.spent_retry, task.spent_infra)
             ));
+        }
+        let gated: Option<u32> = row.get(11)?;
+        if gated != task.gated && gated.is_some() {
+            // An earlier airx did not keep it.
+            differences
+                .push(format!("{name}/{task_id}: the tables say {gated:?} ended at its gate, the journal {:?}", task.gated));
         }
         let instance = row.get::<_, Option<u32>>(8)?.zip(row.get::<_, Option<u32>>(9)?);
         let items = row.get::<_, Option<String>>(10)?;

@@ -242,6 +242,7 @@ impl Writer<'_> {
             ),
             Change::QuestionAsked { .. }
             | Change::QuestionAnswered { .. }
+            | Change::QuestionHastened { .. }
             | Change::RuleAdded { .. }
             | Change::BudgetSet { .. }
             | Change::PrioritySet { .. }

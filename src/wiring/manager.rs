@@ -259,6 +259,7 @@ fn engine(
         task_socket: sockets.task(),
         own_directory: own.as_deref().and_then(Path::parent).map(Path::to_owned),
         is_root: airx::os::uid() == 0,
+        open: airx::os::open_regular,
     };
     let composer = Composer::new(surroundings, &settings, make_claude);
     let (disk, told) = (home.path.clone(), reader.clone());

@@ -61,7 +61,7 @@ fn open(setup: Setup, world: World) -> Screen {
 
 fn answers(screen: &Screen) -> Vec<(u32, Answer)> {
     let answer = |command: &Command| match command {
-        Command::Answer { question, answer } => Some((*question, answer.clone())),
+        Command::Answer { question, answer, .. } => Some((*question, answer.clone())),
         _ => None,
     };
     screen.commands.iter().filter_map(answer).collect()
@@ -430,4 +430,55 @@ fn a_hostile_request_is_shown_as_what_it_is() {
 /// Both windows of a subscription.
 pub fn windows() -> Vec<UsageWindow> {
     vec![super::world::window("five_hour", 71, 137 * MINUTE), super::world::window("seven_day", 40, 4_000 * MINUTE)]
+}
+
+fn approval() -> QuestionBody {
+    QuestionBody::Approval {
+        message: "Merge harden-auth.1?".to_owned(),
+        show: Some("- old\n+ new \u{1b}[31mred\u{202e}".to_owned()),
+        who: vec!["ann".to_owned(), "bob".to_owned()],
+    }
+}
+
+/// A job that waits for an approval, beside a run that asks.
+fn approving() -> World {
+    let mut world = world().job("harden-auth", vec![task("fix").running(5 * MINUTE).claude(&talk()), task("merge")]);
+    world.asks(1, "fix", bash("touch x"), None);
+    world.asks(1, "merge", approval(), Some(10 * MINUTE));
+    world
+}
+
+#[test]
+fn an_approval_waits_beside_the_questions_and_shows_all_that_it_asks() {
+    let mut screen = over(approving());
+    screen.shows("2 questions wait (i)").shows("? 2 wait for you").shows("waits for your approval (i)");
+    screen.press("i").pass(300).press("j").shows("harden-auth.1/merge approval").shows("Merge harden-auth.1?");
+    screen.shows("rejected at 22:23:20 if nobody answers").shows("who may answer").shows("bob");
+    screen.shows("+ new").shows_no("\u{1b}").shows_no("\u{202e}");
+    screen.looks_as_in("inbox_approval");
+    screen.press("a").shows("answer to harden-auth.1/merge: done");
+    assert_eq!(answers(&screen), [(2, Answer::Approve { comment: String::new() })]);
+}
+
+#[test]
+fn an_approval_is_given_or_refused_with_a_comment() {
+    for (key, label, answer) in [
+        ("s", "approve, with the comment", Answer::Approve { comment: "go on".to_owned() }),
+        ("d", "reject, because", Answer::Reject { comment: "go on".to_owned() }),
+    ] {
+        let mut screen = open(at(120, 40), approving());
+        screen.press("j").press(key).shows(label).types("go on").press("enter");
+        assert_eq!(answers(&screen), [(2, answer)]);
+    }
+    let mut screen = over(approving());
+    screen.press("i j a s d").pass(299).press("a");
+    assert_eq!(answers(&screen), [], "keys count only some time after it appeared");
+}
+
+#[test]
+fn an_approval_that_somebody_else_gave_is_told() {
+    let mut screen = open(at(120, 40), approving());
+    screen.press("j");
+    screen.when(|world| world.settles(2, Some(Answer::Approve { comment: "fine".to_owned() }), AnsweredBy::Person));
+    screen.shows("harden-auth.1/merge: question 2 approved by a person: fine");
 }

@@ -490,6 +490,7 @@ impl World {
                         by_hand: None,
                         attempts: task.attempts.clone(),
                         result: None,
+                        approval: self.approval(&job.view.name, &task.view.id),
                     })),
                     _ => Err(refused(RefusalCode::NotFound, "no such task", "")),
                 };

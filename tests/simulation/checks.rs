@@ -58,6 +58,7 @@ impl Sim {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
             self.retries.take(event, &journal)?;
+            self.approvals.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
             self.schedules.take(event, &journal)?;
             if let Change::AttemptClosed { attempt, outcome, facts, .. } = &event.change {
@@ -213,6 +214,7 @@ impl Sim {
                     || task.spent.iter().map(|(class, count)| (class.to_string(), *count)).collect::<BTreeMap<_, _>>()
                         != row.spent
                     || task.result != row.result
+                    || task.gated != row.gated
                     || task.progress != row.progress
             });
             if job.tasks.len() != row.tasks.len() || differs.is_some() {
@@ -241,6 +243,7 @@ impl Sim {
             }
         }
         self.graph.check_end()?;
+        self.approvals.check_end()?;
         for name in &self.answered {
             if !journal.jobs.values().any(|job| job.name == *name) {
                 return Err(format!("nothing that was answered is lost: {name} is gone"));
@@ -273,6 +276,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         _ => Hold::Limit { until: Utc(0), asks: false },
     };
     let attempt = after.live_attempt().unwrap_or(0);
+    let asked = if let TaskState::AwaitingApproval { question } = after { *question } else { 0 };
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });
     // A wait may be shortened after the clock was set back, and another end of a limit be told.
     if let (TaskState::Held { hold: from }, TaskState::Held { hold: to }) = (before, after) {
@@ -295,6 +299,7 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         TaskEvent::Over(Verdict::Again(hold)),
         TaskEvent::Over(Verdict::Cancelled),
         TaskEvent::Cancel { kill },
+        TaskEvent::AskApproval { question: asked },
         TaskEvent::Settled(Verdict::Complete),
         TaskEvent::Settled(Verdict::Fail),
         TaskEvent::Settled(Verdict::Cancelled),

@@ -46,7 +46,7 @@ struct Task {
 impl Job {
     fn task(&self, spec: &Arc<TaskSpec>, state: &TaskState) -> Task {
         Task {
-            is_certain: spec.when.is_none() && spec.each.is_none(),
+            is_certain: spec.when.is_none() && spec.each.is_none() && !is_approval(spec),
             instance: None,
             spec: spec.clone(),
             pool: spec.pool.clone().unwrap_or_else(|| self.pool.clone()),
@@ -67,7 +67,7 @@ impl Job {
         }
         let Some(spec) = self.tasks.get(parent.0 as usize).map(|task| task.spec.clone()) else { return };
         for place in known..items {
-            let is_certain = spec.each.as_ref().is_none_or(|each| each.max_parallel.is_none());
+            let is_certain = spec.each.as_ref().is_none_or(|each| each.max_parallel.is_none()) && !is_approval(&spec);
             let new = Task { is_certain, instance: Some((parent, place)), ..self.task(&spec, &TaskState::Queued) };
             self.tasks.push(new);
         }
@@ -226,4 +226,9 @@ impl Fair {
         tried.into_iter().for_each(|what| *self.tried.entry(what).or_default() += 1);
         Ok(())
     }
+}
+
+/// Whether it waits for a person and never for a slot.
+fn is_approval(spec: &TaskSpec) -> bool {
+    matches!(spec.action, Action::Approve(_))
 }

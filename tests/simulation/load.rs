@@ -13,6 +13,7 @@ use airx::model::spec::{
     Resume, Retry, RetryClass, Submission, TaskDefaults, TaskSpec, Until, WhenLimited,
 };
 
+use crate::approvals::approval;
 use crate::dice::Dice;
 use crate::graph;
 
@@ -133,6 +134,10 @@ fn claude(dice: &mut Dice) -> ClaudeSpec {
 
 /// What a person answers, mostly fitting.
 pub fn answer(dice: &mut Dice, body: &QuestionBody) -> Answer {
+    if matches!(body, QuestionBody::Approval { .. }) && !dice.chance(100) {
+        let comment = if dice.chance(500) { "since I say so".to_owned() } else { String::new() };
+        return if dice.chance(700) { Answer::Approve { comment } } else { Answer::Reject { comment } };
+    }
     let is_tool = matches!(body, QuestionBody::Permission { .. }) != dice.chance(100);
     match dice.below(4) {
         0..3 if is_tool => Answer::Allow { input: None, always: dice.chance(700) },
@@ -142,7 +147,9 @@ pub fn answer(dice: &mut Dice, body: &QuestionBody) -> Answer {
 }
 
 fn action(dice: &mut Dice) -> Action {
-    if dice.chance(400) {
+    if dice.chance(120) {
+        approval(dice)
+    } else if dice.chance(400) {
         Action::Claude(Box::new(claude(dice)))
     } else {
         Action::Command { program: "c".to_owned(), args: Vec::new() }

@@ -11,6 +11,7 @@
     reason = "a failing seed says so by a panic and prints itself"
 )]
 
+mod approvals;
 mod checks;
 mod claude;
 mod dice;
@@ -183,7 +184,7 @@ fn storms_try_all_that_the_rules_are_about() {
     use airx::model::question::AnsweredBy;
     use airx::model::state::{FailCause, Hold, Outcome, SkipReason, TaskState};
     let mut seen: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
-    for seed in 0..200 {
+    for seed in 0..300 {
         let mut sim = Sim::new(seed, Plant::None);
         sim.run().unwrap();
         for event in &sim.journal.lock().unwrap().events {
@@ -233,13 +234,13 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried);
+        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried).chain(&sim.approvals.tried);
         for (what, count) in sim.engine.tried.iter().chain(others) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 58, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 64, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -276,9 +277,10 @@ fn planted_faults_are_caught() {
         (Plant::RunsMiscounted, "claude.max_parallel"),
         (Plant::EngineUntold, "where the engine is gone"),
         (Plant::ReturnUntold, "comes to an end"),
-        (Plant::ListsForgotten, "graph|same after a reload|replay"),
+        (Plant::ListsForgotten, "graph|same after a reload|replay|comes to an end|what has room starts"),
         (Plant::DecisionsLost, "comes to an end"),
         (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ApprovalsForgotten, "same after a reload|comes to an end|settled exactly once|approvals"),
         (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload|memory equals the store"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),
         (Plant::TimesForgotten, "a time fires once|settled|same after a reload"),

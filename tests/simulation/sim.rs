@@ -16,6 +16,7 @@ use airx::model::report::{EndReport, ExitFinding, Report};
 use airx::model::spec::{Action, Resources, Submission};
 use airx::model::time::{Mono, Now, Utc};
 
+use crate::approvals::Approvals;
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
 use crate::fair::Fair;
@@ -71,6 +72,8 @@ pub enum Plant {
     EngineUntold,
     /// The backend does not tell that an engine is back.
     ReturnUntold,
+    /// The store forgets what approvals wait for.
+    ApprovalsForgotten,
     /// The store forgets parameters that a person changed.
     ParamsForgotten,
     /// The store forgets how attempts ended.
@@ -128,6 +131,7 @@ pub struct Sim {
     decisions: Vec<Input>,
     pub fair: Fair,
     pub retries: Retries,
+    pub approvals: Approvals,
     pub schedules: Schedules,
     pub seen: usize,
     trace: VecDeque<String>,
@@ -168,6 +172,7 @@ impl Sim {
             decisions: Vec::new(),
             fair: Fair::default(),
             retries: Retries::default(),
+            approvals: Approvals::default(),
             schedules: Schedules::default(),
             seen: 0,
             trace: VecDeque::new(),
@@ -723,7 +728,7 @@ fn spec(launch: &Launch) -> RunnerSpec {
         timeout_ms: launch.task.limits.timeout_ms,
         silence_ms: match &launch.task.action {
             Action::Claude(claude) => claude.silence_ms,
-            Action::Run(_) | Action::Command { .. } => None,
+            Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
         },
         grace_ms: launch.task.limits.grace_ms,
         stop: if is_claude { StopSignal::Int } else { StopSignal::Term },

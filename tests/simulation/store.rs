@@ -159,6 +159,11 @@ impl Journal {
             if matches!(task.spec.action, Action::Claude(_)) && self.plant != Plant::SessionsForgotten {
                 task.newest.clone_from(&row.newest);
             }
+            task.gated = row.gated;
+            let is_approval = matches!(row.state, TaskState::AwaitingApproval { .. });
+            if is_approval && self.plant != Plant::ApprovalsForgotten {
+                task.questions.clone_from(&row.questions);
+            }
             if row.state.live_attempt().is_some() && self.plant != Plant::QuestionsForgotten {
                 task.questions.clone_from(&row.questions);
             }
@@ -244,6 +249,7 @@ fn new_task(idx: TaskIdx, spec: Arc<TaskSpec>, origin: Option<Origin>, instance:
         spent_retry: 0,
         spent_infra: 0,
         spent: BTreeMap::new(),
+        gated: None,
         result: None,
         progress: None,
         used: (0, 0),

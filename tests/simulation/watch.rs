@@ -6,7 +6,7 @@ use airx::model::change::{AttemptFacts, Change, Event};
 use airx::model::core::{ClaudeLimits, Core, Limits};
 use airx::model::credential::{self, Credential, CredentialHold, CredentialState};
 use airx::model::ids::{AttemptId, JobId, TaskIdx};
-use airx::model::question::Answer;
+use airx::model::question::{Answer, OF_APPROVAL};
 use airx::model::spec::{Action, TaskSpec, WhenLimited};
 use airx::model::state::{Outcome, TaskState};
 use airx::model::time::Utc;
@@ -75,13 +75,14 @@ impl Watch {
                     open.seen = facts.spent.cost_microusd;
                 }
             }
-            Change::QuestionAsked { attempt, id, question, .. } => {
+            // Approvals have rules of their own.
+            Change::QuestionAsked { attempt, id, question, .. } if attempt.number != OF_APPROVAL => {
                 if !self.keys.insert((*attempt, question.key.clone())) {
                     return Err(format!("a question is asked once: {attempt} asked {} again", question.key));
                 }
                 self.asked.insert(*id, (*attempt, question.key.clone()));
             }
-            Change::QuestionAnswered { id, answer, .. } => {
+            Change::QuestionAnswered { attempt, id, answer, .. } if attempt.number != OF_APPROVAL => {
                 let Some(of) = self.asked.remove(id) else { return Err(format!("a question is settled once: {id} again")) };
                 self.answers.extend(answer.as_ref().map(|answer| (of, answer.as_ref().clone())));
             }

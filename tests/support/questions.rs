@@ -23,5 +23,5 @@ pub fn waiting(home: &Path) -> Vec<QuestionView> {
 
 /// Answers one of them.
 pub fn answer(home: &Path, question: u32, answer: Answer) {
-    manager(home).command(Command::Answer { question, answer }).expect("it is taken");
+    manager(home).command(Command::Answer { question, answer, by_name: None }).expect("it is taken");
 }

@@ -79,7 +79,8 @@ impl Asking {
         match self.read() {
             Some(Answer::Say { text }) => Some(Ok(text)),
             Some(Answer::Deny { message }) => Some(Err(format!("no answer: {message}"))),
-            Some(Answer::Allow { .. }) => Some(Ok("yes".to_owned())),
+            Some(Answer::Allow { .. } | Answer::Approve { .. }) => Some(Ok("yes".to_owned())),
+            Some(Answer::Reject { .. }) => Some(Ok("no".to_owned())),
             // Held by the runner as long as the attempt lives.
             None if os::is_locked(&self.directory.join("lock")).is_ok_and(|held| !held) => {
                 Some(Err("this attempt is over, so nobody answers its questions any more".to_owned()))

@@ -36,7 +36,8 @@ impl Composer {
         }
         let params = launch.job.params.clone();
         let due = launch.job.scheduled.as_ref().map_or_else(String::new, |scheduled| scheduled.due.rfc3339());
-        Ok(Context { job: launch.name.to_string(), due, params, results, states, item: launch.item.clone() })
+        let item = launch.item.clone();
+        Ok(Context { job: launch.name.to_string(), due, params, results, states, item, gate: None })
     }
 
     fn value(&self, result: &TaskResult) -> Result<Value, Obstacle> {

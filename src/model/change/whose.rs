@@ -28,6 +28,7 @@ impl Change {
             | Change::ProgressSet { attempt, .. }
             | Change::QuestionAsked { attempt, .. }
             | Change::QuestionAnswered { attempt, .. }
+            | Change::QuestionHastened { attempt, .. }
             | Change::RunSeen { attempt, .. }
             | Change::OutboxRefused { attempt, .. } => Some(attempt.job),
             Change::AllPaused { .. }
@@ -55,6 +56,7 @@ impl Change {
             | Change::ProgressSet { attempt, .. }
             | Change::QuestionAsked { attempt, .. }
             | Change::QuestionAnswered { attempt, .. }
+            | Change::QuestionHastened { attempt, .. }
             | Change::RunSeen { attempt, .. }
             | Change::OutboxRefused { attempt, .. } => Some(attempt.task),
             Change::JobSubmitted { .. }

@@ -2,6 +2,8 @@
 
 use crate::model::change::{Change, mapped_state};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::outcome::gated_after;
+use crate::model::question::OF_APPROVAL;
 use crate::model::spec::{ROUND_TIMEOUT_MS, RetryClass};
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
@@ -80,6 +82,7 @@ impl Core {
                         run.past = PastSession::after(run.session.as_deref(), run.resumes, outcome, facts);
                         facts.round.iter().for_each(|round| run.rounds.add(round));
                     }
+                    task.gated = gated_after(task.gated, attempt.number, outcome);
                     if let Some(class) = RetryClass::of(outcome) {
                         *task.spent.entry(class).or_default() += 1;
                     }
@@ -119,6 +122,7 @@ impl Core {
             Change::AllPaused { paused } => self.paused = *paused,
             Change::QuestionAsked { attempt, id, question, expires } => self.apply_asked(*attempt, *id, question, *expires),
             Change::QuestionAnswered { attempt, id, answer, .. } => self.apply_answered(*attempt, *id, answer.as_deref()),
+            Change::QuestionHastened { attempt, id, expires } => self.apply_hastened(*attempt, *id, *expires),
             Change::RuleAdded { job, rule } => {
                 if let Some(job) = self.jobs.get_mut(job) {
                     job.rules.insert(rule.clone());
@@ -160,7 +164,7 @@ impl Core {
         }
     }
 
-    fn task_mut(&mut self, job: JobId, task: TaskIdx) -> Option<&mut Task> {
+    pub(super) fn task_mut(&mut self, job: JobId, task: TaskIdx) -> Option<&mut Task> {
         self.jobs.get_mut(&job)?.tasks.get_mut(task.0 as usize)
     }
 
@@ -226,7 +230,8 @@ impl Core {
 
     /// What is stored of an attempt that may be alive, beyond its state.
     fn recall_run(&mut self, job: JobId, task: TaskIdx, state: &TaskState) {
-        let Some(number) = state.live_attempt() else { return };
+        let of_approval = matches!(state, TaskState::AwaitingApproval { .. }).then_some(OF_APPROVAL);
+        let Some(number) = state.live_attempt().or(of_approval) else { return };
         let attempt = AttemptId { job, task, number };
         let Some(found) = self.task_mut(job, task) else { return };
         let Some(run) = &mut found.run else { return };
@@ -254,7 +259,10 @@ impl Core {
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| task.state.live_attempt().is_some() || matches!(task.state, TaskState::Held { .. }))
+            .filter(|(_, task)| {
+                task.state.live_attempt().is_some()
+                    || matches!(task.state, TaskState::Held { .. } | TaskState::AwaitingApproval { .. })
+            })
             .map(|(place, task)| (TaskIdx(u32::try_from(place).unwrap_or(u32::MAX)), task.state.clone()))
             .collect();
         for (idx, state) in states {

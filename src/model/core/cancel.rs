@@ -3,6 +3,7 @@
 use crate::model::change::{AttemptFacts, Change};
 use crate::model::ids::{Address, AttemptId, JobId, TaskIdx};
 use crate::model::message::{CancelHow, Done, Refusal};
+use crate::model::question::OF_APPROVAL;
 use crate::model::spec::Rule;
 use crate::model::state::{LostCause, Outcome, TaskEvent, TaskState, Verdict};
 use crate::model::time::Now;
@@ -73,6 +74,9 @@ impl Core {
                 self.effects.push(Effect::Stop { attempt: AttemptId { job: id, task: idx, number }, kill });
             }
             return false;
+        }
+        if let TaskState::AwaitingApproval { question } = before {
+            self.void_approval(AttemptId { job: id, task: idx, number: OF_APPROVAL }, question, now);
         }
         self.emit(Change::TaskMoved { job: id, task: idx, state: state.clone() }, now);
         if let TaskState::Cancelling { attempt: number, kill } = state {

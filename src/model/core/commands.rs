@@ -26,7 +26,7 @@ impl Core {
             Command::Cancel { targets, all, how } => self.cancel(&targets, all, how, now),
             Command::Pause { job } => self.pause(job.as_ref(), true, now),
             Command::Resume { job } => self.pause(job.as_ref(), false, now),
-            Command::Answer { question, answer } => self.answer(question, answer, now),
+            Command::Answer { question, answer, by_name } => self.answer(question, answer, by_name, now),
             Command::Budget { job, budget } => self.set_budget(&job, budget, now),
             Command::Priority { job, priority } => self.set_priority(&job, priority, now),
             Command::Stop => {

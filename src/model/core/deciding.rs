@@ -50,6 +50,7 @@ impl Core {
                 }
             }
             Decision::Map(items) => return self.map(job, task, items, now),
+            Decision::Ask { message, show } => return self.ask_approval(job, task, message, show, now),
             Decision::Fail(why) => {
                 self.end_without_attempt(job, task, Outcome::Failed { cause: FailCause::Decision(why) }, now);
             }

@@ -128,6 +128,8 @@ pub struct Launch {
     pub resumes: bool,
     /// Whether it is told to go on where it was interrupted, instead of its prompt.
     pub continues: bool,
+    /// The attempt whose gate's output it may be told: the newest that ended there.
+    pub gated: Option<u32>,
     /// What it may use.
     pub allowance: Option<Allowance>,
     /// What a person has allowed for the whole job, as rules of the CLI.

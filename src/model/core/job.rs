@@ -7,7 +7,7 @@ use crate::model::attempt::Progress;
 use crate::model::change::{Origin, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
-use crate::model::spec::{Budget, JobSpec, Spent, TaskSpec};
+use crate::model::spec::{Action, Budget, JobSpec, Spent, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
@@ -84,6 +84,8 @@ pub struct Task {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: Spent,
+    /// The newest attempt that ended at its gate, unless a later one failed for another reason or completed.
+    pub gated: Option<u32>,
     /// Its result.
     pub result: Option<TaskResult>,
     /// How far it says it is; while it is starting, how far its launch is.
@@ -123,6 +125,7 @@ impl Task {
             spent_retry: 0,
             spent_infra: 0,
             spent: Spent::new(),
+            gated: None,
             result: None,
             progress: None,
             run: None,
@@ -145,17 +148,20 @@ impl Task {
         self.mapped.as_ref().map(|mapped| mapped.items.len())
     }
 
-    /// Whether an expression of its definition says what it does.
+    /// Whether an expression of its definition says what it does, or what a person is asked.
     pub(super) fn is_to_decide(&self) -> bool {
-        self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
+        let is_approval = matches!(self.spec.action, Action::Approve(_));
+        is_approval || self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
     }
 }
 
 impl Task {
     fn from_stored(stored: StoredTask) -> Task {
-        let StoredTask { spec, origin, state, attempts, spent_retry, spent_infra, spent, result, progress, instance, .. } =
-            stored;
-        let mut task = Task { attempts, spent_retry, spent_infra, spent, result, progress, ..Task::new(spec, origin, state) };
+        let StoredTask {
+            spec, origin, state, attempts, spent_retry, spent_infra, spent, gated, result, progress, instance, ..
+        } = stored;
+        let mut task =
+            Task { attempts, spent_retry, spent_infra, spent, gated, result, progress, ..Task::new(spec, origin, state) };
         if let Some((of, index)) = instance {
             task.id = format!("{}/{index}", task.spec.id).into();
             task.instance = Some(Instance { of, index });

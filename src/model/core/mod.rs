@@ -4,6 +4,7 @@
 //! effects to perform. Memory moves only by `Core::apply` of the very changes that are committed.
 
 mod apply;
+mod approvals;
 mod budget;
 mod cancel;
 mod commands;
@@ -34,6 +35,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub use approvals::default_of;
 pub use budget::Spending;
 pub use io::{Effect, Input, Launch, RequestId, Seen, SeenResult, Step};
 pub use job::{Instance, Job, Task};
@@ -118,6 +120,8 @@ pub struct Core {
     questions: BTreeMap<u32, AttemptId>,
     /// When questions are answered by themselves.
     expiries: BTreeSet<(Utc, u32)>,
+    /// Of those that wait the ones of approvals, and when they are answered by themselves.
+    approvals: BTreeMap<u32, Option<Utc>>,
     last_question: u32,
     spending: Spending,
     schedules: BTreeMap<String, Schedule>,
@@ -162,6 +166,7 @@ impl Core {
             over_budget: BTreeMap::new(),
             questions: BTreeMap::new(),
             expiries: BTreeSet::new(),
+            approvals: BTreeMap::new(),
             last_question: 0,
             spending: Spending::default(),
             schedules: BTreeMap::new(),
@@ -244,6 +249,7 @@ impl Core {
             Input::Reconcile => {
                 self.tick(now);
                 self.clamp_waits(now);
+                self.clamp_questions(now);
                 self.clamp_credentials(now);
                 let live: Vec<AttemptId> = self.live.keys().copied().collect();
                 self.live.values_mut().for_each(|live| live.inspected += 1);

@@ -6,7 +6,7 @@ use crate::model::change::Change;
 use crate::model::ids::{AttemptId, is_name};
 use crate::model::message::{Done, Refusal, RefusalCode};
 use crate::model::question::{
-    Answer, AnsweredBy, InboxItem, MAX_ANSWER_TEXT, MAX_OPEN_QUESTIONS, MAX_QUESTION, Question, QuestionBody,
+    Answer, AnsweredBy, InboxItem, MAX_ANSWER_TEXT, MAX_OPEN_QUESTIONS, MAX_QUESTION, OF_APPROVAL, Question, QuestionBody,
 };
 use crate::model::spec::{Action, AskPerson};
 use crate::model::state::TaskEvent;
@@ -68,7 +68,7 @@ impl Core {
         let expires = wait.map(|ms| now.utc.plus(i64::try_from(ms).unwrap_or(i64::MAX)));
         self.emit(Change::QuestionAsked { attempt, id, question: Box::new(question), expires }, now);
         if rule {
-            self.settle(id, Some(Answer::Allow { input: None, always: false }), AnsweredBy::Rule, now);
+            self.settle(id, Some(Answer::Allow { input: None, always: false }), AnsweredBy::Rule, None, now);
             return Ok(());
         }
         if let Some(task) = self.task(attempt.job, attempt.task)
@@ -81,7 +81,7 @@ impl Core {
     }
 
     /// A person answers.
-    pub(super) fn answer(&mut self, id: u32, answer: Answer, now: Now) -> Result<Done, Refusal> {
+    pub(super) fn answer(&mut self, id: u32, answer: Answer, by_name: Option<String>, now: Now) -> Result<Done, Refusal> {
         let Some(attempt) = self.questions.get(&id).copied() else {
             let known = self.live.values().find_map(|live| live.asked.answered.get(&id));
             return match known {
@@ -95,6 +95,9 @@ impl Core {
                 None => Err(not_found(format!("no question {id} waits"), "`airx approvals` lists what does")),
             };
         };
+        if attempt.number == OF_APPROVAL {
+            return self.answer_approval(attempt, id, answer, by_name, now);
+        }
         let open = self.live.get(&attempt).and_then(|live| live.asked.open.get(&id));
         let Some(OpenQuestion { question, .. }) = open else {
             return Err(not_found(format!("no question {id} waits"), "`airx approvals` lists what does"));
@@ -105,15 +108,13 @@ impl Core {
                 "a tool is allowed (its input a JSON object) or denied, a question in words is answered in words",
             ));
         }
-        if text_of(&answer).is_some_and(|text| text.len() > MAX_ANSWER_TEXT) {
-            return Err(invalid("the answer is longer than 16 KiB".to_owned(), "put long text into a file and name it"));
-        }
+        check_length(&answer)?;
         let rules = match (&answer, &question.body) {
             (Answer::Allow { always: true, .. }, QuestionBody::Permission { rules, .. }) => rules.clone(),
             _ => Vec::new(),
         };
         self.has_room_for(attempt, &rules)?;
-        self.settle(id, Some(answer), AnsweredBy::Person, now);
+        self.settle(id, Some(answer), AnsweredBy::Person, by_name, now);
         self.add_rules(attempt, rules, now);
         Ok(Done::Affected { count: 1 })
     }
@@ -152,7 +153,7 @@ impl Core {
             .map(|(id, ..)| id)
             .collect();
         for id in covered {
-            self.settle(id, Some(Answer::Allow { input: None, always: false }), AnsweredBy::Rule, now);
+            self.settle(id, Some(Answer::Allow { input: None, always: false }), AnsweredBy::Rule, None, now);
         }
     }
 
@@ -162,18 +163,18 @@ impl Core {
         !rules.is_empty() && rules.iter().all(|rule| job.rules.contains(rule))
     }
 
-    fn ask_policy(&self, attempt: AttemptId) -> Option<AskPerson> {
+    pub(super) fn ask_policy(&self, attempt: AttemptId) -> Option<AskPerson> {
         match &self.task(attempt.job, attempt.task)?.spec.action {
             Action::Claude(claude) => claude.permissions.clone(),
-            Action::Run(_) | Action::Command { .. } => None,
+            Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
         }
     }
 
     /// Answers a question; its task goes on when nothing else is open.
-    fn settle(&mut self, id: u32, answer: Option<Answer>, by: AnsweredBy, now: Now) {
+    fn settle(&mut self, id: u32, answer: Option<Answer>, by: AnsweredBy, by_name: Option<String>, now: Now) {
         let Some(attempt) = self.questions.get(&id).copied() else { return };
         let key = self.live.get(&attempt).and_then(|live| live.asked.open.get(&id)).map(|open| open.question.key.clone());
-        self.emit(Change::QuestionAnswered { attempt, id, answer: answer.clone().map(Box::new), by }, now);
+        self.emit(Change::QuestionAnswered { attempt, id, answer: answer.clone().map(Box::new), by, by_name }, now);
         if let (Some(key), Some(answer)) = (key, answer) {
             self.effects.push(Effect::Answer { attempt, item: Box::new(InboxItem::new(key, answer)) });
         }
@@ -191,13 +192,17 @@ impl Core {
         while let Some((at, id)) = self.expiries.first().copied().filter(|(at, _)| *at <= now.utc) {
             self.expiries.remove(&(at, id));
             let Some(attempt) = self.questions.get(&id).copied() else { continue };
+            if attempt.number == OF_APPROVAL {
+                self.expire_approval(attempt, id, now);
+                continue;
+            }
             let is_tool = self
                 .live
                 .get(&attempt)
                 .and_then(|live| live.asked.open.get(&id))
                 .is_some_and(|open| matches!(open.question.body, QuestionBody::Permission { .. }));
             let allows = is_tool && self.ask_policy(attempt).is_some_and(|policy| policy.allows);
-            self.settle(id, Some(default_answer(allows)), AnsweredBy::Timeout, now);
+            self.settle(id, Some(default_answer(allows)), AnsweredBy::Timeout, None, now);
         }
     }
 
@@ -205,7 +210,7 @@ impl Core {
     pub(super) fn void_questions(&mut self, attempt: AttemptId, now: Now) {
         let open: Vec<u32> = self.live.get(&attempt).map(|live| live.asked.open.keys().copied().collect()).unwrap_or_default();
         for id in open {
-            self.emit(Change::QuestionAnswered { attempt, id, answer: None, by: AnsweredBy::Over }, now);
+            self.emit(Change::QuestionAnswered { attempt, id, answer: None, by: AnsweredBy::Over, by_name: None }, now);
         }
     }
 
@@ -218,6 +223,9 @@ impl Core {
 
     pub(super) fn apply_asked(&mut self, attempt: AttemptId, id: u32, question: &Question, expires: Option<Utc>) {
         self.last_question = self.last_question.max(id);
+        if attempt.number == OF_APPROVAL {
+            return self.apply_approval_asked(attempt, id, expires);
+        }
         let Some(live) = self.live.get_mut(&attempt) else { return };
         live.asked.keys.insert(question.key.clone());
         live.asked.open.insert(id, OpenQuestion { question: question.clone(), expires });
@@ -229,6 +237,9 @@ impl Core {
 
     pub(super) fn apply_answered(&mut self, attempt: AttemptId, id: u32, answer: Option<&Answer>) {
         self.questions.remove(&id);
+        if let Some(at) = self.approvals.remove(&id).flatten() {
+            self.expiries.remove(&(at, id));
+        }
         let Some(live) = self.live.get_mut(&attempt) else { return };
         let Some(open) = live.asked.open.remove(&id) else { return };
         if let Some(at) = open.expires {
@@ -238,6 +249,14 @@ impl Core {
             live.asked.answered.insert(id, InboxItem::new(open.question.key, answer.clone()));
         }
     }
+}
+
+/// Refuses an answer that is too long to be kept.
+pub(super) fn check_length(answer: &Answer) -> Result<(), Refusal> {
+    if text_of(answer).is_some_and(|text| text.len() > MAX_ANSWER_TEXT) {
+        return Err(invalid("the answer is longer than 16 KiB".to_owned(), "put long text into a file and name it"));
+    }
+    Ok(())
 }
 
 /// What nobody's answer means.
@@ -253,11 +272,15 @@ fn text_of(answer: &Answer) -> Option<&str> {
         Answer::Allow { .. } => None,
         Answer::Deny { message } => Some(message),
         Answer::Say { text } => Some(text),
+        Answer::Approve { comment } | Answer::Reject { comment } => Some(comment),
     }
 }
 
 /// Why a question cannot be put to a person.
 fn check(question: &Question, open: usize) -> Result<(), String> {
+    if matches!(question.body, QuestionBody::Approval { .. }) {
+        return Err("only a task of a job file asks for an approval".to_owned());
+    }
     if open >= MAX_OPEN_QUESTIONS {
         return Err(format!("{MAX_OPEN_QUESTIONS} questions of this task wait already"));
     }

@@ -4,11 +4,17 @@ use crate::model::change::Change;
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::spec::Action;
 use crate::model::state::{Hold, TaskEvent, TaskState};
+use crate::model::template::names_gate;
 use crate::model::time::Now;
 
 use super::retry::splitmix;
 use super::session::{PastEnd, resumes};
 use super::{BACKSTOP_MS, Core, Effect, Launch};
+
+/// Whether a prompt has the gate's output in it.
+fn reads_gate(action: &Action) -> bool {
+    matches!(action, Action::Claude(claude) if !claude.literal && names_gate(&claude.prompt))
+}
 
 impl Core {
     /// Opens attempts as long as there is room, for whom and in which order [`Core::choose`] says.
@@ -90,8 +96,14 @@ impl Core {
             seen: job.seen_by(task),
             session: run.and_then(|run| run.session.clone()),
             resumes: run.is_some_and(|run| run.resumes),
-            // A further round of a task that repeats gets its prompt again.
-            continues: run.and_then(|run| run.past.as_ref()).is_some_and(|past| past.end != PastEnd::Round),
+            gated: task.gated,
+            continues: run.and_then(|run| run.past.as_ref()).is_some_and(|past| match past.end {
+                PastEnd::Interrupted => true,
+                // A further round of a task that repeats gets its prompt again.
+                PastEnd::Round => false,
+                // So does one that is to read what its gate said.
+                PastEnd::Other => task.gated.is_none() || !reads_gate(&task.spec.action),
+            }),
             allowance: self.allowance(attempt, now),
             rules: job.rules.iter().cloned().collect(),
         })

@@ -1,3 +1,4 @@
+mod approvals;
 mod claude;
 mod fairness;
 mod graph;

@@ -129,10 +129,11 @@ fn templates(reader: &mut Reader<'_>, job: &JobSpec, env: &[(String, Node)], tas
         let named = task.texts.iter().chain(&task.shells).filter_map(Node::text).flat_map(named_tasks);
         let deciding = task.deciding.expressions.iter().flat_map(|(_, source)| tasks_of(source));
         scope.upstream = upstream.among(task, named.chain(deciding).collect());
-        scope.item = None;
+        (scope.item, scope.gate) = (None, false);
         for (node, source) in &task.deciding.expressions {
             tell(reader, node, check_expression(source, &scope).into_iter().collect());
         }
+        scope.gate = task.spec.accept.is_some();
         scope.item = task.spec.each.is_some().then(|| task.deciding.axes.as_ref().map(|axes| axes.iter().cloned().collect()));
         for node in task.texts.iter().filter(|node| has_template(node)) {
             tell(reader, node, check_text(node.text().unwrap_or_default(), &scope));

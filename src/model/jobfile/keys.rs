@@ -38,6 +38,7 @@ pub(super) const TASK: Keys = Keys {
         "command",
         "args",
         "claude",
+        "approve",
         "env",
         "workspace",
         "pool",
@@ -58,7 +59,7 @@ pub(super) const TASK: Keys = Keys {
         "matrix",
         "max_parallel",
     ],
-    later: &["approve", "job", "schedule"],
+    later: &["job", "schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
@@ -71,6 +72,8 @@ pub(super) const RETRY_CLASS: Keys = Keys { known: &["attempts", "delay", "facto
 pub(super) const RESOURCES: Keys = Keys { known: &["memory", "cpus", "pids"], later: &[] };
 
 pub(super) const ACCEPT: Keys = Keys { known: &["run", "timeout"], later: &[] };
+
+pub(super) const APPROVE: Keys = Keys { known: &["message", "who", "timeout", "default", "show"], later: &[] };
 
 pub(super) const RESULT: Keys = Keys { known: &["kind", "file", "schema", "schema_file"], later: &[] };
 

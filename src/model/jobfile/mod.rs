@@ -1,5 +1,6 @@
 //! Job files: text in, a checked submission or all its faults out. Pure: files that a job file names are read by the caller.
 
+mod approve;
 mod artifacts;
 mod checks;
 mod claude;

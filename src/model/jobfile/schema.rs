@@ -1,5 +1,6 @@
 //! The job file as types, for its JSON Schema. Editors use the schema; the parser checks more than a schema can say.
 
+mod approve;
 mod claude;
 mod results;
 mod retry;
@@ -11,6 +12,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 
 use crate::model::spec::{OnFailure, Rule};
 
+use approve::ApproveEntry;
 use claude::{Budget, ClaudeEntry, RepeatFields};
 use results::{ArtifactsEntry, ResultEntry};
 use retry::Retry;
@@ -161,6 +163,8 @@ struct Task {
     args: Option<Vec<serde_json::Value>>,
     /// A Claude Code run.
     claude: Option<ClaudeEntry>,
+    /// A person says whether the task completes: what is asked, or with who, until when, and what is shown.
+    approve: Option<ApproveEntry>,
     /// Added to the job's environment.
     env: Option<BTreeMap<String, EnvEntry>>,
     /// Directory, relative to this file.
@@ -265,6 +269,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::keys;
+    use super::approve::ApproveFields;
     use super::claude::{BudgetFields, ClaudeFields, PermissionsFields, UntilFields};
     use super::results::{ArtifactFields, ArtifactsFields, ResultFields};
     use super::retry::{ClassFields, OnFields, RetryFields};
@@ -301,6 +306,7 @@ mod tests {
         assert_eq!(properties::<OnFields>(), classes.chain(["exit".to_owned()]).collect());
         assert_eq!(properties::<Resources>(), known(keys::RESOURCES));
         assert_eq!(properties::<AcceptFields>(), known(keys::ACCEPT));
+        assert_eq!(properties::<ApproveFields>(), known(keys::APPROVE));
         assert_eq!(properties::<ResultFields>(), known(keys::RESULT));
         assert_eq!(properties::<ArtifactsFields>(), known(keys::ARTIFACTS));
         assert_eq!(properties::<ArtifactFields>(), known(keys::ARTIFACT));

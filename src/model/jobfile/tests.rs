@@ -419,3 +419,46 @@ fn a_claude_task_is_given_its_results_schema_and_tasks_share_equal_ones() {
     assert_eq!(told(&tasks[0]), *schemas[0]);
     assert_eq!(told(&tasks[1]), serde_json::json!({ "type": "object" }));
 }
+
+#[test]
+fn an_approval_is_a_text_or_says_who_until_when_and_what_is_shown() {
+    let of = |text: &str| match &good(&format!("name: j\ntasks:\n  - {{ id: a, run: x, result: text }}\n{text}")).tasks[1].action
+    {
+        Action::Approve(asks) => asks.as_ref().clone(),
+        other => panic!("{other:?}"),
+    };
+    let short = of("  - { id: b, approve: 'Merge {{ job.name }}?' }\n");
+    assert_eq!((short.message.as_str(), short.timeout_ms, short.approves), ("Merge {{ job.name }}?", None, false));
+    let long =
+        of("  - id: b\n    needs: [a]\n    approve: { message: m, who: [ann, bob], timeout: 2h, default: approve, show: '{{ \
+                   tasks.a.result }}' }\n");
+    assert_eq!((long.who, long.timeout_ms, long.approves), (vec!["ann".to_owned(), "bob".to_owned()], Some(7_200_000), true));
+    let later = good(
+        "name: j\ntasks:\n  - { id: ok, approve: m }\n  - { id: b, needs: [ok], run: 'echo {{ tasks.ok.result.comment }}' }\n",
+    );
+    assert_eq!(later.tasks.len(), 2, "an approval has a result by itself");
+}
+
+#[test]
+fn faults_of_approvals_and_of_gates_name_their_place_and_the_remedy() {
+    let said = |line: &str| seen(&format!("name: j\ntasks:\n  - {line}\n"));
+    for (line, wanted) in [
+        ("{ id: a, approve: '' }", "the approval asks nothing"),
+        ("{ id: a, approve: { who: ann } }", "approve needs `message`"),
+        ("{ id: a, approve: { message: m, default: approve } }", "`default` without `timeout` never comes about"),
+        ("{ id: a, approve: { message: m, timeout: 1h, default: maybe } }", "it is one of approve, reject"),
+        ("{ id: a, approve: { message: m, who: [] } }", "`who` has 0 names"),
+        ("{ id: a, approve: { message: m, who: ann smith } }", "this cannot be a login name"),
+        ("{ id: a, approve: m, timeout: 1h }", "how long a person is waited for is said in it"),
+        ("{ id: a, approve: m, accept: 'true' }", "an approval runs nothing, so `accept` means nothing for it"),
+        ("{ id: a, approve: '{{ nothing }}' }", "`nothing` is not defined"),
+        ("{ id: a, approve: { message: m, show: '{{ params.x }}' } }", "there is no parameter `x`"),
+        ("{ id: a, run: 'echo {{ gate.output }}' }", "there is no gate whose output it could be"),
+        ("{ id: a, run: 'echo {{ gate.said }}', accept: x }", "of the gate there are gate.output and gate.attempt"),
+        ("{ id: a, if: 'gate.output', run: x, accept: x }", "there is no gate whose output it could be"),
+    ] {
+        let text = said(line);
+        assert!(text.contains(wanted) && text.starts_with("job.yaml:3:"), "{line}: {text}");
+    }
+    good("name: j\ntasks:\n  - { id: a, run: 'echo {{ gate.output }} {{ gate.attempt }}', accept: 'echo {{ gate.output }}' }\n");
+}

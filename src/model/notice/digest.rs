@@ -6,7 +6,7 @@ use crate::model::change::{AttemptFacts, Change, Seq};
 use crate::model::credential::{Credential, CredentialHold};
 use crate::model::message::{EventView, JobView};
 use crate::model::question::AnsweredBy;
-use crate::model::state::{JobState, Outcome, TaskKind, TaskState};
+use crate::model::state::{FailCause, JobState, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::{Kind, Notice};
@@ -61,6 +61,12 @@ impl Digest {
         match &event.event.change {
             Change::AttemptClosed { outcome, facts, state, .. } => closed(event, outcome, facts, state),
             Change::TaskMoved { state: TaskState::Failed, .. } => vec![of_task(event, Kind::Failed, "failed", "")],
+            // Of a mapped task each instance was told already.
+            Change::TaskEnded { outcome, state: TaskState::Failed, .. }
+                if !matches!(**outcome, Outcome::Failed { cause: FailCause::Instances { .. } }) =>
+            {
+                vec![of_task(event, Kind::Failed, "failed", &outcome.sentence())]
+            }
             Change::JobMoved { job, state } => {
                 let view = jobs.iter().find(|view| view.id == job.0);
                 of_job(event, *state, view).into_iter().collect()

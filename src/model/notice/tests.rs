@@ -140,7 +140,7 @@ fn a_question_is_told_unless_a_rule_of_the_job_answers_it() {
         let question = Box::new(Question { key: "k".to_owned(), body });
         event(seq, 3, Some("fix"), NIGHT, Change::QuestionAsked { attempt, id, question, expires: None })
     };
-    let answered = Change::QuestionAnswered { attempt, id: 1, answer: None, by: AnsweredBy::Rule };
+    let answered = Change::QuestionAnswered { attempt, id: 1, answer: None, by: AnsweredBy::Rule, by_name: None };
     let found = Digest::default().take(&[asked(1, 1), event(2, 3, Some("fix"), NIGHT, answered), asked(3, 2)], &[], CLOCK);
     assert_eq!(texts_of(&found), ["task nightly.3/fix asks: Bash: make"]);
     assert_eq!(found[0][0].seq, Seq(3));

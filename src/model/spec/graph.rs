@@ -82,6 +82,7 @@ impl TaskSpec {
             Action::Command { program, args } => std::iter::once(program).chain(args).for_each(|text| take(named_tasks(text))),
             Action::Claude(claude) if claude.literal => {}
             Action::Claude(claude) => take(named_tasks(&claude.prompt)),
+            Action::Approve(asks) => asks.texts().for_each(|text| take(named_tasks(text))),
         }
         for value in self.env.values() {
             if let EnvValue::Text(text) = value {

@@ -20,6 +20,8 @@ pub struct Scope {
     pub tasks: BTreeSet<String>,
     /// Whether `item` and `index` are there, and the names that `item` is known to have, if it has any.
     pub item: Option<Option<BTreeSet<String>>>,
+    /// Whether `gate` is there: the task has an `accept`.
+    pub gate: bool,
     /// Values of parameters, as far as they are known: an expression of these alone is tried.
     pub values: BTreeMap<String, serde_json::Value>,
 }
@@ -55,6 +57,14 @@ pub fn named_tasks(text: &str) -> BTreeSet<&str> {
         _ => None,
     });
     expressions.flat_map(tasks_of).collect()
+}
+
+/// Whether an expression of the template names the gate.
+pub fn names_gate(text: &str) -> bool {
+    split(text).into_iter().any(|part| match part {
+        Part::Expression { source, .. } => paths(source).iter().any(|path| path.parts.first() == Some(&"gate")),
+        _ => false,
+    })
 }
 
 /// The tasks that an expression names, existing or not.
@@ -171,7 +181,7 @@ fn tried(source: &str, scope: &Scope) -> Option<(String, String)> {
     let is_known = params().all(|path| path.parts.get(1).is_some_and(|name| scope.values.contains_key(*name)));
     if !is_known
         || params().next().is_none()
-        || paths.iter().any(|path| matches!(path.parts.first(), Some(&("tasks" | "item" | "index"))))
+        || paths.iter().any(|path| matches!(path.parts.first(), Some(&("tasks" | "item" | "index" | "gate"))))
     {
         return None;
     }
@@ -228,6 +238,14 @@ fn name(parts: &[&str], scope: &Scope) -> Option<(String, String)> {
         ["item" | "index", ..] => Some((
             format!("`{}` is not defined", parts[0]),
             "a task with `for_each` or `matrix` has it, in what each instance does".to_owned(),
+        )),
+        ["gate", "output" | "attempt"] if scope.gate => None,
+        ["gate", ..] if scope.gate => {
+            Some((format!("`{}` is no value", parts.join(".")), "of the gate there are gate.output and gate.attempt".to_owned()))
+        }
+        ["gate", ..] => Some((
+            format!("`{}` is not defined: there is no gate whose output it could be", parts.join(".")),
+            "a task with `accept` has it, in what the task and its gate do".to_owned(),
         )),
         _ => Some((
             format!("`{}` is not defined", parts.join(".")),

@@ -1,8 +1,8 @@
 //! Templates: `{{ expression }}` in a job file's strings. Only this form exists; `{%` and `{#` are ordinary text, since shell
 //! scripts are full of them. A literal `{{` is written `{{ "{{" }}`.
 //!
-//! Names: `params.NAME`, `tasks.ID.result`, `tasks.ID.state`, `job.name`, `job.due`, of an instance `item` and `index`;
-//! minijinja's operators and filters. In shell strings a value never
+//! Names: `params.NAME`, `tasks.ID.result`, `tasks.ID.state`, `job.name`, `job.due`, of an instance `item` and `index`, of a task
+//! with a gate `gate.output` and `gate.attempt`; minijinja's operators and filters. In shell strings a value never
 //! becomes shell text: see `shell.rs`.
 
 mod check;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-pub use check::{Fault, Scope, check_expression, check_shell, check_text, named_tasks, tasks_of};
+pub use check::{Fault, Scope, check_expression, check_shell, check_text, named_tasks, names_gate, tasks_of};
 use parts::{Part, split};
 use shell::{Lexer, Place};
 
@@ -48,6 +48,17 @@ pub struct Context {
     pub states: BTreeMap<String, String>,
     /// The item of an instance, and its place.
     pub item: Option<(serde_json::Value, u32)>,
+    /// Of a task with a gate: what that wrote when it failed last.
+    pub gate: Option<GateView>,
+}
+
+/// A gate as expressions see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GateView {
+    /// The end of what it wrote; nothing when no attempt has failed at it.
+    pub output: String,
+    /// The attempt that failed at it.
+    pub attempt: Option<u32>,
 }
 
 /// A shell template, rendered: a script, and the variables that carry the values.
@@ -246,6 +257,10 @@ fn names(context: &Context) -> Value {
         let state = context.states.get(id).map(|state| ("state", Value::from(state.as_str())));
         (id.clone(), Value::from_pairs(result.into_iter().chain(state)))
     });
+    let gate = context.gate.iter().map(|gate| {
+        let of = [("output", Value::from(gate.output.as_str())), ("attempt", Value::from(Serde(gate.attempt)))];
+        ("gate", Value::from_pairs(of))
+    });
     let item = context.item.iter().flat_map(|(item, index)| [("item", Value::from(Serde(item))), ("index", Value::from(*index))]);
     Value::from_pairs(
         [
@@ -254,7 +269,8 @@ fn names(context: &Context) -> Value {
             ("job", Value::from_pairs([("name", context.job.as_str()), ("due", context.due.as_str())])),
         ]
         .into_iter()
-        .chain(item),
+        .chain(item)
+        .chain(gate),
     )
 }
 

@@ -6,6 +6,7 @@ use super::{Writer, json};
 use crate::manager::ports::StoreError;
 use crate::model::change::AttemptFacts;
 use crate::model::ids::AttemptId;
+use crate::model::outcome::gated_after;
 use crate::model::state::{Outcome, Spends, TaskKind, TaskState};
 use crate::store::error::contradiction;
 
@@ -97,10 +98,22 @@ impl Writer<'_> {
                 tokens
             ],
         )?;
+        self.set_gated(attempt, outcome)?;
         self.add_spent(job, task, outcome)?;
         match &facts.round {
             Some(round) => self.add_round(job, task, round),
             None => Ok(()),
         }
+    }
+
+    /// Which attempt's gate the next one is to know of.
+    fn set_gated(&mut self, attempt: AttemptId, outcome: &Outcome) -> Result<(), StoreError> {
+        let AttemptId { job, task, number } = attempt;
+        // What it leaves as it was needs no look at the row.
+        let kept = gated_after(Some(0), number, outcome);
+        if kept == Some(0) {
+            return Ok(());
+        }
+        self.execute("UPDATE task SET gated = ?3 WHERE job = ?1 AND idx = ?2", params![job.0, task.0, kept])
     }
 }

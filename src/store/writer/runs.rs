@@ -5,6 +5,7 @@ use rusqlite::params;
 use crate::manager::ports::StoreError;
 use crate::model::change::{Change, RoundFacts, Rounds};
 use crate::model::ids::{JobId, TaskIdx};
+use crate::model::question::OF_APPROVAL;
 use crate::model::spec::RetryClass;
 use crate::model::state::Outcome;
 
@@ -15,14 +16,24 @@ impl Writer<'_> {
     /// The row of a change about a question, a rule, a budget, a priority, parameters, a credential or a run that goes on.
     pub(super) fn run_row(&mut self, change: &Change) -> Result<(), StoreError> {
         match change {
-            Change::QuestionAsked { attempt, id, question, expires } => self.execute(
-                "INSERT INTO question (id, job, task, attempt, body, asked, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![id, attempt.job.0, attempt.task.0, attempt.number, json(question), self.at.0, expires.map(|at| at.0)],
+            Change::QuestionAsked { attempt, id, question, expires } => {
+                if attempt.number == OF_APPROVAL {
+                    let place = params![attempt.job.0, attempt.task.0];
+                    self.execute("UPDATE task SET result = NULL WHERE job = ?1 AND idx = ?2", place)?;
+                }
+                self.execute(
+                    "INSERT INTO question (id, job, task, attempt, body, asked, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![id, attempt.job.0, attempt.task.0, attempt.number, json(question), self.at.0, expires.map(|at| at.0)],
+                )
+            }
+            Change::QuestionAnswered { id, answer, by, by_name, .. } => self.execute(
+                "UPDATE question SET settled = ?2, answer = ?3, answerer = ?4, answerer_name = ?5
+                 WHERE id = ?1 AND settled IS NULL",
+                params![id, self.at.0, answer.as_ref().map(json), json(by), by_name],
             ),
-            Change::QuestionAnswered { id, answer, by, .. } => self.execute(
-                "UPDATE question SET settled = ?2, answer = ?3, answerer = ?4 WHERE id = ?1 AND settled IS NULL",
-                params![id, self.at.0, answer.as_ref().map(json), json(by)],
-            ),
+            Change::QuestionHastened { id, expires, .. } => {
+                self.execute("UPDATE question SET expires = ?2 WHERE id = ?1 AND settled IS NULL", params![id, expires.0])
+            }
             Change::RuleAdded { job, rule } => self.execute(
                 "UPDATE job SET rules = json_insert(ifnull(rules, '[]'), '$[#]', ?2), updated = ?3 WHERE id = ?1",
                 params![job.0, rule, self.at.0],

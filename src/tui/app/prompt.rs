@@ -15,12 +15,14 @@ pub enum Purpose {
     Deny,
     /// The answer to a question in words.
     Say,
+    /// What an approval is given with.
+    Comment,
 }
 
 impl Purpose {
     /// Whether it answers a question.
     pub fn answers(self) -> bool {
-        matches!(self, Purpose::Deny | Purpose::Say)
+        matches!(self, Purpose::Deny | Purpose::Say | Purpose::Comment)
     }
 
     /// Longest text, in bytes.

@@ -319,11 +319,11 @@ impl Mirror {
                 self.structure += 1;
             }
         } else if let Some(row) = job.tasks.get_mut(task.0 as usize) {
-            let (waited, cost) = (row.kind == TaskKind::AwaitingInput, row.live_cost());
+            let (waited, cost) = (row.kind.waits_for_person(), row.live_cost());
             row.apply(event.seq, event.event.at, change);
             job.live_cost = job.live_cost.saturating_sub(cost).saturating_add(row.live_cost());
             // What waits for a person stands first in its job.
-            self.structure += u64::from(waited != (row.kind == TaskKind::AwaitingInput));
+            self.structure += u64::from(waited != row.kind.waits_for_person());
         } else {
             self.early.keep(event);
         }

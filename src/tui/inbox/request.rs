@@ -42,6 +42,17 @@ pub fn lines(question: &QuestionView, width: usize, unicode: bool) -> Vec<Line> 
                 options.iter().for_each(|option| page.text("- ", Role::Accent, option));
             }
         }
+        QuestionBody::Approval { message, show, who } => {
+            page.text("  ", Role::Strong, message);
+            if let Some(show) = show {
+                page.heading("shown with it");
+                page.text("  ", Role::Code, show);
+            }
+            if !who.is_empty() {
+                page.heading("who may answer");
+                who.iter().for_each(|name| page.text("  ", Role::Accent, name));
+            }
+        }
     }
     page.lines
 }
@@ -172,6 +183,7 @@ mod tests {
             default: None,
             answer: None,
             by: None,
+            by_name: None,
             answered: None,
         };
         lines(&question, width, false).into_iter().map(|line| format!("{}{}", line.mark, line.text)).collect()

@@ -1,4 +1,4 @@
-//! Answers to the chosen question of the inbox: allow, allow always, deny, edit the input, say.
+//! Answers to the chosen question of the inbox: allow, allow always, deny, edit the input, say, approve, reject.
 
 use crate::model::diagnostic::Diagnostic;
 use crate::model::message::Command;
@@ -48,6 +48,12 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
             true => always(app),
         },
         (QuestionBody::Permission { .. }, Action::AllowEdited) => edit(app),
+        (QuestionBody::Approval { .. }, Action::Allow) => answer(app, Answer::Approve { comment: String::new() }),
+        (QuestionBody::Approval { .. }, Action::Say) => line(app, Purpose::Comment),
+        (QuestionBody::Approval { .. }, _) => {
+            let (key, comment) = (app.look.keys(Action::Allow), app.look.keys(Action::Say));
+            refuse(app, format!("it is an approval: {key} gives it, {comment} gives it with a comment"))
+        }
         (QuestionBody::Permission { .. }, _) => refuse(app, "a tool is allowed or denied, not answered in words"),
         (QuestionBody::Words { .. }, _) => {
             let key = app.look.keys(Action::Say);
@@ -59,7 +65,7 @@ pub fn act(app: &mut App, action: Action) -> Vec<Effect> {
 fn command(app: &App, answer: Answer) -> Option<(String, Command)> {
     let question = app.inbox.question()?;
     let what = format!("answer to {}/{}", question.job, question.task);
-    Some((what, Command::Answer { question: question.id, answer }))
+    Some((what, Command::Answer { question: question.id, answer, by_name: None }))
 }
 
 /// Sends an answer to the chosen question.
@@ -97,7 +103,10 @@ pub fn typed(app: &mut App, purpose: Purpose, text: &str) -> Vec<Effect> {
         return refuse(app, "the question is settled: nothing was sent");
     }
     let text = text.trim();
+    let is_approval = app.inbox.question().is_some_and(|question| matches!(question.body, QuestionBody::Approval { .. }));
     match (purpose, text.is_empty()) {
+        (Purpose::Deny, _) if is_approval => answer(app, Answer::Reject { comment: text.to_owned() }),
+        (Purpose::Comment, _) => answer(app, Answer::Approve { comment: text.to_owned() }),
         (Purpose::Deny, true) => answer(app, Answer::Deny { message: DENIED.to_owned() }),
         (Purpose::Deny, false) => answer(app, Answer::Deny { message: text.to_owned() }),
         (_, true) => refuse(app, "nothing was typed: nothing was sent"),
@@ -165,7 +174,7 @@ pub fn check_edited(app: &mut App, is_submitted: bool) -> Vec<Effect> {
             // The last word is what it is about.
             let what = format!("answer to {}", file.rsplit(' ').next().unwrap_or_default());
             let answer = Answer::Allow { input: Some(value), always: false };
-            let effects = send(app, what, Command::Answer { question, answer });
+            let effects = send(app, what, Command::Answer { question, answer, by_name: None });
             if let Some(editor) = &mut app.editor {
                 editor.sending = !effects.is_empty();
             }

@@ -6,7 +6,6 @@ use crate::model::ids::JobName;
 use crate::model::message::{Command, EventView};
 use crate::model::question::QuestionView;
 use crate::model::said::said;
-use crate::model::state::TaskKind;
 use crate::model::time::Mono;
 use crate::tui::action::{Action, Scope};
 use crate::tui::app::dialog::{Confirm, Dialog};
@@ -72,7 +71,7 @@ fn toggle(app: &mut App) {
 fn selected_asker(app: &App) -> Option<(JobName, String)> {
     let key = app.tree.selected.filter(|key| key.task != NONE)?;
     let job = app.mirror.job(key.job)?;
-    let task = job.tasks.get(key.task as usize).filter(|task| task.kind == TaskKind::AwaitingInput)?;
+    let task = job.tasks.get(key.task as usize).filter(|task| task.kind.waits_for_person())?;
     Some((job.view.name.clone(), task.id.to_string()))
 }
 

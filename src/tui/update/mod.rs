@@ -162,7 +162,7 @@ fn prompt_key(app: &mut App, chord: Chord) -> Vec<Effect> {
                 Purpose::Filter => Vec::new(),
                 Purpose::Search => searching::search(app, &text),
                 Purpose::Time => searching::jump(app, &text),
-                Purpose::Deny | Purpose::Say => answers::typed(app, purpose, &text),
+                Purpose::Deny | Purpose::Say | Purpose::Comment => answers::typed(app, purpose, &text),
             };
         }
         (Key::Backspace, _, false) | (Key::Char('h'), true, _) => prompt.backspace(),

@@ -27,7 +27,9 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
             Purpose::Filter => " / ",
             Purpose::Search => " search: ",
             Purpose::Time => " time (14:30, -10m): ",
+            Purpose::Deny if is_approval(app) => " reject, because (may be empty): ",
             Purpose::Deny => " deny, because (may be empty): ",
+            Purpose::Comment => " approve, with the comment (may be empty): ",
             Purpose::Say if has_options(app) => " answer (down: the next choice): ",
             Purpose::Say => " answer: ",
         };
@@ -70,6 +72,20 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) -> Option<(u16, u16)> 
 fn has_options(app: &App) -> bool {
     let question = app.inbox.question().map(|question| &question.body);
     matches!(question, Some(QuestionBody::Words { options, .. }) if !options.is_empty())
+}
+
+fn is_approval(app: &App) -> bool {
+    app.inbox.question().is_some_and(|question| matches!(question.body, QuestionBody::Approval { .. }))
+}
+
+/// What an answer's key does to an approval.
+fn approving(action: Action, label: &'static str) -> &'static str {
+    match action {
+        Action::Allow => "approve",
+        Action::Say => "with a comment",
+        Action::Deny => "reject",
+        _ => label,
+    }
 }
 
 /// Where hints end: that somebody is waited for does not give way to them.
@@ -131,6 +147,9 @@ fn inbox_hints(app: &App) -> &'static [Action] {
         Some(QuestionBody::Words { .. }) => {
             &[Action::Say, Action::Deny, Action::InboxOutput, Action::InboxOpen, Action::InboxBack, Action::Help]
         }
+        Some(QuestionBody::Approval { .. }) => {
+            &[Action::Allow, Action::Say, Action::Deny, Action::InboxOpen, Action::InboxBack, Action::Help]
+        }
         Some(QuestionBody::Permission { .. }) => &[
             Action::Allow,
             Action::AllowAlways,
@@ -184,9 +203,10 @@ fn hints(app: &App) -> Vec<(Action, String, &'static str)> {
             }
         }
     };
+    let answers_approval = app.editor.is_none() && app.inbox.is_open && is_approval(app);
     let labelled = wanted.iter().map(|action| {
-        let info = action.info();
-        (*action, app.look.keys(*action), info.label)
+        let label = action.info().label;
+        (*action, app.look.keys(*action), if answers_approval { approving(*action, label) } else { label })
     });
     let changes = |action: &Action| {
         matches!(

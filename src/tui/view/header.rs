@@ -31,8 +31,9 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
         }
     };
     // What a person has to do something about comes first, and is the last to go when room is scarce.
-    let asking = totals.of(TaskKind::AwaitingInput);
-    count(TaskKind::AwaitingInput, asking, if asking == 1 { "waits for you" } else { "wait for you" }, false);
+    let (asking, approvals) = (totals.of(TaskKind::AwaitingInput), totals.of(TaskKind::AwaitingApproval));
+    let waiting_for = asking + approvals;
+    count(TaskKind::AwaitingInput, waiting_for, if waiting_for == 1 { "waits for you" } else { "wait for you" }, false);
     count(TaskKind::Failed, totals.of(TaskKind::Failed), "failed", false);
     count(TaskKind::Held, totals.of(TaskKind::Held), "held", false);
     count(TaskKind::Running, totals.live() - asking, "running", true);
@@ -44,7 +45,7 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
     count(TaskKind::Completed, totals.of(TaskKind::Completed), "done", false);
     parts.extend(scheduled(app));
     // A hold stands beside what has to be done about it; windows and money are the first to go, money before the others.
-    let after = usize::from(asking > 0);
+    let after = usize::from(waiting_for > 0);
     parts.splice(after..after, usage::holds(app));
     parts.extend(usage::windows(app));
     parts.extend(usage::today(app));

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
-use crate::model::question::{Answer, QuestionView};
+use crate::model::question::{OF_APPROVAL, QuestionBody, QuestionView};
 use crate::model::state::TaskKind;
 use crate::tui::action::Action;
 use crate::tui::app::{App, Link};
@@ -116,13 +116,15 @@ fn nothing(app: &App) -> Vec<(String, Role)> {
         (String::new(), Role::Text),
         ("A Claude task asks here before it uses a tool that it may not use yet, when its file says".to_owned(), Role::Dim),
         ("  permissions: ask".to_owned(), Role::Code),
+        ("An approval of a job (approve: Merge it?) waits here too.".to_owned(), Role::Dim),
         (String::new(), Role::Text),
         (format!("{back} goes back"), Role::Dim),
     ]
 }
 
 fn draw_question(app: &App, question: &QuestionView, area: Rect, brush: &mut Brush<'_>) {
-    let (sign, role) = app.look.sign(TaskKind::AwaitingInput);
+    let is_approval = matches!(question.body, QuestionBody::Approval { .. });
+    let (sign, role) = app.look.sign(if is_approval { TaskKind::AwaitingApproval } else { TaskKind::AwaitingInput });
     let x = brush.put(area.x + 1, area.y, area.right(), sign, role);
     let age = if app.inbox.sent.contains(&question.id) { "sent".to_owned() } else { footer::ago(app, question.asked) };
     let end = brush.put_right(x + 1, area.y, area.right().saturating_sub(1), &age, Role::Dim);
@@ -143,8 +145,7 @@ fn draw_question(app: &App, question: &QuestionView, area: Rect, brush: &mut Bru
 /// What it is answered by itself, and when.
 fn expiry(app: &App, question: &QuestionView) -> String {
     let Some(at) = question.expires else { return String::new() };
-    let then = if matches!(question.default, Some(Answer::Allow { .. })) { "allowed" } else { "denied" };
-    format!("{then} at {}", app.time(at))
+    format!("{} at {}", question.by_default(), app.time(at))
 }
 
 fn draw_request(app: &App, area: Rect, inner: Rect, brush: &mut Brush<'_>) {
@@ -158,7 +159,8 @@ fn draw_request(app: &App, area: Rect, inner: Rect, brush: &mut Brush<'_>) {
         }
         return;
     };
-    let title = format!("{}/{} attempt {}", question.job, tamed(&question.task), question.attempt);
+    let of = if question.attempt == OF_APPROVAL { "approval".to_owned() } else { format!("attempt {}", question.attempt) };
+    let title = format!("{}/{} {of}", question.job, tamed(&question.task));
     brush.border(area, &title, &count(app), has_keys);
     let x = brush.put(area.x + 2, area.y + 1, area.right() - 1, &format!("asked {}", app.time(question.asked)), Role::Dim);
     let then = match (app.inbox.sent.contains(&question.id), expiry(app, question)) {

@@ -18,6 +18,7 @@ use crate::tui::text::{time, wrap};
 use super::brush::Brush;
 use super::{states, tree};
 
+mod approval;
 mod run;
 
 /// Artifacts of an attempt that are named.
@@ -185,11 +186,16 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         sheet.field("result", &text, Role::Text);
     }
     run::sheet(app, job, row, detail, sheet);
+    if let Some(question) = &detail.approval {
+        approval::sheet(app, question, sheet);
+    }
     for attempt in detail.attempts.iter().rev().take(50) {
         self::attempt(app, job, detail, attempt, sheet);
     }
     definition(detail, sheet);
-    environment(job, detail, sheet);
+    if detail.approval.is_none() {
+        environment(job, detail, sheet);
+    }
 }
 
 /// The session of an attempt, as printed or as chosen at its launch.
@@ -259,6 +265,12 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
         Action::Run(script) => sheet.code(script),
         Action::Command { program, args } => {
             sheet.code(&std::iter::once(program).chain(args).cloned().collect::<Vec<_>>().join(" "))
+        }
+        Action::Approve(asks) => {
+            sheet.field("asks", &asks.message, Role::Text);
+            sheet.field("shows", asks.show.as_deref().unwrap_or_default(), Role::Text);
+            sheet.field("of", &asks.who.join(", "), Role::Text);
+            return;
         }
         Action::Claude(claude) => {
             sheet.field("model", claude.model.as_deref().unwrap_or_default(), Role::Text);

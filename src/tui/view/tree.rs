@@ -124,9 +124,10 @@ fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     let x = brush.put(area.x + 1, area.y, area.right(), fold, Role::Dim);
     let x = brush.put(x + 1, area.y, area.right(), sign, role);
     let mut attention: Vec<(String, Role)> = Vec::new();
-    let asking = if view.tasks.of(TaskKind::AwaitingInput) == 1 { "waits for you" } else { "wait for you" };
+    let waiting = view.tasks.of(TaskKind::AwaitingInput) + view.tasks.of(TaskKind::AwaitingApproval);
+    let asking = if waiting == 1 { "waits for you" } else { "wait for you" };
     for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)] {
-        let count = view.tasks.of(kind);
+        let count = if kind == TaskKind::AwaitingInput { waiting } else { view.tasks.of(kind) };
         if count > 0 {
             attention.push((format!("{count} {word}"), app.look.sign(kind).1));
         }

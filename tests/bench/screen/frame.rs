@@ -198,7 +198,15 @@ impl Stage {
             Request::Task(address) => {
                 let spec = self.submission.tasks[0].clone();
                 let task = TaskView { id: address.task.clone().unwrap_or_default(), ..self.task(0) };
-                let detail = TaskDetail { job: self.name(), task, spec, by_hand: None, attempts: Vec::new(), result: None };
+                let detail = TaskDetail {
+                    job: self.name(),
+                    task,
+                    spec,
+                    by_hand: None,
+                    attempts: Vec::new(),
+                    result: None,
+                    approval: None,
+                };
                 Incoming::Task(address, Ok(Box::new(detail)))
             }
             Request::Questions => Incoming::Questions(Ok(Vec::new())),

@@ -2,10 +2,10 @@
 
 use airx::model::change::Change;
 use airx::model::credential::CredentialState;
-use airx::model::ids::{AttemptId, JobId, TaskIdx};
+use airx::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use airx::model::live::{LiveFacts, Spent, UsageWindow};
 use airx::model::message::CredentialView;
-use airx::model::question::{Answer, AnsweredBy, Question, QuestionBody, QuestionView};
+use airx::model::question::{Answer, AnsweredBy, OF_APPROVAL, Question, QuestionBody, QuestionView};
 use airx::model::state::TaskState;
 use airx::tui::data::sync::Incoming;
 
@@ -28,16 +28,20 @@ impl Task {
 }
 
 impl World {
-    /// A running task asks: it waits for a person from now on. Times out after so many milliseconds, into a denial.
+    /// A running task asks, or an approval does: it waits for a person from now on. Times out after so many milliseconds, into a
+    /// denial.
     pub fn asks(&mut self, job: u32, id: &str, body: QuestionBody, timeout_ms: Option<u64>) -> Incoming {
         let place = self.place(job, id).unwrap();
         let (name, task) = {
             let job = &mut self.jobs[job as usize - 1];
             (job.view.name.clone(), &mut job.tasks[place as usize])
         };
-        let attempt = task.view.attempts;
-        task.view.state = TaskState::AwaitingInput { attempt };
         let number = self.last_question + 1;
+        let (attempt, state) = match body {
+            QuestionBody::Approval { .. } => (OF_APPROVAL, TaskState::AwaitingApproval { question: number }),
+            _ => (task.view.attempts, TaskState::AwaitingInput { attempt: task.view.attempts }),
+        };
+        task.view.state = state.clone();
         self.last_question = number;
         let expires = timeout_ms.map(|ms| NOON.plus(i64::try_from(ms).unwrap()));
         let default = expires.map(|_| Answer::Deny { message: "nobody answered in time".to_owned() });
@@ -52,6 +56,7 @@ impl World {
             default,
             answer: None,
             by: None,
+            by_name: None,
             answered: None,
         });
         self.overview.questions += 1;
@@ -59,11 +64,7 @@ impl World {
         let attempt = AttemptId { job: JobId(job), task: TaskIdx(place), number: attempt };
         let question = Box::new(Question { key: format!("q{number}"), body });
         let asked = Change::QuestionAsked { attempt, id: number, question, expires };
-        let moved = Change::TaskMoved {
-            job: JobId(job),
-            task: TaskIdx(place),
-            state: TaskState::AwaitingInput { attempt: attempt.number },
-        };
+        let moved = Change::TaskMoved { job: JobId(job), task: TaskIdx(place), state };
         self.news(job, vec![asked, moved])
     }
 
@@ -75,13 +76,25 @@ impl World {
         let job = self.jobs.iter().position(|job| job.view.name == question.job).unwrap();
         let job = u32::try_from(job).unwrap() + 1;
         let place = self.place(job, &question.task).unwrap();
-        let running = TaskState::Running { attempt: question.attempt };
+        let running = match (&question.body, &answer) {
+            (QuestionBody::Approval { .. }, Some(Answer::Approve { .. })) => TaskState::Completed,
+            (QuestionBody::Approval { .. }, Some(_)) => TaskState::Failed,
+            (QuestionBody::Approval { .. }, None) => TaskState::Cancelled,
+            _ => TaskState::Running { attempt: question.attempt },
+        };
         self.jobs[job as usize - 1].tasks[place as usize].view.state = running.clone();
         self.count(job as usize - 1);
         let attempt = AttemptId { job: JobId(job), task: TaskIdx(place), number: question.attempt };
-        let answered = Change::QuestionAnswered { attempt, id, answer: answer.map(Box::new), by };
+        let answered = Change::QuestionAnswered { attempt, id, answer: answer.map(Box::new), by, by_name: None };
         let moved = Change::TaskMoved { job: JobId(job), task: TaskIdx(place), state: running };
         self.news(job, vec![answered, moved])
+    }
+
+    /// What an approval asks, as long as it waits.
+    pub fn approval(&self, job: &JobName, task: &str) -> Option<Box<QuestionView>> {
+        let is_approval = |question: &&QuestionView| matches!(question.body, QuestionBody::Approval { .. });
+        let of = self.questions.iter().filter(is_approval).find(|question| question.job == *job && question.task == task);
+        of.cloned().map(Box::new)
     }
 
     /// One more credential, and what is known of it.

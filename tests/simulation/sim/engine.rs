@@ -206,12 +206,13 @@ impl Sim {
                 let is_ready = task.state == TaskState::Queued && !matches!(task.spec.action, Action::Claude(_));
                 // An expression may be on its way to be decided, and a mapping lets through what its own bound does.
                 let is_plain = task.spec.when.is_none() && task.spec.each.is_none();
+                let is_approval = matches!(task.spec.action, Action::Approve(_));
                 let has_place = task.instance.is_some_and(|instance| {
                     let siblings = job.tasks.iter().filter(|other| other.instance.is_some_and(|other| other.of == instance.of));
                     let live = siblings.filter(|other| other.state.live_attempt().is_some()).count();
                     live < task.spec.each.as_ref().and_then(|each| each.max_parallel).unwrap_or(u32::MAX) as usize
                 });
-                is_ready && (is_plain || has_place) && !self.engine.known.contains_key(pool) && room(pool)
+                is_ready && !is_approval && (is_plain || has_place) && !self.engine.known.contains_key(pool) && room(pool)
             });
             if let Some(task) = waits {
                 return Err(format!("what has room starts: {}/{} does not", job.name, task.spec.id));

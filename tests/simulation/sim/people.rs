@@ -8,6 +8,7 @@ use airx::model::spec::Budget;
 use airx::model::state::{BudgetOf, Hold, TaskState};
 use airx::model::time::Utc;
 
+use crate::approvals::PEOPLE;
 use crate::watch::MAX_RUNS;
 use crate::{load, schedules};
 
@@ -48,7 +49,9 @@ impl Sim {
         let open = self.open_questions();
         if let Some((question, body)) = self.dice.pick(&open) {
             let answer = load::answer(&mut self.dice, body);
-            self.ask(Command::Answer { question: *question, answer });
+            let answer_is_unnamed = self.dice.chance(200);
+            let by_name = self.dice.pick(&PEOPLE).filter(|_| !answer_is_unnamed).map(|name| (*name).to_owned());
+            self.ask(Command::Answer { question: *question, answer, by_name });
         }
     }
 
@@ -58,8 +61,11 @@ impl Sim {
             let answer = match body {
                 QuestionBody::Permission { .. } => Answer::Allow { input: None, always: false },
                 QuestionBody::Words { .. } => Answer::Say { text: "go on".to_owned() },
+                QuestionBody::Approval { .. } => Answer::Approve { comment: String::new() },
             };
-            self.ask(Command::Answer { question, answer });
+            for name in PEOPLE {
+                self.ask(Command::Answer { question, answer: answer.clone(), by_name: Some(name.to_owned()) });
+            }
         }
         for (job, task, hold) in self.held() {
             match hold {

@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
             Sort::Cost => order.sort_by_key(|task| std::cmp::Reverse(of(task).cost())),
         }
         // Stable: the others keep their order.
-        order.sort_by_key(|task| of(task).kind != TaskKind::AwaitingInput);
+        order.sort_by_key(|task| !of(task).kind.waits_for_person());
         for task in order {
             self.task(place, job, task, 1, rows);
         }
@@ -168,7 +168,7 @@ impl<'a> Builder<'a> {
 /// What waits for a person stands before what stands beside it, with the tasks that queued it.
 fn awaiting_first(job: &JobRow, roots: &mut [u32], children: &mut HashMap<u32, Vec<u32>>) {
     let mut above: HashSet<u32> = HashSet::new();
-    for (task, row) in job.tasks.iter().enumerate().filter(|(_, row)| row.kind == TaskKind::AwaitingInput) {
+    for (task, row) in job.tasks.iter().enumerate().filter(|(_, row)| row.kind.waits_for_person()) {
         let mut next = u32::try_from(task).unwrap_or(NONE);
         let mut parent = row.parent;
         // A parent is older than its child, so this ends.

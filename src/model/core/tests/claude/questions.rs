@@ -32,7 +32,7 @@ fn answers(effects: &[Effect]) -> Vec<(u32, String, Answer)> {
 }
 
 fn answer(bench: &mut Bench, question: u32, answer: Answer) -> Vec<Effect> {
-    bench.step(vec![Input::Command(1_000, Command::Answer { question, answer })])
+    bench.step(vec![Input::Command(1_000, Command::Answer { question, answer, by_name: None })])
 }
 
 fn asking(timeout_ms: Option<u64>, allows: bool) -> TaskSpec {
@@ -80,11 +80,14 @@ fn a_question_that_is_read_twice_is_asked_once_and_answered_with_the_same_answer
 fn a_question_is_answered_once_and_saying_the_same_again_is_no_error() {
     let mut bench = bench_of(asking(None, false));
     bench.tells(0, vec![asks(1, "x", permission("ls"))], None);
-    let ask = |bench: &mut Bench, answer| bench.ask(Command::Answer { question: 1, answer });
+    let ask = |bench: &mut Bench, answer| bench.ask(Command::Answer { question: 1, answer, by_name: None });
     assert_eq!(ask(&mut bench, allow(false)), Ok(Done::Affected { count: 1 }));
     assert_eq!(ask(&mut bench, allow(false)), Ok(Done::Affected { count: 0 }));
     assert_eq!(ask(&mut bench, deny()).unwrap_err().code, RefusalCode::Conflict);
-    assert_eq!(bench.ask(Command::Answer { question: 7, answer: deny() }).unwrap_err().code, RefusalCode::NotFound);
+    assert_eq!(
+        bench.ask(Command::Answer { question: 7, answer: deny(), by_name: None }).unwrap_err().code,
+        RefusalCode::NotFound
+    );
 }
 
 #[test]
@@ -95,11 +98,11 @@ fn an_answer_of_the_wrong_kind_is_refused_and_the_question_waits_on() {
     let said = Answer::Say { text: "yes".to_owned() };
     let list = Answer::Allow { input: Some(serde_json::json!([1])), always: false };
     for (question, answer) in [(1, said.clone()), (1, list), (2, allow(false))] {
-        let refusal = bench.ask(Command::Answer { question, answer }).unwrap_err();
+        let refusal = bench.ask(Command::Answer { question, answer, by_name: None }).unwrap_err();
         assert_eq!(refusal.code, RefusalCode::Invalid, "{refusal:?}");
     }
     assert_eq!(bench.core.questions.len(), 2);
-    bench.ask(Command::Answer { question: 2, answer: said }).unwrap();
+    bench.ask(Command::Answer { question: 2, answer: said, by_name: None }).unwrap();
 }
 
 #[test]
@@ -218,6 +221,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         spent_retry: 0,
         spent_infra: 0,
         spent: BTreeMap::new(),
+        gated: None,
         result: None,
         progress: None,
         used: (0, 0),
@@ -276,7 +280,7 @@ fn a_question_survives_the_manager_and_its_answer_is_delivered_again() {
 fn what_would_keep_later_runs_of_the_job_from_starting_cannot_be_allowed_for_all_of_it() {
     let mut bench = bench_of(asking(None, false));
     bench.tells(0, vec![asks(1, "x", permission(&"x".repeat(5_000)))], None);
-    let ask = |bench: &mut Bench, question, answer| bench.ask(Command::Answer { question, answer });
+    let ask = |bench: &mut Bench, question, answer| bench.ask(Command::Answer { question, answer, by_name: None });
     let refusal = ask(&mut bench, 1, allow(true)).unwrap_err();
     assert_eq!((refusal.code, refusal.hint.as_str()), (RefusalCode::Limit, "allow it this once"));
     ask(&mut bench, 1, allow(false)).unwrap();
