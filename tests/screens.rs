@@ -14,6 +14,8 @@ mod hostile;
 mod inbox;
 #[path = "screens/keys.rs"]
 mod keys;
+#[path = "screens/mapping.rs"]
+mod mapping;
 #[path = "screens/mouse.rs"]
 mod mouse;
 #[path = "screens/output.rs"]

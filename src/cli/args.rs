@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs};
+pub use jobs::{PriorityArgs, RequeueArgs, SubmitArgs, TasksArgs};
 pub use read::{ArtifactsArgs, LogsArgs, ShowArgs};
 pub use schedule::ScheduleVerb;
 
@@ -111,11 +111,8 @@ pub enum Verb {
         #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
         limit: u32,
     },
-    /// List the tasks of a job
-    Tasks {
-        /// NAME.N, or NAME for the newest
-        job: String,
-    },
+    /// List the tasks of a job, or the instances of a mapped task
+    Tasks(TasksArgs),
     /// Show a job or a task in full
     Show(ShowArgs),
     /// List the files that were kept of a task's workspace, print one, or copy them

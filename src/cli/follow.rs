@@ -1,5 +1,7 @@
 //! `airx run`: follows a job to its end, as a picture on a terminal, as lines on a pipe.
 
+mod mappings;
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +11,16 @@ use crate::api::client::{Client, ClientError, ClientErrorKind};
 use crate::api::socket::SocketClient;
 use crate::model::change::{Change, Seq};
 use crate::model::ids::{Address, JobName, JobRef};
-use crate::model::message::{Answer, CancelHow, Command, EventView, JobView, MAX_PAGE, Page, Query};
+use crate::model::message::{Answer, CancelHow, Command, EventView, JobView, MAX_PAGE, Page, Query, TaskView};
 use crate::model::question::OF_APPROVAL;
-use crate::model::state::{JobState, TaskKind};
+use crate::model::state::{FailCause, JobState, Outcome, TaskKind};
 
 use super::args::Format;
 use super::context::{Context, Failure};
 use super::live::Live;
 use super::print;
-use super::read::{all_tasks, change_text, reason, unexpected};
+use super::read::{change_text, reason, unexpected};
+use mappings::Mappings;
 
 /// Between two pictures.
 const FRAME: Duration = Duration::from_millis(100);
@@ -70,6 +73,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
         print::out(&format!("{job} submitted\n"));
     }
     let mut seen = Seq(0);
+    let mut mappings = Mappings::default();
     let mut cancelling = false;
     loop {
         if interrupted.swap(false, Ordering::Relaxed) {
@@ -108,7 +112,7 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     live.draw(&view, &running);
                 }
             }
-            None => print::out(&page.iter().filter_map(|event| line(context, event)).collect::<String>()),
+            None => print::out(&lines(context, job, &page, &mut mappings)),
         }
         if view.state.is_terminal() && page.is_empty() {
             if let Some(live) = &mut live {
@@ -139,6 +143,19 @@ fn events(link: &mut Link<'_>, since: Seq, job: &JobRef) -> Result<Vec<EventView
         Page { body: Answer::Events(page), .. } => Ok(page),
         _ => Err(unexpected()),
     }
+}
+
+/// Lines for a pipe.
+fn lines(context: &Context, job: &JobName, page: &[EventView], mappings: &mut Mappings) -> String {
+    let is_whole = context.global.output == Format::Jsonl;
+    let told = page.iter().filter(|event| mappings.take(event, Instant::now()) || is_whole);
+    let mut text: String = told.filter_map(|event| line(context, event)).collect();
+    if context.printer.for_people() || context.global.output == Format::Plain {
+        for (at, task, far) in mappings.due(Instant::now()) {
+            text.push_str(&format!("{} {job}/{task} {far}\n", context.printer.clock(at)));
+        }
+    }
+    text
 }
 
 /// A line for a pipe; none for what only airx itself needs to know.
@@ -187,21 +204,44 @@ fn summary(context: &Context, link: &mut Link<'_>, view: &JobView, job: &JobRef,
     let cost = super::read::printer_of(context, &mut link.client).money(view.cost_microusd);
     let took = print::duration(view.updated.since(view.submitted));
     let head = format!("{sign} {} {}", view.name, view.state.word());
-    let done = format!("{}/{} tasks completed", view.tasks.of(TaskKind::Completed), view.tasks.total());
+    let work = view.work();
+    let skipped = match work.of(TaskKind::Skipped) {
+        0 => String::new(),
+        count => format!(", {count} skipped"),
+    };
+    let done = format!("{}/{} tasks completed{skipped}", work.of(TaskKind::Completed), work.total());
     let mut text = format!("{}  {done}  {took}  {cost}", context.printer.ink(ink, &head));
     text.truncate(text.trim_end().len());
     text.push('\n');
     if view.state == JobState::Failed {
-        for task in all_tasks(&mut link.client, job)?.iter().filter(|task| task.state.kind() == TaskKind::Failed) {
-            text.push_str(&format!(
-                "  {}: {}\n    airx logs {}/{}\n",
-                task.id,
-                print::harmless(&reason(task), 300),
-                view.name,
-                task.id
-            ));
-        }
+        text.push_str(&failures(link, view, job)?);
     }
     print::out(&text);
     Ok(code)
+}
+
+/// Failures that are named at the end; the others are counted.
+const NAMED: usize = 10;
+
+/// What failed, and where its output is. A mapped task that failed by its instances is told by them.
+fn failures(link: &mut Link<'_>, view: &JobView, job: &JobRef) -> Result<String, Failure> {
+    // A few more than are named: mapped tasks are among them.
+    let query = Query::Tasks { job: job.clone(), from: 0, limit: 200, kinds: vec![TaskKind::Failed] };
+    let Answer::Tasks(failed) = link.again(|client| client.query(query.clone()))?.body else { return Err(unexpected()) };
+    let by_instances = |task: &TaskView| {
+        matches!(task.outcome, Some(Outcome::Failed { cause: FailCause::Instances { .. } })) && task.mapping.is_some()
+    };
+    let mut text = String::new();
+    let mut named = 0;
+    for task in failed.iter().filter(|task| !by_instances(task)).take(NAMED) {
+        named += 1;
+        let item = task.item.as_ref().map(|item| format!(" ({})", print::harmless(item, 60))).unwrap_or_default();
+        let reason = print::harmless(&reason(task), 300);
+        text.push_str(&format!("  {}{item}: {reason}\n    airx logs {}/{}\n", task.id, view.name, task.id));
+    }
+    let more = view.work().of(TaskKind::Failed).saturating_sub(named);
+    if more > 0 {
+        text.push_str(&format!("  +{more} more: airx tasks {}\n", view.name));
+    }
+    Ok(text)
 }

@@ -82,11 +82,12 @@ fn picture(printer: &Printer, job: &JobView, running: &[TaskView], columns: usiz
 }
 
 fn bar(printer: &Printer, job: &JobView, columns: usize) -> String {
-    let (total, done) = (job.tasks.total().max(1), job.tasks.terminal());
+    let work = job.work();
+    let (total, done) = (work.total().max(1), work.terminal());
     let mut more = Vec::new();
     for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::Queued, "queued")] {
-        if job.tasks.of(kind) > 0 {
-            more.push(format!("{} {word}", job.tasks.of(kind)));
+        if work.of(kind) > 0 {
+            more.push(format!("{} {word}", work.of(kind)));
         }
     }
     if job.paused {
@@ -113,7 +114,11 @@ fn running_line(printer: &Printer, job: &JobView, task: &TaskView, columns: usiz
     let rest = format!("{attempt}  {time}  {reason}");
     let columns = columns.saturating_sub(3 + sign.width());
     // How far it is matters more than the end of a long name.
-    let name = middle(&task.id, columns.saturating_sub(rest.trim_end().width()).max(columns / 3));
+    let id = match &task.item {
+        Some(item) => format!("{} {}", task.id, harmless(item, 60)),
+        None => task.id.clone(),
+    };
+    let name = middle(&id, columns.saturating_sub(rest.trim_end().width()).max(columns / 3));
     let text = format!("{name}{}", rest.trim_end());
     format!("  {} {}", printer.ink(ink, sign), harmless(&text, columns))
 }

@@ -1,5 +1,7 @@
 //! `airx logs`: output of attempts, both streams in the order in which they were written.
 
+mod many;
+
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::model::spec::Action;
 use super::args::{Format, LogsArgs};
 use super::context::{Context, Failure, Renderer};
 use super::print;
-use super::read::{all_tasks, unexpected};
+use super::read::unexpected;
 
 /// Bytes asked for at a time.
 pub(super) const PIECE: u32 = 256 * 1024;
@@ -35,38 +37,11 @@ pub(super) fn logs(context: &Context, args: &LogsArgs) -> Result<(), Failure> {
     if is_list {
         print::out("[");
     }
-    job_logs(context, client.as_mut(), args, &address, &first)?;
+    many::job_logs(context, client.as_mut(), args, &address, &first)?;
     if is_list {
         print::out(if first.get() { "]\n" } else { "\n]\n" });
     }
     Ok(())
-}
-
-fn job_logs(
-    context: &Context,
-    client: &mut dyn Client,
-    args: &LogsArgs,
-    address: &Address,
-    first: &Cell<bool>,
-) -> Result<(), Failure> {
-    if address.task.is_some() {
-        return task_logs(context, client, args, address, None, first);
-    }
-    let mut shown = 0;
-    loop {
-        let tasks = all_tasks(client, &address.job)?;
-        let width = tasks.iter().map(|task| task.id.len()).max().unwrap_or(0);
-        for task in tasks.iter().skip(shown).filter(|task| task.attempts > 0 || args.follow) {
-            let address = Address { job: address.job.clone(), task: Some(task.id.clone()) };
-            let prefix = format!("{:width$} | ", task.id);
-            task_logs(context, client, args, &address, Some(prefix), first)?;
-        }
-        // What was queued while others were followed has its turn too.
-        if !args.follow || tasks.len() == shown {
-            return Ok(());
-        }
-        shown = tasks.len();
-    }
 }
 
 fn task_logs(

@@ -22,6 +22,7 @@ mod requeue;
 mod schedule;
 pub mod submit;
 mod tail;
+mod tasks;
 mod trust;
 mod words;
 
@@ -108,7 +109,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
             read::status(context, target.as_ref()).map(|()| 0)
         }
         Verb::Jobs { limit } => read::jobs(context, limit).map(|()| 0),
-        Verb::Tasks { job } => read::tasks(context, &job).map(|()| 0),
+        Verb::Tasks(args) => tasks::tasks(context, &args).map(|()| 0),
         Verb::Show(args) if args.result => artifacts::result(context, &address(&args.target)?).map(|()| 0),
         Verb::Show(args) => read::show(context, &address(&args.target)?).map(|()| 0),
         Verb::Artifacts(args) => artifacts::artifacts(context, &args).map(|()| 0),
@@ -219,6 +220,7 @@ mod tests {
             "airx status JOB -o json",
             "airx jobs -o jsonl",
             "airx tasks JOB -o plain",
+            "airx tasks JOB/fix --all",
             "airx show JOB/TASK",
             "airx show JOB TASK",
             "airx show JOB/TASK --result",

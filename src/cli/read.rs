@@ -9,13 +9,14 @@ use crate::model::live::{how_far, on_its_way};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, Page, Query, StatusView, TaskDetail, TaskView,
 };
-use crate::model::said::said;
+use crate::model::said::{said, went_to};
 use crate::model::state::{JobState, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::args::Format;
 use super::context::{Context, Failure};
 use super::print::{self, Cell, Ink, Printer, cell};
+use super::tasks;
 
 pub(super) fn status(context: &Context, address: Option<&Address>) -> Result<(), Failure> {
     if let Some(address) = address {
@@ -139,7 +140,8 @@ fn job_table(printer: &Printer, jobs: &[JobView], now: Utc) -> String {
 
 fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
     let (sign, ink) = printer.job_sign(job.state);
-    let done = job.tasks.terminal();
+    let work = job.work();
+    let done = work.terminal();
     let mut more = Vec::new();
     let kinds = [
         (TaskKind::Running, "running"),
@@ -148,7 +150,7 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
         (TaskKind::Failed, "failed"),
     ];
     for (kind, word) in kinds {
-        let count = if kind == TaskKind::Running { job.tasks.live() } else { job.tasks.of(kind) };
+        let count = if kind == TaskKind::Running { work.live() } else { work.of(kind) };
         if count > 0 {
             more.push(format!("{count} {word}"));
         }
@@ -160,7 +162,7 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
         cell(sign, ink),
         cell(job.name.to_string(), Ink::Bold),
         cell(job.state.word(), ink),
-        format!("{done}/{}", job.tasks.total()).into(),
+        format!("{done}/{}", work.total()).into(),
         printer.time(job.submitted, now).into(),
         printer.money(job.cost_microusd).into(),
         cell(more.join(", "), Ink::Dim),
@@ -179,47 +181,6 @@ pub(super) fn all_tasks(client: &mut dyn Client, job: &JobRef) -> Result<Vec<Tas
         }
         tasks.extend(page);
     }
-}
-
-pub(super) fn tasks(context: &Context, job: &str) -> Result<(), Failure> {
-    let mut client = context.reader()?;
-    let job: JobRef =
-        job.parse().map_err(|error: AddressError| Failure::input(error.to_string(), "`airx jobs` lists the jobs"))?;
-    let tasks = all_tasks(client.as_mut(), &job)?;
-    let text = match context.global.output {
-        Format::Json => print::value(context.global.output, &tasks),
-        Format::Jsonl => tasks.iter().map(print::json_line).collect(),
-        Format::Plain => print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()),
-        Format::Table => task_table(&printer_of(context, client.as_mut()), &tasks),
-    };
-    print::out(&text);
-    Ok(())
-}
-
-fn task_table(printer: &Printer, tasks: &[TaskView]) -> String {
-    let rows: Vec<Vec<Cell>> = tasks.iter().map(|task| task_row(printer, task)).collect();
-    print::table(printer, &["", "task", "state", "try", "time", "cost", "why"], &rows)
-}
-
-fn task_row(printer: &Printer, task: &TaskView) -> Vec<Cell> {
-    let (sign, ink) = printer.task_sign(task.state.kind());
-    let time = match (&task.state, task.elapsed_ms, task.started) {
-        (TaskState::Running { .. } | TaskState::AwaitingInput { .. } | TaskState::Cancelling { .. }, _, Some(started)) => {
-            print::duration(now().since(started))
-        }
-        (_, Some(elapsed), _) => print::duration(elapsed),
-        _ => String::new(),
-    };
-    let tries = if task.attempts > 0 { task.attempts.to_string() } else { String::new() };
-    vec![
-        cell(sign, ink),
-        cell(task.id.clone(), Ink::Bold),
-        cell(task.state.kind().word(), ink),
-        tries.into(),
-        time.into(),
-        printer.money(task.cost_microusd).into(),
-        cell(print::harmless(&reason(task), 200), Ink::Dim),
-    ]
 }
 
 /// Why a task waits or how it failed, or how far it is.
@@ -268,7 +229,7 @@ pub(super) fn show(context: &Context, address: &Address) -> Result<(), Failure> 
     }
     let tasks = all_tasks(client.as_mut(), &address.job)?;
     if context.global.output == Format::Plain {
-        print::out(&print::plain(&tasks.iter().map(|task| task_row(&context.printer, task)).collect::<Vec<_>>()));
+        print::out(&print::plain(&tasks::plain_rows(&context.printer, &tasks)));
         return Ok(());
     }
     print::out(&job_text(&printer_of(context, client.as_mut()), &detail, &tasks));
@@ -291,8 +252,8 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     text.push_str(&format!(
         "\nsubmitted {}   {}/{} tasks over   max_parallel {}   pool {}   {}\nworkspace {}\n",
         printer.time(job.submitted, now()),
-        job.tasks.terminal(),
-        job.tasks.total(),
+        job.work().terminal(),
+        job.work().total(),
         detail.spec.max_parallel,
         detail.spec.pool,
         printer.money(job.cost_microusd),
@@ -305,7 +266,7 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     }
     text.push_str(&params_text(detail));
     text.push('\n');
-    text.push_str(&task_table(printer, tasks));
+    text.push_str(&tasks::table(printer, &job.name, tasks, false));
     if job.state == JobState::Failed {
         text.push_str(&format!("\nto run what failed again: airx requeue {}\n", job.name));
     }
@@ -335,13 +296,11 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
         text.push_str(&format!(": {}", print::harmless(&why, 400)));
     }
     text.push('\n');
-    if let Some(parent) = &task.parent {
-        text.push_str(&format!("queued by {parent}\n"));
-    }
+    text.push_str(&tasks::of_mapping(detail));
     if let Some(question) = &detail.approval {
         text.push_str(&super::questions::approval_text(printer, question));
     }
-    let definition = serde_json::to_string_pretty(&detail.spec).unwrap_or_default();
+    let definition = serde_json::to_string_pretty(&tasks::definition(&detail.spec)).unwrap_or_default();
     text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
     for attempt in &detail.attempts {
         text.push_str(&attempt_text(printer, &detail.job.to_string(), &task.id, attempt));
@@ -481,12 +440,8 @@ pub(super) fn change_text(change: &Change) -> String {
         Change::JobSubmitted { .. } => "submitted".to_owned(),
         Change::TaskAdded { origin: Some(_), state, .. } => format!("queued at run time, {}", state.kind().word()),
         Change::TaskAdded { state, .. } => format!("added, {}", state.kind().word()),
-        Change::TaskMoved { state, .. } => state.kind().word().to_owned(),
+        Change::TaskMoved { state, .. } => went_to(state),
         Change::TaskRequeued { state, .. } => format!("requeued, {}", state.kind().word()),
-        Change::TaskEnded { outcome, state, .. } if **outcome == crate::model::state::Outcome::Succeeded => {
-            state.kind().word().to_owned()
-        }
-        Change::TaskEnded { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),
         Change::AttemptOpened { attempt, .. } => format!("starting (attempt {})", attempt.number),
         Change::AttemptStarted { attempt } => format!("running (attempt {})", attempt.number),
         Change::AttemptClosed { outcome, state, .. } => format!("{} ({})", state.kind().word(), outcome.sentence()),

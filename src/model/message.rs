@@ -421,7 +421,7 @@ pub struct StatusView {
     pub manager: Option<u32>,
     /// Whether everything is paused.
     pub paused: bool,
-    /// Tasks of all jobs.
+    /// Tasks of all jobs; instances stand for their mapped tasks.
     pub tasks: Counts,
     /// Jobs by state, in the order waiting, working, completed, failed, cancelled.
     pub jobs: [u32; 5],
@@ -546,6 +546,21 @@ pub struct JobView {
     pub updated: Utc,
     /// Cost of its Claude runs.
     pub cost_microusd: u64,
+    /// Of its tasks, those that instances stand for (see [`JobView::work`]), by state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<Box<Counts>>,
+}
+
+impl JobView {
+    /// Its tasks by state, for fractions and bars: a mapped task whose list is known is not counted beside its instances, since
+    /// all that it does is to wait for them. One that never came to a list, or whose list is empty, counts like any other.
+    pub fn work(&self) -> Counts {
+        let mut work = self.tasks;
+        if let Some(mapped) = &self.mapped {
+            work.0.iter_mut().zip(mapped.0).for_each(|(tasks, mapped)| *tasks = tasks.saturating_sub(mapped));
+        }
+        work
+    }
 }
 
 /// A schedule in a list.
@@ -638,6 +653,12 @@ pub struct TaskView {
     /// Of a mapped task: its instances by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Counts>,
+    /// Of a mapped task, whether its list is known or not: its mapping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<MappingView>,
+    /// Whether it runs when everything else is over (`finally`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_finally: bool,
     /// Ids of the tasks it waits for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
@@ -649,6 +670,14 @@ pub struct TaskView {
     pub is_claude: bool,
 }
 
+/// What a list of tasks says of a mapping.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappingView {
+    /// Most instances alive at once; none leaves it to the job and the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<u32>,
+}
+
 /// A task in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskDetail {
@@ -658,6 +687,9 @@ pub struct TaskDetail {
     pub task: TaskView,
     /// Its definition; secrets are references there.
     pub spec: TaskSpec,
+    /// Of an instance: its item, unless that is longer than 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<serde_json::Value>,
     /// How a person goes on with the session of its newest attempt, as a shell command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,

@@ -1,12 +1,43 @@
-//! What happened around Claude runs and schedules, in words: the same for the command line and the screen.
+//! What happened to mapped tasks, around Claude runs and to schedules, in words: the same for the command line and the screen.
 
 use super::change::Change;
 use super::credential::CredentialHold;
 use super::question::{Answer, AnsweredBy, OF_APPROVAL};
+use super::state::{Outcome, SkipReason, TaskState};
 
-/// In words, when it is about a question, a credential, a budget, a run that goes on, or a schedule.
+/// The state that a task went to, with why where the state has it.
+pub fn went_to(state: &TaskState) -> String {
+    let word = state.kind().word();
+    match state {
+        TaskState::Skipped { why } => format!("{word} ({})", skipped(*why)),
+        TaskState::Mapped { .. } => "goes on with its instances".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// Why a task never ran.
+pub fn skipped(why: SkipReason) -> &'static str {
+    match why {
+        SkipReason::Rule => "its rule does not hold",
+        SkipReason::If => "its `if` is false",
+        SkipReason::Empty => "its list is empty",
+        SkipReason::Gone => "its item is not in the list any more",
+        SkipReason::Stopped => "a task failed (on_failure: stop)",
+    }
+}
+
+/// In words, when it is about a mapped task, an end without an attempt, a question, a credential, a budget, a run that goes on, or a schedule.
 pub fn said(change: &Change) -> Option<String> {
     Some(match change {
+        Change::TaskExpanded { items, .. } => match items.len() {
+            0 => went_to(&TaskState::Skipped { why: SkipReason::Empty }),
+            1 => "mapped: 1 instance".to_owned(),
+            count => format!("mapped: {count} instances"),
+        },
+        Change::TaskEnded { outcome, state, .. } => match outcome.as_ref() {
+            Outcome::Succeeded | Outcome::Cancelled => went_to(state),
+            outcome => format!("{} ({})", state.kind().word(), outcome.sentence()),
+        },
         Change::QuestionAsked { id, question, .. } => format!("asks ({id}): {}", question.body.line()),
         Change::QuestionAnswered { attempt, id, answer, by, by_name } => {
             let comment = answer.as_deref().and_then(Answer::comment).map_or(String::new(), |text| format!(": {text}"));
@@ -68,8 +99,9 @@ pub fn said(change: &Change) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::JobId;
+    use crate::model::ids::{JobId, TaskIdx};
     use crate::model::spec::Budget;
+    use crate::model::state::FailCause;
 
     #[test]
     fn a_budget_is_told_as_it_was_set_and_never_as_nothing() {
@@ -78,5 +110,21 @@ mod tests {
         assert_eq!(told(None).as_deref(), Some("no budget any more"));
         assert_eq!(told(of(Some(100), None)).as_deref(), Some("budget <$0.01"));
         assert_eq!(told(of(Some(5_000_000), Some(1_200_000))).as_deref(), Some("budget $5 and 1.2M tokens"));
+    }
+
+    #[test]
+    fn what_becomes_of_a_mapped_task_is_said() {
+        let (job, task) = (JobId(1), TaskIdx(2));
+        let list = |count: usize| {
+            let items = std::sync::Arc::new(vec![serde_json::Value::Null; count]);
+            said(&Change::TaskExpanded { job, task, items })
+        };
+        assert_eq!(list(4).as_deref(), Some("mapped: 4 instances"));
+        assert_eq!(list(0).as_deref(), Some("skipped (its list is empty)"));
+        let ended = |outcome, state| said(&Change::TaskEnded { job, task, outcome: Box::new(outcome), state });
+        assert_eq!(ended(Outcome::Succeeded, TaskState::Completed).as_deref(), Some("completed"));
+        let failed = Outcome::Failed { cause: FailCause::Instances { failed: 1, of: 3 } };
+        assert_eq!(ended(failed, TaskState::Failed).as_deref(), Some("failed (1 of 3 instances failed)"));
+        assert_eq!(went_to(&TaskState::Skipped { why: SkipReason::If }), "skipped (its `if` is false)");
     }
 }

@@ -1,6 +1,7 @@
 //! Why a task waits, in words that name the setting.
 
-use super::state::{BudgetOf, Hold, SkipReason, TaskState};
+use super::said::skipped;
+use super::state::{BudgetOf, Hold, TaskState};
 use super::time::Utc;
 
 /// What the answer depends on besides the task.
@@ -25,6 +26,8 @@ pub struct Circumstances<'a> {
     pub claude: Option<(u32, u32)>,
     /// Needed tasks that are not over.
     pub unmet: &'a [String],
+    /// Whether it runs when everything else is over (`finally`).
+    pub is_finally: bool,
     /// For an instance: how many of its mapped task live, and how many may, when that is bounded.
     pub mapping: Option<(u32, u32)>,
 }
@@ -35,7 +38,7 @@ const NAMED: usize = 3;
 /// The reason; none for a task that does not wait and of which all is known. `clock` writes a time.
 pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) -> String) -> Option<String> {
     match state {
-        TaskState::Pending => Some(needs(around.unmet)),
+        TaskState::Pending => Some(needs(around)),
         TaskState::Queued => Some(queued(around)),
         TaskState::Held { hold } => Some(match hold {
             Hold::Retry { at, .. } => format!("retry at {}", clock(*at)),
@@ -54,11 +57,7 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
         TaskState::Delegated { job } => Some(format!("done by {job}")),
-        TaskState::Skipped { why: SkipReason::Rule } => Some("its rule does not hold".to_owned()),
-        TaskState::Skipped { why: SkipReason::If } => Some("its `if` is false".to_owned()),
-        TaskState::Skipped { why: SkipReason::Empty } => Some("its list is empty".to_owned()),
-        TaskState::Skipped { why: SkipReason::Gone } => Some("its item is not in the list any more".to_owned()),
-        TaskState::Skipped { why: SkipReason::Stopped } => Some("a task failed (on_failure: stop)".to_owned()),
+        TaskState::Skipped { why } => Some(skipped(*why).to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
         _ => None,
     }
@@ -98,9 +97,10 @@ fn gone(around: &Circumstances<'_>) -> Option<String> {
     around.unreachable.map(|why| format!("engine unreachable: {why}"))
 }
 
-fn needs(unmet: &[String]) -> String {
+fn needs(around: &Circumstances<'_>) -> String {
+    let unmet = around.unmet;
     if unmet.is_empty() {
-        return "runs when everything else is over".to_owned();
+        return if around.is_finally { "runs when everything else is over" } else { "next" }.to_owned();
     }
     let named = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match unmet.len().saturating_sub(NAMED) {
@@ -126,6 +126,7 @@ mod tests {
             slots: Some((2, 0)),
             claude: None,
             unmet: &[],
+            is_finally: false,
             mapping: None,
         };
         let told = |state| why(&state, &around, &|_| String::new());
@@ -134,6 +135,11 @@ mod tests {
             assert_eq!(told(state), gone);
         }
         assert_eq!(told(TaskState::Completed), None);
+        assert_eq!(told(TaskState::Pending).as_deref(), Some("next"), "its rule is about to be looked at");
+        let last = Circumstances { is_finally: true, ..around };
+        let told = why(&TaskState::Pending, &last, &|_| String::new());
+        assert_eq!(told.as_deref(), Some("runs when everything else is over"));
+        let around = last;
         let paused = Circumstances { all_paused: true, ..around };
         let why = why(&TaskState::Queued, &paused, &|_| String::new());
         assert_eq!(why.as_deref(), Some("everything is paused: airx resume"), "what a person can change comes first");

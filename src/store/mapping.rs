@@ -11,6 +11,9 @@ use crate::model::message::Refusal;
 use crate::model::spec::TaskSpec;
 use crate::model::state::{Counts, TaskKind};
 
+/// Longest item that is told with its instance, as JSON.
+const MAX_ITEM: usize = 64 * 1024;
+
 /// What was read for the row before.
 #[derive(Default)]
 pub(super) struct Mapped {
@@ -40,6 +43,12 @@ impl Mapped {
             self.items = Some((of, text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()));
         }
         Ok(self.items.as_ref().and_then(|(_, items)| items.get(place as usize)).map(shown))
+    }
+
+    /// The whole item of the instance that was read last; none when it is no instance, or its item is very long.
+    pub fn whole_item(&self, place: Option<u32>) -> Option<Value> {
+        let item = self.items.as_ref()?.1.get(place? as usize)?;
+        (item.to_string().len() <= MAX_ITEM).then(|| item.clone())
     }
 
     /// Live instances of a mapped task, and how many may live, when that is bounded.
@@ -72,4 +81,22 @@ pub(super) fn instances(db: &Connection, job: u32, of: u32) -> Result<Option<Cou
         }
     }
     Ok((counts.total() > 0).then_some(counts))
+}
+
+/// Takes mapped tasks out of the counts of all jobs: where instances brought them, those stand for them.
+pub(super) fn without_mapped(db: &Connection, counts: &mut Counts) -> Result<(), Refusal> {
+    let mut statement = db
+        .prepare_cached(
+            "SELECT t.kind, count(*) FROM mapping m JOIN task t ON t.job = m.job AND t.idx = m.idx
+             WHERE t.kind IN (6, 7, 8, 14) GROUP BY t.kind",
+        )
+        .map_err(|e| unreadable(&e))?;
+    let mut rows = statement.query([]).map_err(|e| unreadable(&e))?;
+    while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+        let (kind, number): (usize, u32) = (row.get(0).map_err(|e| unreadable(&e))?, row.get(1).map_err(|e| unreadable(&e))?);
+        if let Some(count) = counts.0.get_mut(kind) {
+            *count = count.saturating_sub(number);
+        }
+    }
+    Ok(())
 }

@@ -11,8 +11,8 @@ use crate::model::by_hand;
 use crate::model::change::{Change, Event, Origin, Seq};
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
-    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, OutputPiece, OutputStream, OverviewView, PoolView, Query,
-    Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
+    Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, MappingView, OutputPiece, OutputStream, OverviewView, PoolView,
+    Query, Refusal, RefusalCode, StatusView, TaskDetail, TaskView,
 };
 use crate::model::spec::{Action, JobSpec, Submission, TaskSpec};
 use crate::model::state::{Counts, JobState, Outcome, TaskKind, TaskState};
@@ -76,8 +76,10 @@ pub(super) struct Queries<'a> {
     pub around: &'a Surroundings,
 }
 
-/// Columns of a [`JobView`], in the order of [`job_view`].
-const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority";
+/// Columns of a [`JobView`], in the order of [`job_view`]. The last one: mapped tasks that are where their instances brought them.
+const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority,
+     (SELECT group_concat(t.kind) FROM mapping m JOIN task t ON t.job = m.job AND t.idx = m.idx
+      WHERE m.job = job.id AND t.kind IN (6, 7, 8, 14))";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
@@ -103,6 +105,7 @@ impl Queries<'_> {
             }
             cost = cost.saturating_add(row.get(2).unwrap_or(0));
         }
+        mapping::without_mapped(self.db, &mut tasks)?;
         let recent = self.job_views(&format!("SELECT {JOB_COLUMNS} FROM job ORDER BY over, id DESC LIMIT {RECENT}"), [])?;
         let mut warnings = self.around.all_warnings();
         if self.around.manager.is_none() {
@@ -208,7 +211,7 @@ impl Queries<'_> {
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(11)?, row.get(12)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(12)?, row.get(13)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
@@ -298,17 +301,19 @@ impl Queries<'_> {
         let mut statement = self.db.prepare_cached(&sql).map_err(|e| unreadable(&e))?;
         let mut rows = statement.query(params![view.id, id]).map_err(|e| unreadable(&e))?;
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
-        let (task, task_spec) = self.task_view(row, &view, &spec, &mut Mapped::default(), self.paused()?, &self.pools()?)?;
+        let mut mapped = Mapped::default();
+        let (task, task_spec) = self.task_view(row, &view, &spec, &mut mapped, self.paused()?, &self.pools()?)?;
         let result: Option<String> = row.get(15).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
+        let item = mapped.whole_item(row.get(14).map_err(|e| unreadable(&e))?);
         let approval = match task_spec.action {
             Action::Approve(_) => self.questions(Some(address), true, 1)?.pop().map(Box::new),
             _ => None,
         };
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), by_hand, attempts, result, approval })
+        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), item, by_hand, attempts, result, approval })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {
@@ -378,6 +383,7 @@ impl Queries<'_> {
             slots,
             claude: matches!(task.action, Action::Claude(_)).then_some(claude).flatten(),
             unmet: &unmet,
+            is_finally: task.finally,
             mapping: match instance.filter(|_| state == TaskState::Queued) {
                 Some(of) => mapped.room(self.db, job.id, of, task.each.as_ref().and_then(|each| each.max_parallel))?,
                 None => None,
@@ -405,6 +411,12 @@ impl Queries<'_> {
             needs: if instance.is_some() { Vec::new() } else { task.needs.clone() },
             pool: task.pool.clone(),
             is_claude: matches!(task.action, Action::Claude(_)),
+            mapping: task
+                .each
+                .as_ref()
+                .filter(|_| instance.is_none())
+                .map(|each| MappingView { max_parallel: each.max_parallel }),
+            is_finally: task.finally,
         };
         Ok((view, task))
     }
@@ -558,7 +570,16 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         updated: Utc(row.get(8)?),
         cost_microusd: row.get(9)?,
         priority: row.get(10)?,
+        mapped: row.get::<_, Option<String>>(11)?.map(|kinds| Box::new(counted(&kinds))),
     })
+}
+
+/// How often each kind is in a list of their numbers.
+fn counted(kinds: &str) -> Counts {
+    let mut counts = Counts::default();
+    let kinds = kinds.split(',').filter_map(|kind| TaskKind::ALL.get(kind.parse::<usize>().ok()?));
+    kinds.for_each(|kind| counts.add(*kind));
+    counts
 }
 
 /// A name that clients can read back.

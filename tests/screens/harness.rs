@@ -317,6 +317,16 @@ impl Screen {
     }
 
     /// The line of the tree that the cursor is on, without what is around it.
+    /// Moves the cursor to a job or a task by its id.
+    pub fn select(&mut self, id: &str) -> &mut Screen {
+        let names = self.rows();
+        let at = names.iter().position(|name| name.trim_start_matches("- ").trim_start_matches('-').trim_start() == id);
+        let at = at.unwrap_or_else(|| panic!("no line of {id}: {names:?}"));
+        self.app.tree.go(&self.app.mirror, at);
+        self.settle(Vec::new());
+        self
+    }
+
     pub fn selected(&self) -> String {
         let Some(row) = self.app.tree.rows.get(self.app.tree.cursor) else { return String::new() };
         let job = &self.app.mirror.jobs[row.job as usize];

@@ -467,7 +467,8 @@ fn an_approval_is_given_or_refused_with_a_comment() {
         ("d", "reject, because", Answer::Reject { comment: "go on".to_owned() }),
     ] {
         let mut screen = open(at(120, 40), approving());
-        screen.press("j").press(key).shows(label).types("go on").press("enter");
+        screen.press("j").press(key).shows(label);
+        screen.types("go on").press("enter");
         assert_eq!(answers(&screen), [(2, answer)]);
     }
     let mut screen = over(approving());

@@ -1,6 +1,7 @@
 //! Worlds that several tests look at.
 
-use airx::model::state::{FailCause, Hold, Outcome};
+use airx::model::ids::JobName;
+use airx::model::state::{FailCause, Hold, Outcome, TaskState};
 
 use super::world::{HOUR, MINUTE, SECOND, Task, World, ago, task, world};
 
@@ -116,6 +117,9 @@ pub fn all_states() -> World {
             task("a-skipped").skipped(),
             task("a-upstream").upstream_failed(&["a-failed"]),
             task("a-asking").asking(MINUTE),
+            task("a-approval").in_state(TaskState::AwaitingApproval { question: 1 }),
+            task("a-delegated").in_state(TaskState::Delegated { job: JobName { name: "child".to_owned(), number: 1 } }),
+            task("a-mapped").in_state(TaskState::Mapped { instances: 2 }),
         ],
     )
 }

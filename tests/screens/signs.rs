@@ -36,6 +36,7 @@ fn no_two_states_of_tasks_look_alike_without_colour() {
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         for (line, name) in [
             "a-asking",
+            "a-approval",
             "a-pending",
             "a-queued",
             "a-held",
@@ -47,6 +48,8 @@ fn no_two_states_of_tasks_look_alike_without_colour() {
             "a-cancelled",
             "a-skipped",
             "a-upstream",
+            "a-delegated",
+            "a-mapped",
         ]
         .into_iter()
         .enumerate()

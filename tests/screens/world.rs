@@ -12,11 +12,11 @@ use airx::model::attempt::Progress;
 use airx::model::change::{AttemptFacts, Change, ClaudeFacts, Event, Seq};
 use airx::model::ids::{Address, AttemptId, JobId, JobName, TaskIdx};
 use airx::model::message::{
-    AttemptView, EventView, JobDetail, JobView, OutputPiece, OutputStream, OverviewView, PoolView, RefusalCode, TaskDetail,
-    TaskView,
+    AttemptView, EventView, JobDetail, JobView, MappingView, OutputPiece, OutputStream, OverviewView, PoolView, RefusalCode,
+    TaskDetail, TaskView,
 };
 use airx::model::question::QuestionView;
-use airx::model::spec::{Action, ClaudeSpec, JobSpec, OnFailure, Source, TaskDefaults, TaskSpec};
+use airx::model::spec::{Action, ClaudeSpec, Items, JobSpec, Mapping, OnFailure, Source, TaskDefaults, TaskSpec};
 use airx::model::state::{Counts, FailCause, Hold, Outcome, SkipReason, TaskState};
 use airx::model::time::Utc;
 use airx::tui::data::sync::{Incoming, OutputKey, Request};
@@ -72,6 +72,8 @@ pub fn task(id: &str) -> Task {
             needs: Vec::new(),
             pool: None,
             is_claude: false,
+            mapping: None,
+            is_finally: false,
         },
         spec: TaskSpec::new(id, Action::Run(format!("./{}.sh", id.replace('/', "-")))),
         attempts: Vec::new(),
@@ -178,6 +180,42 @@ impl Task {
 
     pub fn held(mut self, hold: Hold) -> Task {
         self.view.state = TaskState::Held { hold };
+        self
+    }
+
+    /// Its attempt that goes on ends like this, for good.
+    pub fn over(mut self, outcome: Outcome) -> Task {
+        self.view.attempts -= 1;
+        self.attempts.pop();
+        match outcome {
+            Outcome::Succeeded => self.completed(SECOND),
+            outcome => self.failed(outcome),
+        }
+    }
+
+    /// In a state that needs no attempt.
+    pub fn in_state(mut self, state: TaskState) -> Task {
+        self.view.state = state;
+        self
+    }
+
+    /// A mapped task over what `discover` found.
+    pub fn each(mut self, max_parallel: Option<u32>) -> Task {
+        self.view.mapping = Some(MappingView { max_parallel });
+        self.spec.each = Some(Mapping { over: Items::From("tasks.discover.result".to_owned()), max_parallel });
+        self
+    }
+
+    /// An instance of a mapped task for this item.
+    pub fn of(mut self, parent: &str, item: &str) -> Task {
+        self.view.parent = Some(parent.to_owned());
+        self.view.item = Some(item.to_owned());
+        self
+    }
+
+    /// Runs when everything else is over.
+    pub fn finally(mut self) -> Task {
+        (self.view.state, self.view.is_finally, self.spec.finally) = (TaskState::Pending, true, true);
         self
     }
 
@@ -352,6 +390,7 @@ impl World {
             submitted: ago(HOUR),
             updated: ago(5 * MINUTE),
             cost_microusd: 0,
+            mapped: None,
         };
         self.jobs.push(Job { view, spec, tasks });
         self.count(self.jobs.len() - 1);
@@ -370,8 +409,23 @@ impl World {
 
     fn count(&mut self, job: usize) {
         let job = &mut self.jobs[job];
-        job.view.tasks = Counts::default();
+        (job.view.tasks, job.view.mapped) = (Counts::default(), None);
         job.tasks.iter().for_each(|task| job.view.tasks.add(task.view.state.kind()));
+        for place in 0..job.tasks.len() {
+            let id = Some(job.tasks[place].view.id.clone());
+            if job.tasks[place].view.mapping.is_none() {
+                continue;
+            }
+            let mut instances = Counts::default();
+            let of_now = |task: &&Task| task.view.parent == id && task.view.item.is_some();
+            job.tasks.iter().filter(of_now).for_each(|task| instances.add(task.view.state.kind()));
+            let view = &mut job.tasks[place].view;
+            view.instances = (instances.total() > 0).then_some(instances);
+            if instances.total() > 0 && !matches!(view.state, TaskState::Pending | TaskState::Queued | TaskState::Skipped { .. })
+            {
+                job.view.mapped.get_or_insert_default().add(view.state.kind());
+            }
+        }
         job.view.state = job.view.tasks.job_state();
         job.view.cost_microusd = job.tasks.iter().map(|task| task.view.cost_microusd).sum();
     }
@@ -487,6 +541,7 @@ impl World {
                         job: job.view.name.clone(),
                         task: task.view.clone(),
                         spec: task.spec.clone(),
+                        item: task.view.item.clone().map(|item| serde_json::from_str(&item).unwrap_or(item.into())),
                         by_hand: None,
                         attempts: task.attempts.clone(),
                         result: None,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::model::spec::PRIORITIES;
 
-use super::FileArgs;
+use super::{FileArgs, Target};
 
 /// A job file, its parameters and its priority.
 #[derive(Debug, Args)]
@@ -22,6 +22,17 @@ pub struct SubmitArgs {
 
 fn priority() -> clap::builder::RangedI64ValueParser<i64> {
     clap::value_parser!(i64).range(i64::from(*PRIORITIES.start())..=i64::from(*PRIORITIES.end()))
+}
+
+/// Whose tasks are listed.
+#[derive(Debug, Args)]
+pub struct TasksArgs {
+    /// JOB, or JOB/TASK for a mapped task and its instances
+    #[command(flatten)]
+    pub target: Target,
+    /// Every instance of mapped tasks, not only those that a person may have to look at
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// A job's priority.

@@ -60,13 +60,8 @@ impl Digest {
     fn event(&mut self, event: &EventView, jobs: &[JobView], by_rule: &BTreeSet<u32>, clock: Clock<'_>) -> Found {
         match &event.event.change {
             Change::AttemptClosed { outcome, facts, state, .. } => closed(event, outcome, facts, state),
+            Change::TaskEnded { outcome, state, .. } => ended(event, outcome, state),
             Change::TaskMoved { state: TaskState::Failed, .. } => vec![of_task(event, Kind::Failed, "failed", "")],
-            // Of a mapped task each instance was told already.
-            Change::TaskEnded { outcome, state: TaskState::Failed, .. }
-                if !matches!(**outcome, Outcome::Failed { cause: FailCause::Instances { .. } }) =>
-            {
-                vec![of_task(event, Kind::Failed, "failed", &outcome.sentence())]
-            }
             Change::JobMoved { job, state } => {
                 let view = jobs.iter().find(|view| view.id == job.0);
                 of_job(event, *state, view).into_iter().collect()
@@ -125,6 +120,19 @@ fn closed(event: &EventView, outcome: &Outcome, facts: &AttemptFacts, state: &Ta
     kinds.into_iter().map(told).collect()
 }
 
+/// A task that is over without an attempt's end. What failed of a mapped task was told of its instances.
+fn ended(event: &EventView, outcome: &Outcome, state: &TaskState) -> Found {
+    // Of a mapped task each instance was told already.
+    let by_instances = matches!(outcome, Outcome::Failed { cause: FailCause::Instances { .. } });
+    let kind = match state {
+        TaskState::Failed if !by_instances => Kind::Failed,
+        TaskState::Completed => Kind::Completed,
+        _ => return Vec::new(),
+    };
+    let reason = if *outcome == Outcome::Succeeded { String::new() } else { outcome.sentence() };
+    vec![of_task(event, kind, word(outcome), &reason)]
+}
+
 fn of_task(event: &EventView, kind: Kind, outcome: &str, reason: &str) -> Notice {
     Notice { task: event.task.clone().unwrap_or_default(), ..notice(event, kind, outcome, reason) }
 }
@@ -136,8 +144,10 @@ fn of_job(event: &EventView, state: JobState, view: Option<&JobView>) -> Option<
         JobState::Completed => Kind::JobCompleted,
         JobState::Waiting | JobState::Working => return None,
     };
-    let counted =
-        |view: &JobView, kind: TaskKind| format!("{} of {} tasks {}", view.tasks.of(kind), view.tasks.total(), kind.word());
+    let counted = |view: &JobView, kind: TaskKind| {
+        let work = view.work();
+        format!("{} of {} tasks {}", work.of(kind), work.total(), kind.word())
+    };
     let reason = view.map_or_else(String::new, |view| match state {
         JobState::Failed => counted(view, TaskKind::Failed),
         JobState::Cancelled => counted(view, TaskKind::Cancelled),

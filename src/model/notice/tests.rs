@@ -79,6 +79,7 @@ fn a_job_that_ends_tells_how_many_of_its_tasks_did_what() {
         submitted: Utc(NIGHT),
         updated: Utc(NIGHT),
         cost_microusd: 3_000_000,
+        mapped: None,
     };
     let events = [moved(JobState::Failed)];
     assert_eq!(wanted_jobs(&events), [3]);

@@ -102,6 +102,31 @@ impl TaskSpec {
 }
 
 impl Items {
+    /// The key of a job file that it stands under.
+    pub fn key(&self) -> &'static str {
+        if matches!(self, Items::Matrix(_)) { "matrix" } else { "for_each" }
+    }
+
+    /// As it stands in a job file.
+    pub fn written(&self) -> serde_json::Value {
+        match self {
+            Items::List(items) => items.clone().into(),
+            Items::From(source) => format!("{{{{ {source} }}}}").into(),
+            Items::Matrix(axes) => axes.iter().map(|(name, items)| (name.clone(), items.written())).collect(),
+        }
+    }
+
+    /// In a line for people.
+    pub fn line(&self) -> String {
+        match self {
+            Items::List(items) => format!("a list of {}", items.len()),
+            Items::From(source) => format!("{{{{ {source} }}}}"),
+            Items::Matrix(axes) => {
+                axes.iter().map(|(name, items)| format!("{name}: {}", items.line())).collect::<Vec<_>>().join(" × ")
+            }
+        }
+    }
+
     /// Its expressions.
     pub fn expressions(&self) -> Vec<&str> {
         match self {

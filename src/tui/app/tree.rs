@@ -8,10 +8,13 @@ use crate::model::ids::JobName;
 use crate::model::state::{Outcome, TaskKind};
 use crate::model::time::Mono;
 use crate::tui::data::Mirror;
-use crate::tui::data::row::NONE;
+use crate::tui::data::row::{NONE, TaskRow};
 
 /// Jobs, newest first, whose tasks are read for a filter.
 pub const FILTERED: usize = 500;
+
+/// A mapped task of more instances than this is folded until somebody unfolds it.
+pub const FEW: u32 = 20;
 
 /// A line: a job, a task, or one of its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +135,11 @@ impl Filter {
     pub fn looks_at_states(&self) -> bool {
         !self.states.is_empty()
     }
+
+    /// Whether instances are asked for whose items are gone: they are skipped tasks, and nobody looks for them otherwise.
+    fn wants_gone(&self) -> bool {
+        self.states.contains(&TaskKind::Skipped)
+    }
 }
 
 /// Numbers of attempts and how they ended; none while they have not.
@@ -146,6 +154,8 @@ pub struct Tree {
     pub open: HashSet<u32>,
     /// Tasks whose attempts are shown.
     pub open_tasks: HashSet<(u32, u32)>,
+    /// Mapped tasks that were folded (`false`) or unfolded; the others are as their number of instances says.
+    pub mappings: HashMap<(u32, u32), bool>,
     /// How the attempts of those ended, as far as they were read.
     pub outcomes: HashMap<(u32, u32), Outcomes>,
     /// A job whose first failed task is to be selected once its tasks are read.
@@ -184,6 +194,12 @@ impl Tree {
         self.own += 1;
     }
 
+    /// Whether a mapped task's instances are shown: as somebody said, else when there are few.
+    pub fn shows_instances(&self, job: u32, mapping: u32, row: &TaskRow) -> bool {
+        let said = self.mappings.get(&(job, mapping)).copied();
+        said.unwrap_or_else(|| row.instances().is_some_and(|instances| instances.counts.total() <= FEW))
+    }
+
     /// Finds the lines anew if anything changed that decides which there are; keeps the cursor on what it was on.
     pub fn build(&mut self, mirror: &Mirror) {
         let lively = self.filter.looks_at_states() || self.sort == Sort::State || self.sort == Sort::Cost;
@@ -213,9 +229,12 @@ impl Tree {
                 self.cursor = at;
             }
             None => {
-                // Folded away or filtered out: its task, its job, else the line that is in its place now.
-                let parents = [selected.whole(), Key::job(selected.job)];
-                let parent = self.rows.iter().position(|row| parents.contains(&key(mirror, row)));
+                // Folded away or filtered out: its task, its mapped task, its job, else the line that is in its place now.
+                let mapping = mirror.job(selected.job).and_then(|job| job.mapping_of(selected.task));
+                let parents =
+                    [Some(selected.whole()), mapping.map(|task| Key::task(selected.job, task)), Some(Key::job(selected.job))];
+                let place = |parent: Key| self.rows.iter().position(|row| key(mirror, row) == parent);
+                let parent = parents.into_iter().flatten().find_map(place);
                 self.cursor = parent.unwrap_or(self.cursor).min(self.rows.len().saturating_sub(1));
                 match mirror.job(selected.job) {
                     None => drop(self.gone.get_or_insert_with(|| format!("job {}", selected.job))),
@@ -240,6 +259,14 @@ impl Tree {
     /// Selects something, unfolding its job; false when it is not shown.
     pub fn select(&mut self, mirror: &Mirror, wanted: Key) -> bool {
         if wanted.task != NONE && self.open.insert(wanted.job) {
+            self.touch();
+        }
+        // An instance is there once its mapped task is unfolded.
+        if let Some(job) = mirror.job(wanted.job)
+            && let Some(mapping) = job.mapping_of(wanted.task)
+            && !self.shows_instances(wanted.job, mapping, &job.tasks[mapping as usize])
+        {
+            self.mappings.insert((wanted.job, mapping), true);
             self.touch();
         }
         self.build(mirror);

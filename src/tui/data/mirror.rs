@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::change::{Change, Seq};
-use crate::model::decide::shown;
 use crate::model::ids::{JobName, JobRef};
-use crate::model::message::{EventView, JobView, OverviewView, TaskView};
+use crate::model::message::{EventView, JobView, MappingView, OverviewView, TaskView};
 use crate::model::spec::{Action, JobSpec};
 use crate::model::state::{Counts, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::early::Early;
+use super::instances::{begin_anew, expand};
 use super::row::{NONE, Needs, TaskRow};
 
 /// Jobs kept, newest first; older ones are only counted.
@@ -33,7 +33,7 @@ pub struct JobRow {
     /// Cost of runs that go on: a sum, since there may be very many tasks.
     live_cost: u64,
     /// Places by the hash of the id: half the memory of the ids themselves.
-    places: HashMap<u64, u32>,
+    pub(super) places: HashMap<u64, u32>,
     /// Needs that stand behind their task in the file and were not read yet.
     unresolved: Vec<(u32, Vec<String>)>,
 }
@@ -103,7 +103,7 @@ impl JobRow {
         }
     }
 
-    fn push(&mut self, row: TaskRow) {
+    pub(super) fn push(&mut self, row: TaskRow) {
         let place = u32::try_from(self.tasks.len()).unwrap_or(NONE);
         self.places.insert(hash(&row.id), place);
         self.tasks.push(row);
@@ -124,8 +124,11 @@ impl JobRow {
     /// Brings new rows up to what has happened since they were read.
     fn catch_up(&mut self, early: &Early) {
         for event in early.of(self.view.id) {
-            let place = event.event.change.task().map(|task| task.0 as usize);
-            if let Some(row) = place.and_then(|place| self.tasks.get_mut(place)) {
+            let place = event.event.change.task().map(|task| task.0);
+            if let (Some(place), Change::TaskExpanded { items, .. }) = (place, &event.event.change) {
+                begin_anew(self, place, event.seq, items);
+            }
+            if let Some(row) = place.and_then(|place| self.tasks.get_mut(place as usize)) {
                 row.apply(event.seq, event.event.at, &event.event.change);
             }
         }
@@ -191,11 +194,11 @@ impl Mirror {
         self.job(job)?.tasks.get(task as usize)
     }
 
-    /// Tasks of all jobs by state.
+    /// Tasks of all jobs by state; instances stand for their mapped tasks.
     pub fn totals(&self) -> Counts {
         let mut totals = Counts::default();
         for job in &self.jobs {
-            for (sum, count) in totals.0.iter_mut().zip(job.view.tasks.0) {
+            for (sum, count) in totals.0.iter_mut().zip(job.view.work().0) {
                 *sum = sum.saturating_add(count);
             }
         }
@@ -249,6 +252,7 @@ impl Mirror {
         job.catch_up(&self.early);
         job.live_cost = job.tasks.iter().fold(0, |sum, task| sum.saturating_add(task.live_cost()));
         if job.loaded == Loaded::All {
+            job.count_instances();
             // Events name tasks by their place; whoever adds one finds the others by name again.
             job.places = HashMap::new();
         }
@@ -319,15 +323,29 @@ impl Mirror {
                 self.structure += 1;
             }
         } else if let Some(row) = job.tasks.get_mut(task.0 as usize) {
-            let (waited, cost) = (row.kind.waits_for_person(), row.live_cost());
+            let (waited, cost, before) = (asks(row), row.live_cost(), row.part());
             row.apply(event.seq, event.event.at, change);
             job.live_cost = job.live_cost.saturating_sub(cost).saturating_add(row.live_cost());
             // What waits for a person stands first in its job.
-            self.structure += u64::from(waited != row.kind.waits_for_person());
+            self.structure += u64::from(waited != asks(row));
+            let (after, parent) = (row.part(), row.parent);
+            if job.loaded == Loaded::All
+                && let Some(instances) = job.tasks.get_mut(parent as usize).and_then(TaskRow::instances_mut)
+            {
+                instances.remove(before);
+                instances.add(after);
+            }
         } else {
             self.early.keep(event);
         }
     }
+}
+
+/// States of tasks that have asked a person something.
+pub(super) const ASKING: [TaskKind; 2] = [TaskKind::AwaitingInput, TaskKind::AwaitingApproval];
+
+pub(super) fn asks(row: &TaskRow) -> bool {
+    ASKING.contains(&row.kind)
 }
 
 fn add(job: &mut JobRow, event: &EventView, change: &Change) {
@@ -339,6 +357,8 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
         needs: spec.needs.clone(),
         pool: spec.pool.clone(),
         is_claude: matches!(spec.action, Action::Claude(_)),
+        is_finally: spec.finally,
+        mapping: spec.each.as_ref().map(|each| MappingView { max_parallel: each.max_parallel }),
         ..queued(event)
     };
     job.index();
@@ -347,7 +367,7 @@ fn add(job: &mut JobRow, event: &EventView, change: &Change) {
 }
 
 /// A task that came into being by this event.
-fn queued(event: &EventView) -> TaskView {
+pub(super) fn queued(event: &EventView) -> TaskView {
     TaskView {
         idx: 0,
         id: String::new(),
@@ -367,30 +387,9 @@ fn queued(event: &EventView) -> TaskView {
         needs: Vec::new(),
         pool: None,
         is_claude: false,
+        mapping: None,
+        is_finally: false,
     }
-}
-
-/// A mapped task's list is known: instances that there are begin anew, further ones come behind all other tasks.
-fn expand(job: &mut JobRow, event: &EventView, parent: u32, items: &[serde_json::Value]) {
-    let Some(row) = job.tasks.get_mut(parent as usize).filter(|row| row.as_of() < event.seq) else { return };
-    row.apply(event.seq, event.event.at, &event.event.change);
-    let (id, is_claude, mut known) = (row.id.clone(), row.is_claude, 0);
-    // Only instances of this mapped task have it as their parent and its id before their own place.
-    for row in &mut job.tasks {
-        let place = row.id.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/')?.parse::<usize>().ok());
-        if let Some(place) = place.filter(|_| row.parent == parent) {
-            known += 1;
-            row.begin_anew(event.seq, items.get(place).map(shown));
-        }
-    }
-    job.tasks.reserve(items.len().saturating_sub(known));
-    for (place, item) in items.iter().enumerate().skip(known) {
-        let view = TaskView { id: format!("{id}/{place}"), item: Some(shown(item)), is_claude, ..queued(event) };
-        let mut row = TaskRow::new(view, event.seq, |_| None);
-        row.parent = parent;
-        job.push(row);
-    }
-    job.places = HashMap::new();
 }
 
 /// When a running task began, for its age.

@@ -9,6 +9,8 @@ use crate::model::message::TaskView;
 use crate::model::state::{Outcome, SkipReason, TaskKind, TaskState};
 use crate::model::time::Utc;
 
+use super::instances::Instances;
+
 /// No task.
 pub const NONE: u32 = u32::MAX;
 
@@ -21,6 +23,8 @@ pub struct TaskRow {
     pub kind: TaskKind,
     /// Whether it is a Claude run.
     pub is_claude: bool,
+    /// Whether it runs when everything else is over.
+    pub is_finally: bool,
     /// Attempts so far.
     pub attempts: u32,
     /// The task that queued it, or [`NONE`].
@@ -86,6 +90,8 @@ pub struct More {
     pub pool: Option<Box<str>>,
     /// What an instance is for.
     pub item: Option<Box<str>>,
+    /// Of a mapped task: its instances.
+    pub instances: Option<Box<Instances>>,
     /// Cost of all its attempts.
     pub cost_microusd: u64,
 }
@@ -98,6 +104,7 @@ impl TaskRow {
             id: CompactString::new(&view.id),
             kind: view.state.kind(),
             is_claude: view.is_claude,
+            is_finally: view.is_finally,
             attempts: view.attempts,
             parent: view.parent.as_deref().and_then(&place).unwrap_or(NONE),
             elapsed_ms: view.elapsed_ms.map_or(NONE, millis),
@@ -119,6 +126,11 @@ impl TaskRow {
         }
         if let Some(item) = view.item {
             row.more().item = Some(item.into_boxed_str());
+        }
+        if let Some(mapping) = view.mapping {
+            let counts = view.instances.unwrap_or_default();
+            row.more().instances =
+                Some(Box::new(Instances { counts, max_parallel: mapping.max_parallel, ..Instances::default() }));
         }
         if view.cost_microusd > 0 {
             row.more().cost_microusd = view.cost_microusd;
@@ -179,6 +191,16 @@ impl TaskRow {
     /// How far its Claude run is.
     pub fn run(&self) -> Option<&LiveFacts> {
         self.more.as_ref()?.run.as_deref()
+    }
+
+    /// The same; of a mapped task that of its instances.
+    pub fn whole_cost(&self) -> u64 {
+        self.cost().saturating_add(self.instances().map_or(0, |instances| instances.cost_microusd))
+    }
+
+    /// What it is called below what it belongs to: an instance by its item.
+    pub fn name(&self) -> &str {
+        self.item().filter(|item| !item.trim().is_empty()).unwrap_or(&self.id)
     }
 
     /// The newest event that it has.

@@ -21,6 +21,8 @@ pub const MOST_EDGES: usize = 5_000;
 pub struct Node {
     /// Harmless text.
     pub label: String,
+    /// Whether it comes after everything: lines that lead to it are broken, unless they come from another such node.
+    pub is_last: bool,
 }
 
 /// How to lay out.
@@ -100,6 +102,8 @@ pub struct Layout {
     labels: Vec<String>,
     edges: Vec<(usize, usize)>,
     rows: BTreeMap<u32, BTreeMap<u32, Cell>>,
+    /// Nodes that come after everything.
+    last: Vec<bool>,
     ascii: bool,
 }
 
@@ -119,7 +123,8 @@ pub fn layout(nodes: &[Node], edges: &[(usize, usize)], options: &Options) -> La
     let labels: Vec<String> = nodes.iter().map(|node| cut::middle(&node.label, most, dots).into_owned()).collect();
     let widths: Vec<u16> = labels.iter().map(|label| u16::try_from(cut::width(label)).unwrap_or(u16::MAX)).collect();
     let rows = place::rows(&layered, options.room.1);
-    route::route(&layered, &rows, widths, labels, options.ascii)
+    let last = nodes.iter().map(|node| node.is_last).collect();
+    Layout { last, ..route::route(&layered, &rows, widths, labels, options.ascii) }
 }
 
 impl Layout {
@@ -173,11 +178,25 @@ impl Layout {
         self.labels.get(node).map_or("", String::as_str)
     }
 
+    fn is_broken(&self, (from, to): (u32, u32)) -> bool {
+        let is_last = |node: u32| self.last.get(node as usize).copied().unwrap_or(false);
+        is_last(to) && !is_last(from)
+    }
+
     fn symbol(&self, cell: &Cell) -> char {
         if cell.arrow {
             return if self.ascii { '>' } else { '▸' };
         }
         let place = usize::from(cell.bits & 15);
+        if cell.owners.iter().all(|owner| self.is_broken(*owner)) {
+            match (cell.bits & 15, self.ascii) {
+                (5, false) => return '┆',
+                (10, false) => return '┄',
+                (5, true) => return ':',
+                (10, true) => return '.',
+                _ => {}
+            }
+        }
         if self.ascii {
             return [' ', '|', '-', '+', '|', '|', '+', '+', '-', '+', '-', '+', '+', '+', '+', '+'][place];
         }

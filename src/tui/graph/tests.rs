@@ -14,7 +14,7 @@ fn picture(layout: &Layout) -> String {
 }
 
 fn graph(count: usize, edges: &[(usize, usize)], room: (u16, u16)) -> Layout {
-    let nodes: Vec<Node> = (0..count).map(|node| Node { label: format!("  task-{node}") }).collect();
+    let nodes: Vec<Node> = (0..count).map(|node| Node { label: format!("  task-{node}"), is_last: false }).collect();
     layout(&nodes, edges, &Options { max_label: 24, ascii: false, room })
 }
 
@@ -112,7 +112,7 @@ fn odd_graphs_are_no_panic() {
     let cycle = graph(3, &[(0, 1), (1, 2), (2, 0), (1, 1), (0, 9), (0, 1)], (0, 0));
     assert_eq!(cycle.nodes.len(), 3);
     let wide = layout(
-        &[Node { label: "漢".repeat(100) }, Node { label: String::new() }],
+        &[Node { label: "漢".repeat(100), is_last: false }, Node { label: String::new(), is_last: true }],
         &[(0, 1)],
         &Options { max_label: 5, ascii: true, room: (1, 1) },
     );
@@ -132,4 +132,15 @@ fn one_walks_along_the_lines() {
     let down = layout.neighbour(right, Direction::Down).unwrap();
     assert_eq!(layout.neighbour(down, Direction::Up), Some(right));
     assert_eq!(layout.neighbour(0, Direction::Left), None);
+}
+
+#[test]
+fn lines_to_what_comes_after_everything_are_broken() {
+    let node = |label: &str, is_last| Node { label: label.to_owned(), is_last };
+    let nodes = [node("build", false), node("test", false), node("docs", false), node("clean", true)];
+    let edges = [(0, 1), (1, 3), (2, 3)];
+    let drawn = |ascii| picture(&layout(&nodes, &edges, &Options { max_label: 10, ascii, room: (78, 18) }));
+    let (unicode, ascii) = (drawn(false), drawn(true));
+    assert!(unicode.contains('┄') && unicode.contains('─'), "{unicode}");
+    assert!(ascii.contains("...") && ascii.contains("--"), "{ascii}");
 }

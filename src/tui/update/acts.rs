@@ -91,6 +91,9 @@ fn requeue(app: &mut App) -> Vec<Effect> {
     if targets.is_empty() {
         return refuse(app, "nothing is selected");
     }
+    if let Some(effects) = super::instances::requeue(app) {
+        return effects;
+    }
     let what = format!("requeue of {}", naming(&targets));
     app.tree.marks.clear();
     send(app, what, Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() })
@@ -157,7 +160,10 @@ fn cancel(app: &mut App, how: CancelHow) -> Vec<Effect> {
     let name = naming(&targets);
     let lines: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let is_one_task = keys.len() == 1 && keys[0].task != NONE;
-    let count = if live == 1 { "1 task is".to_owned() } else { format!("{live} tasks are") };
+    let is_mapped = is_one_task && super::instances::of(app, keys[0]).is_some();
+    let word = if is_mapped { "instance" } else { "task" };
+    let count = if live == 1 { format!("1 {word} is") } else { format!("{live} {word}s are") };
+    let is_one_task = is_one_task && !is_mapped;
     let question = if is_one_task { format!("{verb} {name}?") } else { format!("{verb} {name}? {count} not over.") };
     let what = format!("{} of {name}", verb.to_lowercase());
     ask(app, question, lines, vec![(what, Command::Cancel { targets, all: false, how })])
@@ -167,7 +173,13 @@ fn cancel(app: &mut App, how: CancelHow) -> Vec<Effect> {
 fn still_going(app: &App, key: Key) -> u32 {
     let Some(job) = app.mirror.job(key.job) else { return 0 };
     match key.task {
-        NONE => job.view.tasks.total() - job.view.tasks.terminal(),
+        NONE => {
+            let work = job.view.work();
+            work.total() - work.terminal()
+        }
+        _ if super::instances::of(app, key).is_some() => {
+            super::instances::of(app, key).map_or(0, |instances| instances.counts.total() - instances.counts.terminal())
+        }
         task => job.tasks.get(task as usize).map_or(0, |row| u32::from(!row.state().is_terminal())),
     }
 }

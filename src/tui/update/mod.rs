@@ -7,6 +7,7 @@ mod dialogs;
 mod editing;
 mod inbox;
 mod incoming;
+mod instances;
 mod moves;
 mod needs;
 mod panes;
@@ -290,7 +291,11 @@ fn quit(app: &mut App) -> Vec<Effect> {
 fn not_over(app: &App) -> [u32; 3] {
     let totals = app.mirror.totals();
     let held = totals.of(TaskKind::Held);
-    [totals.live(), totals.total() - totals.terminal() - totals.live() - held, held]
+    let waiting = totals.total() - totals.terminal() - totals.live() - held;
+    // What is left to child jobs is told of those, as far as they are known.
+    let left = totals.of(TaskKind::Delegated);
+    let others = waiting.saturating_sub(left);
+    [totals.live(), if totals.live() + held + others == 0 { waiting } else { others }, held]
 }
 
 /// The question of how to leave tells how things are now; once there is nothing to ask about, it is answered.

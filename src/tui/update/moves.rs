@@ -5,7 +5,7 @@ use crate::tui::action::Action;
 use crate::tui::app::toast::Kind;
 use crate::tui::app::tree::{Key, key};
 use crate::tui::app::{App, Effect, Focus};
-use crate::tui::data::row::NONE;
+use crate::tui::data::row::{NONE, TaskRow};
 use crate::tui::view::areas;
 
 use super::Mouse;
@@ -34,6 +34,7 @@ pub fn act(app: &mut App, action: Action) -> Option<Vec<Effect>> {
         Action::FoldAll => {
             app.tree.open.clear();
             app.tree.open_tasks.clear();
+            app.tree.mappings.clear();
             app.tree.outcomes.clear();
             app.tree.touch();
         }
@@ -93,9 +94,19 @@ fn go(app: &mut App, at: usize) {
 fn is_open(app: &App) -> bool {
     match app.tree.selected {
         Some(Key { job, task: NONE, .. }) => app.tree.open.contains(&job),
+        Some(Key { job, task, attempt: 0 }) if mapping(app, job, task).is_some() => shows_instances(app, job, task),
         Some(Key { job, task, .. }) => app.tree.open_tasks.contains(&(job, task)),
         None => false,
     }
+}
+
+/// A mapped task that has instances.
+fn mapping(app: &App, job: u32, task: u32) -> Option<&TaskRow> {
+    app.mirror.task(job, task).filter(|row| row.instances().is_some_and(|known| known.counts.total() + known.gone > 0))
+}
+
+fn shows_instances(app: &App, job: u32, task: u32) -> bool {
+    mapping(app, job, task).is_some_and(|row| app.tree.shows_instances(job, task, row))
 }
 
 /// A job is unfolded first, then looked into; a task is looked into.
@@ -111,6 +122,8 @@ fn unfold(app: &mut App) {
     let Some(Key { job, task, .. }) = app.tree.selected else { return };
     if task == NONE {
         app.tree.open.insert(job);
+    } else if mapping(app, job, task).is_some() {
+        app.tree.mappings.insert((job, task), true);
     } else if app.mirror.task(job, task).is_some_and(|row| row.attempts > 1) {
         app.tree.open_tasks.insert((job, task));
         app.pane.asked = None;
@@ -122,6 +135,11 @@ fn fold(app: &mut App) {
     let Some(selected) = app.tree.selected else { return };
     let was_open = match selected {
         Key { job, task: NONE, .. } => app.tree.open.remove(&job),
+        Key { job, task, .. } if mapping(app, job, task).is_some() => {
+            let was_open = shows_instances(app, job, task);
+            app.tree.mappings.insert((job, task), false);
+            was_open
+        }
         Key { job, task, .. } => {
             app.tree.outcomes.remove(&(job, task));
             app.tree.open_tasks.remove(&(job, task))
@@ -163,7 +181,12 @@ fn next_failed(app: &mut App) -> Vec<Effect> {
         let Some(job) = app.mirror.jobs.get(row.job as usize) else { return false };
         match row.task {
             NONE => !app.tree.open.contains(&job.view.id) && job.view.tasks.of(TaskKind::Failed) > 0,
-            task => row.attempt == 0 && job.tasks.get(task as usize).is_some_and(|row| row.kind == TaskKind::Failed),
+            _ if row.attempt > 0 => false,
+            task if shows_instances(app, job.view.id, task) => false,
+            task => job.tasks.get(task as usize).is_some_and(|row| {
+                let instances = row.instances().filter(|_| row.is_mapped());
+                row.kind == TaskKind::Failed || instances.is_some_and(|known| known.counts.of(TaskKind::Failed) > 0)
+            }),
         }
     };
     let found = (1..=count).map(|step| (app.tree.cursor + step) % count.max(1)).find(|at| failed(*at));
@@ -173,12 +196,11 @@ fn next_failed(app: &mut App) -> Vec<Effect> {
         && let Some(job) = app.mirror.jobs.get(row.job as usize)
     {
         let id = job.view.id;
-        let first = job.tasks.iter().position(|row| row.kind == TaskKind::Failed);
+        let first = job.first_failed();
         app.tree.open.insert(id);
         app.tree.touch();
         if let Some(first) = first {
-            let wanted = Key::task(id, u32::try_from(first).unwrap_or(NONE));
-            app.tree.select(&app.mirror, wanted);
+            app.tree.select(&app.mirror, Key::task(id, first));
             return Vec::new();
         }
         // Its tasks are read first.
@@ -186,7 +208,14 @@ fn next_failed(app: &mut App) -> Vec<Effect> {
         app.tree.seeks_failed = Some(id);
         return Vec::new();
     }
-    go(app, at);
+    let instance = app.mirror.jobs.get(row.job as usize).and_then(|job| {
+        let mut instances = job.instances_of(row.task);
+        instances.find(|(_, row)| row.kind == TaskKind::Failed).map(|(task, _)| Key::task(job.view.id, task))
+    });
+    match instance {
+        Some(wanted) => drop(app.tree.select(&app.mirror, wanted)),
+        None => go(app, at),
+    }
     Vec::new()
 }
 

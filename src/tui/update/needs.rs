@@ -67,8 +67,7 @@ pub fn prepare(app: &mut App) -> Vec<Effect> {
 /// The first failed task of a job that was unfolded for that, once it is read.
 fn seek_failed(app: &mut App) {
     let Some(job) = app.tree.seeks_failed.and_then(|id| app.mirror.job(id)) else { return };
-    let found = job.tasks.iter().position(|task| task.kind == TaskKind::Failed).and_then(|task| u32::try_from(task).ok());
-    if let Some(task) = found {
+    if let Some(task) = job.first_failed() {
         let wanted = Key::task(job.view.id, task);
         app.tree.select(&app.mirror, wanted);
         app.tree.seeks_failed = None;

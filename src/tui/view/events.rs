@@ -3,10 +3,10 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
-use crate::model::change::Change;
+use crate::model::change::{Change, mapped_state};
 use crate::model::message::EventView;
-use crate::model::said::said;
-use crate::model::state::{Outcome, TaskState};
+use crate::model::said::{said, went_to};
+use crate::model::state::Outcome;
 use crate::tui::app::App;
 use crate::tui::data::row::NONE;
 use crate::tui::text::cut;
@@ -42,15 +42,17 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
 
 /// An event in words.
 fn words(app: &App, event: &EventView) -> (String, Role) {
-    let state = |state: &TaskState| {
-        let (sign, role) = app.look.sign(state.kind());
-        (format!("{sign} {}", state.kind().word()), role)
+    let signed = |kind, text: String| {
+        let (sign, role) = app.look.sign(kind);
+        (format!("{sign} {text}"), role)
     };
     match &event.event.change {
         Change::JobSubmitted { .. } => ("submitted".to_owned(), Role::Text),
         Change::TaskAdded { origin: None, .. } => ("added with the file".to_owned(), Role::Dim),
         Change::TaskAdded { .. } => ("queued at run time".to_owned(), Role::Accent),
-        Change::TaskMoved { state: next, .. } => state(next),
+        Change::TaskMoved { state, .. } => signed(state.kind(), went_to(state)),
+        Change::TaskEnded { state, .. } => signed(state.kind(), said(&event.event.change).unwrap_or_default()),
+        Change::TaskExpanded { items, .. } => signed(mapped_state(items).kind(), said(&event.event.change).unwrap_or_default()),
         Change::TaskRequeued { .. } => ("requeued by a person".to_owned(), Role::Accent),
         Change::AttemptOpened { attempt, pool, .. } => (format!("attempt {} opened in pool {pool}", attempt.number), Role::Dim),
         Change::AttemptStarted { attempt } => (format!("attempt {} started", attempt.number), Role::Busy),

@@ -3,10 +3,13 @@
 use ratatui::layout::Rect;
 
 use crate::config::theme::Role;
+use crate::model::state::{Counts, TaskKind};
 use crate::tui::app::App;
+use crate::tui::app::graph::{BAR, label};
 use crate::tui::data::mirror::Loaded;
+use crate::tui::text::cut;
 
-use super::brush::Brush;
+use super::brush::{Brush, bar};
 use super::states;
 
 /// Draws it.
@@ -35,12 +38,19 @@ pub fn draw(app: &App, area: Rect, is_focused: bool, brush: &mut Brush<'_>) {
             continue;
         };
         // A node that begins to the left of the screen is shown from where it enters it.
-        let label = layout.shown_label(node);
+        let room = usize::from(spot.width);
+        let (label, shows_bar) = label(member, room, brush.look.unicode);
         let hidden = corner_x.saturating_sub(spot.x);
         let x = u16::try_from(spot.x.saturating_sub(corner_x)).unwrap_or(u16::MAX);
-        let skip = crate::tui::text::cut::head(label, hidden as usize).len();
+        let skip = cut::head(&label, hidden as usize).len();
         let start = area.x.saturating_add(x);
-        let end = brush.put(start, area.y + y, area.right(), &label[skip..], Role::Text);
+        let is_given_up = matches!(member.kind, TaskKind::Skipped | TaskKind::UpstreamFailed);
+        let role = if is_given_up { Role::Dim } else { Role::Text };
+        let end = brush.put(start, area.y + y, area.right(), &label[skip..], role);
+        if let Some(counts) = member.instances.filter(|_| hidden == 0 && shows_bar) {
+            let at = start.saturating_add(u16::try_from(room - BAR).unwrap_or(u16::MAX));
+            draw_bar(&counts, at, area.y + y, end, brush);
+        }
         if hidden == 0 {
             let (sign, role) = app.look.sign(member.kind);
             brush.put(start, area.y + y, area.right(), sign, role);
@@ -50,4 +60,14 @@ pub fn draw(app: &App, area: Rect, is_focused: bool, brush: &mut Brush<'_>) {
             brush.restyle(Rect { x: start, y: area.y + y, width: end.saturating_sub(start), height: 1 }, role);
         }
     }
+}
+
+/// The bar of a mapped task's instances.
+fn draw_bar(counts: &Counts, x: u16, y: u16, end: u16, brush: &mut Brush<'_>) {
+    let done = counts.of(TaskKind::Completed);
+    let (full, missed, rest) =
+        bar(done.into(), (counts.terminal() - done).into(), counts.total().into(), BAR, brush.look.unicode);
+    let x = brush.put(x, y, end, &full, Role::Gauge);
+    let x = brush.put(x, y, end, &missed, Role::Bad);
+    brush.put(x, y, end, &rest, Role::GaugeRest);
 }

@@ -19,6 +19,7 @@ use super::brush::Brush;
 use super::{states, tree};
 
 mod approval;
+mod decides;
 mod run;
 
 /// Artifacts of an attempt that are named.
@@ -151,7 +152,7 @@ fn job_sheet(app: &App, job: &JobRow, sheet: &mut Sheet) {
             sheet.code(&source.text);
         }
     }
-    let failed = job.tasks.iter().filter(|task| task.kind == TaskKind::Failed).take(20);
+    let failed = job.tasks.iter().filter(|task| task.kind == TaskKind::Failed && !task.is_mapped()).take(20);
     let mut any = false;
     for task in failed {
         if !std::mem::replace(&mut any, true) {
@@ -171,9 +172,8 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         let (reason, role) = tree::reason(app, job, row);
         sheet.field("because", &reason, role);
     }
-    sheet.field("needs", &detail.spec.needs.join(", "), Role::Text);
-    sheet.field("queued by", detail.task.parent.as_deref().unwrap_or_default(), Role::Text);
-    let cost = row.map_or(detail.task.cost_microusd, |row| row.cost().max(detail.task.cost_microusd));
+    decides::sheet(app, row, detail, sheet);
+    let cost = row.map_or(detail.task.cost_microusd, |row| row.whole_cost().max(detail.task.cost_microusd));
     sheet.field("cost", &dollars.show(cost), Role::Cost);
     if let Some(result) = &detail.result {
         let text = match result {
@@ -185,7 +185,9 @@ fn task_sheet(app: &App, job: &JobRow, place: u32, detail: &TaskDetail, sheet: &
         let text: String = text.chars().take(2_000).collect();
         sheet.field("result", &text, Role::Text);
     }
-    run::sheet(app, job, row, detail, sheet);
+    if detail.task.mapping.is_none() {
+        run::sheet(app, job, row, detail, sheet);
+    }
     if let Some(question) = &detail.approval {
         approval::sheet(app, question, sheet);
     }

@@ -10,6 +10,7 @@ mod graph;
 mod header;
 pub mod inbox;
 pub mod info;
+mod instances;
 pub mod output;
 pub mod pane;
 mod states;

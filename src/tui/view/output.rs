@@ -17,7 +17,7 @@ use crate::tui::text::harmless::tamed;
 use crate::tui::text::{cut, time, wrap};
 
 use super::brush::Brush;
-use super::{info, states};
+use super::{info, instances, states};
 
 /// Columns of a log: beside them stands the sign of its stream.
 pub fn log_width(width: usize) -> usize {
@@ -38,6 +38,10 @@ pub fn draw(app: &App, area: Rect, brush: &mut Brush<'_>) {
     let text = |text: String| states::Lines::dim(text);
     if let Some(failure) = &app.pane.failure {
         return text(failure.clone()).draw(brush, area);
+    }
+    let mapped = app.mirror.job(subject.job).and_then(|job| Some((job, job.tasks.get(subject.task as usize)?)));
+    if let Some((job, row)) = mapped.filter(|(_, row)| row.instances().is_some()) {
+        return instances::draw(app, job, subject.task, row, area, brush);
     }
     let area = draw_notice(app, area, brush);
     let Some(output) = &app.pane.output else {

@@ -6,7 +6,7 @@ use crate::config::theme::Role;
 use crate::model::live::{fraction, how_far, on_its_way};
 use crate::model::message::PoolView;
 use crate::model::spec::Budget;
-use crate::model::state::{Hold, Outcome, TaskKind, TaskState};
+use crate::model::state::{Counts, Hold, Outcome, TaskKind, TaskState};
 use crate::model::time::Utc;
 use crate::model::why::{Circumstances, why};
 use crate::tui::action::Action;
@@ -86,6 +86,7 @@ fn draw_row(app: &App, row: &Row, area: Rect, brush: &mut Brush<'_>) {
     }
     let Some(task) = job.tasks.get(row.task as usize) else { return };
     match row.attempt {
+        0 if task.is_mapped() => draw_mapping(app, job, task, row, area, brush),
         0 => draw_task(app, job, task, row, area, brush),
         attempt => draw_attempt(app, job, task, row, attempt, area, brush),
     }
@@ -115,50 +116,121 @@ impl Right {
 fn draw_job(app: &App, job: &JobRow, area: Rect, brush: &mut Brush<'_>) {
     let view = &job.view;
     let is_open = app.tree.open.contains(&view.id);
-    // What completed, not what is over: `3/3` beside a failure would read as done.
-    let (total, done) = (view.tasks.total(), view.tasks.of(TaskKind::Completed));
-    let lost = view.tasks.terminal() - done;
     let (sign, role) = app.look.sign(crate::model::sign::kind_of(view.state));
-    let fold = if is_open { brush.look.pick("▾", "v") } else { brush.look.pick("▸", ">") };
     // `>` is the selection's sign in ASCII, so the fold stands apart from it.
-    let x = brush.put(area.x + 1, area.y, area.right(), fold, Role::Dim);
+    let x = brush.put(area.x + 1, area.y, area.right(), fold(is_open, brush), Role::Dim);
     let x = brush.put(x + 1, area.y, area.right(), sign, role);
-    let mut attention: Vec<(String, Role)> = Vec::new();
-    let waiting = view.tasks.of(TaskKind::AwaitingInput) + view.tasks.of(TaskKind::AwaitingApproval);
-    let asking = if waiting == 1 { "waits for you" } else { "wait for you" };
-    for (kind, word) in [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)] {
-        let count = if kind == TaskKind::AwaitingInput { waiting } else { view.tasks.of(kind) };
-        if count > 0 {
-            attention.push((format!("{count} {word}"), app.look.sign(kind).1));
-        }
-    }
+    let counts = view.work();
+    let mut attention = attention(app, &counts);
     if view.paused {
-        attention.push(("paused".to_owned(), Role::Warning));
+        attention.push(Note::plain("paused"));
     } else if view.stopped && !view.state.is_terminal() {
-        attention.push(("stopped".to_owned(), Role::Warning));
+        attention.push(Note::plain("stopped"));
     }
-    let (full, missed, rest) = bar(done.into(), lost.into(), total.into(), 8, brush.look.unicode);
-    let mut right = vec![(format!("{:>4}", time::age(app.now.utc.since(view.submitted))), Role::Dim)];
-    right.push((cost(app, job), Role::Cost));
-    let fraction = format!("{done}/{total}");
-    let shows_bar = area.width >= 60;
-    right.push((fraction, Role::Text));
-    right.extend(attention);
-    let end = Right(right).draw(area, 18, brush);
-    let name = view.name.to_string();
-    let gauge = if shows_bar { 10 } else { 0 };
-    let room = usize::from(end.saturating_sub(x + 1).saturating_sub(gauge));
-    let name = cut::middle(&name, room, brush.look.dots()).into_owned();
-    let x = brush.put(x + 1, area.y, end, &name, Role::Strong);
-    if shows_bar && end.saturating_sub(9) > x {
-        let start = end.saturating_sub(8);
-        let next = brush.put(start, area.y, end, &full, Role::Gauge);
-        let next = brush.put(next, area.y, end, &missed, Role::Bad);
-        brush.put(next, area.y, end, &rest, Role::GaugeRest);
-    }
+    let age = (format!("{:>4}", time::age(app.now.utc.since(view.submitted))), Role::Dim);
+    let before = vec![age, (cost(app, job), Role::Cost)];
+    let bar = Bar { name: view.name.to_string(), role: Role::Strong, counts, before, attention };
+    let (x, end) = bar.draw(x + 1, 18, area, brush);
     if is_open && job.loaded != Loaded::All && job.tasks.is_empty() {
         brush.put(x + 1, area.y, end.saturating_sub(9), "loading", Role::Dim);
     }
+}
+
+/// The sign of what is unfolded, or could be.
+fn fold(is_open: bool, brush: &Brush<'_>) -> &'static str {
+    if is_open { brush.look.pick("▾", "v") } else { brush.look.pick("▸", ">") }
+}
+
+/// Something that a person has to know, in words and by its sign alone.
+struct Note {
+    long: String,
+    short: String,
+    role: Role,
+}
+
+impl Note {
+    fn plain(word: &str) -> Note {
+        Note { long: word.to_owned(), short: word.to_owned(), role: Role::Warning }
+    }
+}
+
+/// What of many tasks a person has to know.
+fn attention(app: &App, counts: &Counts) -> Vec<Note> {
+    let asking = if counts.of(TaskKind::AwaitingInput) == 1 { "waits for you" } else { "wait for you" };
+    let kinds = [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)];
+    let counted = kinds.into_iter().map(|(kind, word)| (kind, counts.of(kind), word)).filter(|(_, count, _)| *count > 0);
+    counted
+        .map(|(kind, count, word)| {
+            let (sign, role) = app.look.sign(kind);
+            Note { long: format!("{count} {word}"), short: format!("{sign} {count}"), role }
+        })
+        .collect()
+}
+
+/// A line with one bar of many tasks: a job, or a mapped task.
+struct Bar {
+    name: String,
+    role: Role,
+    counts: Counts,
+    /// What stands before the fraction.
+    before: Vec<(String, Role)>,
+    /// What stands after it.
+    attention: Vec<Note>,
+}
+
+impl Bar {
+    /// Draws it from this column on; where the name and the room for it end.
+    fn draw(self, x: u16, least: u16, area: Rect, brush: &mut Brush<'_>) -> (u16, u16) {
+        // What completed, not what is over: `3/3` beside a failure would read as done.
+        let (total, done) = (self.counts.total(), self.counts.of(TaskKind::Completed));
+        let lost = self.counts.terminal() - done;
+        let (full, missed, rest) = bar(done.into(), lost.into(), total.into(), 8, brush.look.unicode);
+        let mut right = self.before;
+        let shows_bar = area.width >= 60;
+        let fraction = format!("{done}/{total}");
+        let gauge = if shows_bar { 10 } else { 0 };
+        // Numbers give way to the name and the bar, cost first.
+        let name = u16::try_from(cut::width(&self.name).min(14)).unwrap_or(14);
+        let least = least.max((x - area.x).saturating_add(name + gauge));
+        // All of them, by their signs if need be: what failed is not to go because something waits as well.
+        let words: usize = self.attention.iter().map(|note| cut::width(&note.long) + 2).sum::<usize>() + fraction.len();
+        let is_short = words > usize::from(area.width.saturating_sub(least + 1));
+        right.push((fraction, Role::Text));
+        right.extend(self.attention.into_iter().map(|note| (if is_short { note.short } else { note.long }, note.role)));
+        let end = Right(right).draw(area, least, brush);
+        let room = usize::from(end.saturating_sub(x).saturating_sub(gauge));
+        let name = cut::middle(&self.name, room, brush.look.dots()).into_owned();
+        let x = brush.put(x, area.y, end, &name, self.role);
+        if shows_bar && end.saturating_sub(9) > x {
+            let start = end.saturating_sub(8);
+            let next = brush.put(start, area.y, end, &full, Role::Gauge);
+            let next = brush.put(next, area.y, end, &missed, Role::Bad);
+            brush.put(next, area.y, end, &rest, Role::GaugeRest);
+        }
+        (x, end)
+    }
+}
+
+/// A mapped task whose list is known: one bar of its instances.
+fn draw_mapping(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, brush: &mut Brush<'_>) {
+    let Some(instances) = task.instances() else { return };
+    let (sign, role) = app.look.sign(task.kind);
+    let indent = indent(row, area);
+    let is_open = app.tree.shows_instances(job.view.id, row.task, task);
+    let x = brush.put(area.x + indent, area.y, area.right(), fold(is_open, brush), Role::Dim);
+    let x = brush.put(x + 1, area.y, area.right(), sign, role);
+    let claude = if task.is_claude { brush.look.pick("✱ ", "@ ") } else { "" };
+    let x = brush.put(x + 1, area.y, area.right(), claude, Role::Accent);
+    let gone = if instances.gone > 0 { format!("+{} gone", instances.gone) } else { String::new() };
+    let before = vec![(app.dollars().show(task.whole_cost()), Role::Cost), (gone, Role::Dim)];
+    let attention = attention(app, &instances.counts);
+    let least = indent.saturating_add(5 + u16::try_from(cut::width(&task.id).min(12)).unwrap_or(12));
+    Bar { name: task.id.to_string(), role: Role::Text, counts: instances.counts, before, attention }.draw(x, least, area, brush);
+}
+
+/// Columns before a task's line.
+fn indent(row: &Row, area: Rect) -> u16 {
+    1 + 2 * u16::from(row.depth).min(area.width / 6)
 }
 
 /// What a job has cost, of what it may. Its tasks tell what goes on beside what is over, where they are known.
@@ -170,12 +242,14 @@ pub fn cost(app: &App, job: &JobRow) -> String {
 
 fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, brush: &mut Brush<'_>) {
     let (sign, role) = app.look.sign(task.kind);
-    let indent = 1 + 2 * u16::from(row.depth).min(area.width / 6);
-    let fold = match (task.attempts > 1, app.tree.open_tasks.contains(&(job.view.id, row.task))) {
-        (false, _) => " ",
-        (true, true) => brush.look.pick("▾", "v"),
-        (true, false) => brush.look.pick("▸", ">"),
+    let indent = indent(row, area);
+    let has_more = task.attempts > 1 || task.instances().is_some_and(|instances| instances.counts.total() > 0);
+    let is_open = match task.instances() {
+        Some(_) => app.tree.shows_instances(job.view.id, row.task, task),
+        None => app.tree.open_tasks.contains(&(job.view.id, row.task)),
     };
+    let fold = if has_more { fold(is_open, brush) } else { " " };
+    let name = tamed(task.name());
     let x = brush.put(area.x + indent, area.y, area.right(), fold, Role::Dim);
     let x = brush.put(x + 1, area.y, area.right(), sign, role);
     let elapsed = match began(task) {
@@ -188,7 +262,7 @@ fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, bru
     let reason = tamed(&reason);
     let right = vec![(app.dollars().show(task.cost()), Role::Cost), (tries, Role::Dim), (elapsed, Role::Dim)];
     // What helps to decide goes before numbers: those give way to a reason, cost first.
-    let least = 5 + cut::width(&task.id).min(12) + if reason.is_empty() { 0 } else { cut::width(&reason) + 2 };
+    let least = 5 + cut::width(&name).min(12) + if reason.is_empty() { 0 } else { cut::width(&reason) + 2 };
     let least = u16::try_from(least).unwrap_or(u16::MAX).max(16);
     let end = Right(right).draw(area, indent.saturating_add(least), brush);
     let gauge = gauge(task, end.saturating_sub(x + 1), cut::width(&reason));
@@ -197,8 +271,8 @@ fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, bru
     let name_room = room.saturating_sub(cut::width(&reason) + 2).max(12.min(room));
     let claude = if task.is_claude { brush.look.pick("✱ ", "@ ") } else { "" };
     let x = brush.put(x + 1, area.y, end, claude, Role::Accent);
-    let name = cut::middle(&task.id, name_room.saturating_sub(cut::width(claude)), brush.look.dots()).into_owned();
-    let mut x = brush.put(x, area.y, end, &name, Role::Text);
+    let name = cut::middle(&name, name_room.saturating_sub(cut::width(claude)), brush.look.dots()).into_owned();
+    let mut x = brush.put(x, area.y, end, &name, if task.is_gone() { Role::Dim } else { Role::Text });
     if let Some((done, all)) = gauge {
         let (full, _, rest) = bar(done, 0, all, GAUGE, brush.look.unicode);
         x = brush.put(x + 2, area.y, end, &full, Role::Gauge);
@@ -212,7 +286,7 @@ fn draw_task(app: &App, job: &JobRow, task: &TaskRow, row: &Row, area: Rect, bru
 
 /// How much of a running task is done, where that is known and there is room for it beside the name and the words.
 fn gauge(task: &TaskRow, room: u16, reason: usize) -> Option<(u64, u64)> {
-    let least = cut::width(&task.id).min(24) + 4 + reason + GAUGE + 4;
+    let least = cut::width(task.name()).min(24) + 4 + reason + GAUGE + 4;
     let is_shown = matches!(task.kind, TaskKind::Running | TaskKind::AwaitingInput) && usize::from(room) >= least;
     fraction(task.progress(), task.run()).filter(|_| is_shown)
 }
@@ -269,6 +343,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
         .filter(|need| !need.state().is_terminal())
         .map(|need| need.id.to_string())
         .collect();
+    let mapping = job.tasks.get(task.parent as usize).and_then(TaskRow::instances);
     let spec = job.spec.as_ref();
     let pool = task.pool().or(spec.map(|spec| spec.pool.as_str())).unwrap_or("local");
     let found: Option<&PoolView> = app.mirror.overview.pools.iter().find(|view| view.name == pool);
@@ -289,7 +364,8 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
             .filter(|_| task.is_claude)
             .map(|most| (app.mirror.overview.usage.running, most)),
         unmet: &unmet,
-        mapping: None,
+        is_finally: task.is_finally,
+        mapping: mapping.and_then(|instances| Some((instances.counts.live(), instances.max_parallel?))),
     };
     why(&state, &around, &|at: Utc| app.time(at)).unwrap_or_default()
 }

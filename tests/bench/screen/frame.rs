@@ -116,6 +116,7 @@ impl Stage {
             submitted: Utc(1_700_000_000_000),
             updated: Utc(1_700_000_000_000),
             cost_microusd: 0,
+            mapped: None,
         }
     }
 
@@ -143,6 +144,8 @@ impl Stage {
             needs: Vec::new(),
             pool: None,
             is_claude: false,
+            mapping: None,
+            is_finally: false,
         }
     }
 
@@ -202,6 +205,7 @@ impl Stage {
                     job: self.name(),
                     task,
                     spec,
+                    item: None,
                     by_hand: None,
                     attempts: Vec::new(),
                     result: None,

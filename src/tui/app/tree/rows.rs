@@ -1,6 +1,7 @@
 //! Which lines the tree has: the order, the filter and what is unfolded.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
@@ -40,7 +41,7 @@ impl<'a> Builder<'a> {
             Sort::Newest => {}
             Sort::State => order.sort_by_key(|at| job_rank(jobs[*at].view.state)),
             Sort::Name => order.sort_by(|a, b| jobs[*a].view.name.cmp(&jobs[*b].view.name)),
-            Sort::Cost => order.sort_by_key(|at| std::cmp::Reverse(jobs[*at].view.cost_microusd)),
+            Sort::Cost => order.sort_by_key(|at| Reverse(jobs[*at].view.cost_microusd)),
         }
         let mut rows = Vec::new();
         for at in order {
@@ -79,38 +80,70 @@ impl<'a> Builder<'a> {
     }
 
     fn tasks(&self, place: u32, job: &JobRow, only: Option<&[bool]>, rows: &mut Vec<Row>) {
-        let count = job.tasks.len();
-        let is_shown = |task: usize| only.is_none_or(|only| only[task]);
         let nested = only.is_none() && self.tree.sort == Sort::Newest && job.tasks.iter().any(|task| task.parent != NONE);
         if nested {
             self.nested(place, job, rows);
             return;
         }
-        let mut order: Vec<u32> =
-            (0..count).filter(|task| is_shown(*task)).map(|task| u32::try_from(task).unwrap_or(NONE)).collect();
-        let of = |task: &u32| &job.tasks[*task as usize];
-        match self.tree.sort {
-            Sort::Newest => {}
-            Sort::State => order.sort_by_key(|task| rank(of(task).kind)),
-            Sort::Name => order.sort_by(|a, b| of(a).id.cmp(&of(b).id)),
-            Sort::Cost => order.sort_by_key(|task| std::cmp::Reverse(of(task).cost())),
+        let mut order = Vec::new();
+        let mut instances: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (task, row) in (0u32..).zip(&job.tasks) {
+            let Some(mapping) = job.mapping_of(task) else {
+                order.extend(only.is_none_or(|only| only[task as usize]).then_some(task));
+                continue;
+            };
+            if self.shows_instance(job, mapping, row, only) && only.is_none_or(|only| only[task as usize]) {
+                instances.entry(mapping).or_default().push(task);
+            }
         }
-        // Stable: the others keep their order.
-        order.sort_by_key(|task| !of(task).kind.waits_for_person());
+        // A mapped task stands above instances that are looked for, whether it is looked for itself or not.
+        if only.is_some() {
+            order.extend(instances.keys().copied());
+            order.sort_unstable();
+            order.dedup();
+        }
+        self.sort(job, &mut order);
         for task in order {
             self.task(place, job, task, 1, rows);
+            let mut below = instances.remove(&task).unwrap_or_default();
+            self.sort(job, &mut below);
+            for instance in below {
+                self.task(place, job, instance, 2, rows);
+            }
         }
     }
 
-    /// Tasks that were queued by a task stand below it.
+    fn sort(&self, job: &JobRow, tasks: &mut [u32]) {
+        let of = |task: &u32| &job.tasks[*task as usize];
+        match self.tree.sort {
+            Sort::Newest => {}
+            Sort::State => tasks.sort_by_key(|task| rank(of(task).kind)),
+            Sort::Name => tasks.sort_by(|a, b| of(a).name().cmp(of(b).name())),
+            Sort::Cost => tasks.sort_by_key(|task| Reverse(of(task).whole_cost())),
+        }
+        // Stable: the others keep their order.
+        tasks.sort_by_key(|task| (of(task).is_gone(), !job.waits_for_person(of(task))));
+    }
+
+    /// Whether an instance has a line of its own. When it is looked for by words that its mapped task is like as well, that one's
+    /// fold decides.
+    fn shows_instance(&self, job: &JobRow, mapping: u32, row: &TaskRow, only: Option<&[bool]>) -> bool {
+        let filter = &self.tree.filter;
+        if row.is_gone() && !filter.wants_gone() {
+            return false;
+        }
+        let is_sought = only.is_some_and(|only| filter.looks_at_states() || !only[mapping as usize]);
+        is_sought || self.tree.shows_instances(job.view.id, mapping, &job.tasks[mapping as usize])
+    }
+
+    /// Tasks that were queued by a task stand below it, and instances below their mapped task.
     fn nested(&self, place: u32, job: &JobRow, rows: &mut Vec<Row>) {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut roots = Vec::new();
-        for (task, row) in job.tasks.iter().enumerate() {
-            let task = u32::try_from(task).unwrap_or(NONE);
+        for (task, row) in (0u32..).zip(&job.tasks) {
             if row.parent == NONE || row.parent >= task {
                 roots.push(task);
-            } else {
+            } else if job.mapping_of(task).is_none_or(|mapping| self.shows_instance(job, mapping, row, None)) {
                 children.entry(row.parent).or_default().push(task);
             }
         }
@@ -152,6 +185,10 @@ impl<'a> Builder<'a> {
         text.push_str(&job.view.name.name);
         text.push('/');
         text.push_str(&task.id);
+        if let Some(item) = task.item() {
+            text.push(' ');
+            text.push_str(item);
+        }
         let like = self.like(&text);
         self.text = text;
         like
