@@ -182,8 +182,7 @@ fn write_tests_accepts_only_added_lines_and_a_run_that_spends_too_much_leaves_no
         rule(r"Write unit tests for src/b\.rs", &edit("src/b.rs", "    1\n", "    3\n"), "I changed it."),
     ];
     let Some(world) = World::new(&files, &rules) else { return };
-    let modules = "modules=git ls-files 'src/?.rs' | xargs grep -L 'cfg(test)'";
-    assert!(!world.run("write-tests", &[modules, "commit=true"]));
+    assert!(!world.run("write-tests", &["commit=true"]));
     let instances = world.instances("write-tests/write");
     let seen: Vec<_> =
         instances.iter().map(|task| (task.item.as_deref().unwrap(), task.attempts, task.state.kind().word())).collect();
@@ -330,7 +329,7 @@ fn plan_then_execute_waits_for_a_person_and_does_one_step_after_the_other() {
     assert!(world.git(&["diff"]).ends_with("-hello\n+HELLO\n"), "a step that fails stays to be looked at");
     let summary = world.artifact("plan-then-execute/summary", "summary.md");
     assert!(
-        summary.starts_with("# Be polite\n\nplan completed, approval completed, steps failed\n\nIt says hello.\n"),
+        summary.starts_with("# Be polite\n\nGreet in English\nGreet loudly\nGreet no more\n\nplan completed, approval completed, steps failed\n\nIt says hello.\n"),
         "{summary}"
     );
 }
@@ -350,4 +349,20 @@ fn a_plan_that_is_rejected_changes_nothing() {
     assert_eq!(world.git(&["diff", "HEAD", "--name-only"]), "");
     let summary = world.artifact("plan-then-execute/summary", "summary.md");
     assert!(summary.contains("\nplan completed, approval failed, steps upstream_failed\n"), "{summary}");
+}
+
+#[test]
+fn airx_examples_prints_them_as_they_are() {
+    let home = TestHome::new();
+    let listed = home.ok(["examples"]);
+    let files: Vec<_> = std::fs::read_dir(EXAMPLES).unwrap().flatten().collect();
+    assert_eq!(files.len(), 6);
+    for file in files {
+        let name = file.file_name().to_str().unwrap().trim_end_matches(".yaml").to_owned();
+        assert!(listed.contains(&name), "{listed}");
+        assert_eq!(home.ok(["examples", &name]), std::fs::read_to_string(file.path()).unwrap());
+    }
+    let unknown = home.run(["examples", "nosuch"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown).contains("there are fix-warnings, write-tests"), "{}", text(&unknown));
 }
