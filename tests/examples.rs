@@ -295,6 +295,13 @@ fn refresh_docs_is_a_schedule_that_edits_what_is_behind_and_skips_when_nothing_i
     assert_eq!(world.state("refresh-docs.2/refresh"), "skipped", "nothing is behind any more");
     let summary = world.artifact("refresh-docs.2/summary", "summary.md");
     assert!(summary.starts_with("# Documents behind the code: 0, refresh skipped"), "{summary}");
+    // What somebody has staged is theirs to commit.
+    let commits = world.log();
+    std::fs::write(world.repository().join("old.md"), "three\n").unwrap();
+    world.git(&["add", "old.md"]);
+    world.home.ok(["schedule", "run", "refresh-docs"]);
+    assert_eq!(world.home.until_over("refresh-docs.3"), "failed");
+    assert_eq!((world.log(), world.staged()), (commits, vec!["old.md".to_owned()]));
 }
 
 #[test]
