@@ -268,7 +268,7 @@ fn task(row: &Row<'_>, before: &[StoredTask]) -> Result<StoredTask, Undecodable>
         origin: decode_some(&what("the origin"), &text(2)?)?,
         instance,
         items: decode_some(&what("the list"), &text(16)?)?,
-        child: name_in(row, 18).map_err(|why| format!("{} cannot be decoded: {why}", what("the child")))?,
+        child: name_in(row, 19).map_err(|why| format!("{} cannot be decoded: {why}", what("the child")))?,
         state,
         attempts: number(4)?,
         spent_retry: number(5)?,

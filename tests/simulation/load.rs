@@ -43,7 +43,7 @@ fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
                 on: retries(dice),
                 ..Retry::default()
             };
-            let is_claude = matches!(action, Action::Claude(_));
+            let is_other = !matches!(action, Action::Command { .. });
             let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             let task = TaskSpec {
                 needs,
@@ -55,8 +55,8 @@ fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
-                result: (!is_claude && dice.chance(250)).then(|| ResultKind::Json.into()),
-                artifacts: dice.chance(250).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
+                result: (!is_other && dice.chance(250)).then(|| ResultKind::Json.into()),
+                artifacts: (!is_other && dice.chance(250)).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
                 priority: priority(dice),

@@ -270,7 +270,7 @@ fn planted_faults_are_caught() {
     let plants = [
         (Plant::EffectBeforeCommit, "intent before effect|memory equals the store"),
         (Plant::LostExit, "comes to an end"),
-        (Plant::DoubleStart, "at most one|live runners|outbox before outcome"),
+        (Plant::DoubleStart, "at most one|live runners|outbox before outcome|an outcome needs an end"),
         (Plant::OutboxAfterOutcome, "outbox before outcome"),
         (Plant::SlotsMiscounted, "slots"),
         (Plant::RetryBeforeSweep, "at most one|comes to an end"),
