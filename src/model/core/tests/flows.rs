@@ -271,7 +271,7 @@ fn what_runs_below_a_job_use_counts_for_its_budget() {
     bench.submit(parent);
     bench.settle_decisions();
     let attempt = AttemptId { job: JobId(2), task: TaskIdx(0), number: 1 };
-    let facts = ClaudeFacts { cost_microusd: 150, ..ClaudeFacts::default() };
+    let facts = ClaudeFacts { turns: 1, cost_microusd: 150, ..ClaudeFacts::default() };
     let claude = ClaudeReport {
         facts,
         result: Some(ClaudeResult { subtype: "success".to_owned(), ..ClaudeResult::default() }),
