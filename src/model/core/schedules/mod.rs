@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::change::Change;
-use crate::model::ids::{Address, JobName, JobRef};
-use crate::model::message::{CancelHow, Done, Refusal};
+use crate::model::ids::JobName;
+use crate::model::message::{Done, Refusal};
 use crate::model::schedule::{
     CatchUp, Clockwork, Due, Fired, MAX_CATCH_UP, MAX_WAITING, Overlap, Passed, Rule, ScheduleState, Scheduled, Skipped, Times,
 };
@@ -241,9 +241,7 @@ impl Core {
         let passed = Some(passed(due, what, now));
         self.emit(Change::ScheduleMoved { name: name.to_owned(), passed, state: Box::new(state) }, now);
         if let Some(job) = before.filter(|_| is_replaced) {
-            let job = JobRef { name: job.name, number: Some(job.number) };
-            // It is in memory, so it is found.
-            let _ = self.cancel(&[Address { job, task: None }], false, CancelHow::Ask, now);
+            self.replace_job(&job, now);
         }
     }
 

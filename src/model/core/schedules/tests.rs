@@ -5,7 +5,7 @@ use super::super::{Core, Effect, Input, Limits};
 use super::*;
 use crate::model::change::Event;
 use crate::model::jobfile::{ParseOptions, parse};
-use crate::model::message::{Command, RefusalCode};
+use crate::model::message::{CancelHow, Command, RefusalCode};
 use crate::model::report::Report;
 use crate::model::state::{JobState, TaskKind, TaskState};
 use crate::model::stored::Loaded;
@@ -26,14 +26,23 @@ struct Bench {
 impl Bench {
     /// With this schedule, added at the beginning.
     fn with(rule: &str) -> Bench {
+        Bench::of(rule, "tasks: [{ id: a, run: x }]")
+    }
+
+    /// The same, of these tasks.
+    fn of(rule: &str, tasks: &str) -> Bench {
         let mut bench =
             Bench { core: Core::new(limits(), 7), now: Now { utc: Utc(BEGIN), mono: Mono(5_000) }, events: Vec::new() };
-        bench.set(rule).unwrap();
+        bench.set_of(rule, tasks).unwrap();
         bench
     }
 
     fn set(&mut self, rule: &str) -> Result<Done, Refusal> {
-        let (submission, rule) = file(rule);
+        self.set_of(rule, "tasks: [{ id: a, run: x }]")
+    }
+
+    fn set_of(&mut self, rule: &str, tasks: &str) -> Result<Done, Refusal> {
+        let (submission, rule) = file(rule, tasks);
         self.ask(Command::ScheduleSet { submission: Box::new(submission), rule: Box::new(rule) })
     }
 
@@ -118,7 +127,7 @@ fn limits() -> Limits {
     Limits { slots: BTreeMap::from([("local".to_owned(), 4)]), ..Limits::default() }
 }
 
-fn file(rule: &str) -> (Submission, Rule) {
+fn file(rule: &str, tasks: &str) -> (Submission, Rule) {
     let none = BTreeMap::new();
     let options = ParseOptions {
         file: "job.yaml",
@@ -129,7 +138,7 @@ fn file(rule: &str) -> (Submission, Rule) {
         claude_passed: &none,
         read_file: &|_| Err(String::new()),
     };
-    let parsed = parse(&format!("name: nightly\nschedule: {rule}\ntasks: [{{ id: a, run: x }}]\n"), &options).unwrap();
+    let parsed = parse(&format!("name: nightly\nschedule: {rule}\n{tasks}\n"), &options).unwrap();
     (parsed.submission, parsed.schedule.unwrap())
 }
 
@@ -193,6 +202,32 @@ fn the_job_before_is_cancelled_and_the_new_one_starts_once_it_is_over() {
     bench.pass(2 * MINUTE);
     assert_eq!((bench.submitted(), bench.live_jobs()), (vec![1.0, 2.0], 1));
     assert_eq!(bench.core.job(&name(1)).unwrap().state, JobState::Cancelled);
+}
+
+#[test]
+fn what_cleans_up_after_a_replaced_job_runs_to_its_end_however_many_times_come() {
+    let state = |bench: &Bench, task: usize| bench.core.job(&name(1)).unwrap().tasks[task].state.kind();
+    let last = "tasks: [{ id: a, run: x }]\nfinally: [{ id: b, run: x }]";
+    for clean in [last, "tasks: [{ id: a, run: x }, { id: b, run: x, needs: [a], rule: always }]"] {
+        let mut bench = Bench::of("{ every: 1m, overlap: replace }", clean);
+        bench.pass(2 * MINUTE);
+        bench.end_jobs();
+        assert_eq!((state(&bench, 0), state(&bench, 1)), (TaskKind::Cancelled, TaskKind::Starting));
+        bench.pass(3 * MINUTE);
+        assert_eq!(state(&bench, 1), TaskKind::Starting, "{clean}: the times after it leave it alone");
+        bench.end_jobs();
+        assert_eq!((bench.submitted(), bench.live_jobs()), (vec![1.0, 5.0], 1));
+        // Also when a person began it.
+        let person = vec!["nightly.2".parse().unwrap()];
+        bench.ask(Command::Cancel { targets: person, all: false, how: CancelHow::Ask }).unwrap();
+        bench.end_jobs();
+        bench.pass(MINUTE);
+        let job = bench.core.job(&name(2)).unwrap();
+        assert_eq!(job.tasks[1].state.kind(), TaskKind::Starting, "{clean}");
+    }
+    let mut bench = Bench::of("{ every: 1m, overlap: replace }", "tasks: [{ id: a, run: x, rule: always }]");
+    bench.pass(2 * MINUTE);
+    assert_eq!(state(&bench, 0), TaskKind::Cancelling, "what is no cleaning up is replaced");
 }
 
 #[test]
