@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 /// A file that nobody has written to for so long is whole, in seconds; a younger one is looked at twice.
 const OLD: i64 = 10;
+/// A shell makes a file empty before the command that fills it has begun: an empty one is left to its writer for so long, in seconds.
+const EMPTY: i64 = 300;
 
 /// What a file is on the disk. Whoever writes to it, or puts another one in its place, changes it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,11 +54,15 @@ impl Stamp {
         }
     }
 
-    /// Whether nobody has written to it for a while.
-    pub fn is_old(&self) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or(0);
-        now.saturating_sub(self.written.0) >= OLD && now.saturating_sub(self.changed.0) >= OLD
+    /// Whether nobody has written to it for a while, so that it will hardly become another one.
+    pub fn is_old(&self, now: i64) -> bool {
+        let age = if self.size == 0 { EMPTY } else { OLD };
+        now.saturating_sub(self.written.0) >= age && now.saturating_sub(self.changed.0) >= age
+    }
+
+    /// Whether it can be looked into, given what it was at the look before.
+    pub fn is_settled(&self, before: Option<&Stamp>, now: i64) -> bool {
+        self.is_old(now) || (self.size > 0 && before == Some(self))
     }
 
     /// The submission's key: the same for the same file as long as it lies there.
@@ -67,6 +73,12 @@ impl Stamp {
         let hex: String = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         format!("drop-{hex}")
     }
+}
+
+/// Seconds since 1970.
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.ok().and_then(|now| i64::try_from(now.as_secs()).ok()).unwrap_or(0)
 }
 
 /// Looks at a file without opening it.
@@ -109,4 +121,23 @@ pub fn read(path: &Path, stamp: Stamp) -> Result<String, Unfit> {
 
 fn stamp_of(file: &File) -> Option<Stamp> {
     file.metadata().ok().filter(|data| data.is_file() && data.uid() == airx::os::uid()).map(|data| Stamp::of(&data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(size: u64, written: i64) -> Stamp {
+        Stamp { size, written: (written, 0), changed: (written, 0), ..Stamp::default() }
+    }
+
+    #[test]
+    fn a_file_is_looked_into_when_it_is_old_or_the_same_twice_and_an_empty_one_only_after_minutes() {
+        let whole = stamp(9, 1_000);
+        assert!(!whole.is_settled(None, 1_009) && whole.is_settled(Some(&whole), 1_000) && whole.is_settled(None, 1_010));
+        assert!(!whole.is_settled(Some(&stamp(8, 1_000)), 1_001), "it grows");
+        let empty = stamp(0, 1_000);
+        assert!(!empty.is_settled(Some(&empty), 1_299), "its writer may just be slow");
+        assert!(empty.is_settled(None, 1_300) && empty.is_old(1_300));
+    }
 }

@@ -102,7 +102,7 @@ impl Drops {
                     continue;
                 }
             };
-            let is_settled = self.seen.get(&name) == Some(&stamp) || stamp.is_old();
+            let is_settled = stamp.is_settled(self.seen.get(&name), file::now());
             seen.insert(name.clone(), stamp);
             if !is_settled || self.stuck.get(&name) == Some(&stamp) {
                 continue;
@@ -140,6 +140,11 @@ impl Drops {
             Fate::Taken(job) => {
                 tracing::info!("drop directory: {name} was taken up as {job}");
                 self.keeper.take(name, path, &job)
+            }
+            Fate::Rejected(why) if !stamp.is_old(file::now()) => {
+                // Whoever writes it may have come so far only.
+                tracing::debug!("drop directory: {name} is at fault, and young: {why}");
+                return;
             }
             Fate::Rejected(why) => {
                 tracing::warn!("drop directory: {name} was rejected: {why}");
