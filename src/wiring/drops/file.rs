@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use airx::model::diagnostic::place_of;
 use airx::model::jobfile::MAX_FILE;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 /// A file that nobody has written to for so long is whole, in seconds; a younger one is looked at twice.
@@ -38,8 +39,10 @@ pub enum Look {
 
 /// Why a file has no text.
 pub enum Unfit {
-    /// It is being written, or was replaced.
-    Moving,
+    /// It was taken away.
+    Gone,
+    /// It may have one later: it is being written, or the machine is short of something.
+    Later(String),
     /// It is at fault, in words.
     Faulty(String),
 }
@@ -101,22 +104,30 @@ pub fn read(path: &Path, stamp: Stamp) -> Result<String, Unfit> {
     // Neither a link nor a fifo that took its place is followed or waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
     let flags = i32::try_from(flags).unwrap_or_default();
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| faulty(format!("{shown} cannot be read: {error}")))?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| unfit(path, &error))?;
     if stamp_of(&file) != Some(stamp) {
-        return Err(Unfit::Moving);
+        return Err(Unfit::Later("it changes".to_owned()));
     }
     let mut bytes = Vec::new();
-    let read = (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| faulty(format!("{shown} cannot be read: {error}")))?;
+    (&file).take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|error| unfit(path, &error))?;
     if stamp_of(&file) != Some(stamp) || bytes.len() as u64 != stamp.size {
-        return Err(Unfit::Moving);
+        return Err(Unfit::Later("it changes".to_owned()));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let (line, column) = place_of(&String::from_utf8_lossy(&error.as_bytes()[..at]), at);
         faulty(format!("{shown}:{line}:{column}: this is no UTF-8 text\n  help: save the file as UTF-8"))
     })
+}
+
+/// What a failed read means: only what the file itself is to blame for sets it aside.
+fn unfit(path: &Path, error: &std::io::Error) -> Unfit {
+    let why = format!("{} cannot be read: {error}", path.display());
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT) => Unfit::Gone,
+        Some(Errno::LOOP | Errno::ACCESS | Errno::PERM) => Unfit::Faulty(format!("{why}\n")),
+        _ => Unfit::Later(why),
+    }
 }
 
 fn stamp_of(file: &File) -> Option<Stamp> {
@@ -129,6 +140,20 @@ mod tests {
 
     fn stamp(size: u64, written: i64) -> Stamp {
         Stamp { size, written: (written, 0), changed: (written, 0), ..Stamp::default() }
+    }
+
+    #[test]
+    fn only_a_file_that_is_to_blame_itself_is_at_fault() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("job.yaml");
+        assert!(matches!(read(&path, stamp(1, 0)), Err(Unfit::Gone)), "taken away between look and read");
+        std::fs::write(&path, "name: x\n").expect("written");
+        assert!(matches!(read(&path, stamp(8, 0)), Err(Unfit::Later(_))), "another one took its place");
+        let of = |errno: Errno| unfit(&path, &std::io::Error::from(errno));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::STALE] {
+            assert!(matches!(of(errno), Unfit::Later(_)), "{errno}");
+        }
+        assert!(matches!((of(Errno::LOOP), of(Errno::ACCESS)), (Unfit::Faulty(_), Unfit::Faulty(_))));
     }
 
     #[test]

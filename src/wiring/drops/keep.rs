@@ -11,6 +11,9 @@ const KEPT: usize = 100;
 /// Rejected files that are named; more are counted.
 const NAMED: usize = 3;
 
+/// What the name of a reason ends with.
+const REASON: &str = ".error";
+
 /// Both directories.
 pub struct Keeper {
     taken: PathBuf,
@@ -41,20 +44,21 @@ impl Keeper {
     /// As [`Keeper::take`].
     pub fn reject(&self, name: &str, path: &Path, why: &str) -> std::io::Result<()> {
         make(&self.rejected)?;
-        let reason = self.rejected.join(format!("{name}.error"));
-        let written = self.rejected.join(format!(".{name}.error"));
+        let reason = self.rejected.join(format!("{name}{REASON}"));
+        let written = self.rejected.join(format!(".{name}{REASON}"));
         let _ = std::fs::remove_file(&written);
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written)?.write_all(why.as_bytes())?;
         std::fs::rename(&written, reason)?;
         rename(path, &self.rejected.join(name))?;
         prune(&self.rejected);
+        forget_reasons(&self.rejected);
         Ok(())
     }
 
     /// What a person should know of rejected files, in lines.
     pub fn rejected(&self) -> Vec<String> {
         let mut names: Vec<String> = files(&self.rejected).into_iter().map(|(_, name)| name).collect();
-        names.retain(|name| !name.ends_with(".error"));
+        names.retain(|name| !name.ends_with(REASON));
         if names.is_empty() {
             return Vec::new();
         }
@@ -89,24 +93,34 @@ fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Regular files by when they were moved here, newest first.
 fn files(directory: &Path) -> Vec<((i64, i64), String)> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let data = entry.metadata().ok().filter(|data| data.is_file())?;
-            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
-            Some(((data.ctime(), data.ctime_nsec()), name))
-        })
-        .collect();
+    let mut files: Vec<_> = regular(directory).filter(|(_, name)| !name.starts_with('.')).collect();
     files.sort_by(|one, other| other.cmp(one));
     files
 }
 
+fn regular(directory: &Path) -> impl Iterator<Item = ((i64, i64), String)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let data = entry.metadata().ok().filter(|data| data.is_file())?;
+        Some(((data.ctime(), data.ctime_nsec()), entry.file_name().into_string().ok()?))
+    })
+}
+
+/// Lets go of reasons whose file people took away, and of those that were never written to their end.
+fn forget_reasons(directory: &Path) {
+    for (_, name) in regular(directory) {
+        let Some(file) = name.strip_suffix(REASON) else { continue };
+        if file.starts_with('.') || directory.join(file).symlink_metadata().is_err() {
+            let _ = std::fs::remove_file(directory.join(&name));
+        }
+    }
+}
+
 /// Lets go of the oldest, each with its reason.
 fn prune(directory: &Path) {
-    let job_files = files(directory).into_iter().filter(|(_, name)| !name.ends_with(".error"));
+    let job_files = files(directory).into_iter().filter(|(_, name)| !name.ends_with(REASON));
     for (_, name) in job_files.skip(KEPT) {
-        for gone in [directory.join(&name), directory.join(format!("{name}.error"))] {
+        for gone in [directory.join(&name), directory.join(format!("{name}{REASON}"))] {
             // What cannot be removed is tried again when the next file comes.
             let _ = std::fs::remove_file(gone);
         }
@@ -151,6 +165,25 @@ mod tests {
         assert_eq!(names(&keeper.rejected), ["job.yaml", "job.yaml.error"]);
         assert_eq!(std::fs::read_to_string(keeper.rejected.join("job.yaml.error")).expect("read"), "it is bad\n");
         assert!(keeper.rejected()[0].contains("job.yaml"));
+    }
+
+    #[test]
+    fn reasons_leave_with_the_files_that_people_take_away() {
+        let (directory, keeper) = place();
+        let reject = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, "x").expect("written");
+            keeper.reject(name, &path, "it is bad\n").expect("moved");
+        };
+        reject("one.yaml");
+        std::fs::remove_file(keeper.rejected.join("one.yaml")).expect("taken away");
+        std::fs::write(keeper.rejected.join(".half.yaml.error"), "it").expect("a manager was killed while it wrote this");
+        reject("two.yaml");
+        let left: std::collections::BTreeSet<String> = regular(&keeper.rejected).map(|(_, name)| name).collect();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), ["two.yaml", "two.yaml.error"]);
+        // One that is taken away while it is rejected leaves no reason either.
+        keeper.reject("gone.yaml", &directory.path().join("gone.yaml"), "it is bad\n").expect("nothing to move");
+        assert_eq!(names(&keeper.rejected), ["two.yaml", "two.yaml.error"]);
     }
 
     #[test]

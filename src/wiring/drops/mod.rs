@@ -133,7 +133,8 @@ impl Drops {
     fn take(&mut self, name: &str, path: &Path, stamp: Stamp) {
         let fate = match file::read(path, stamp) {
             Ok(text) => self.submit(name, path, stamp, &text),
-            Err(Unfit::Moving) => Fate::Later("it changes".to_owned()),
+            Err(Unfit::Gone) => return,
+            Err(Unfit::Later(why)) => Fate::Later(why),
             Err(Unfit::Faulty(why)) => Fate::Rejected(why),
         };
         let moved = match fate {
