@@ -139,3 +139,22 @@ fn a_manager_that_is_killed_over_and_over_takes_each_file_once() {
     assert_eq!(jobs(&home).len(), 40, "each once");
     assert!(jobs(&home).iter().all(|job| job.name.number == 1));
 }
+
+#[test]
+fn a_file_that_cannot_be_moved_away_is_told_asked_about_once_and_moved_when_that_is_possible() {
+    let home = quick();
+    // What is in the way of the directory of files that were taken up.
+    put(&home, "taken", "in the way");
+    put(&home, "often.yaml", "name: often\nschedule: { every: 1h }\ntasks: [{ id: a, run: \"true\" }]\n");
+    home.until("people are told", || home.ok(["status"]).contains("cannot be moved away: often.yaml"));
+    home.ok(["schedule", "remove", "often"]);
+    // Its rights are changed, and the directory is looked at again: a later file is dealt with.
+    std::fs::set_permissions(place(&home, "often.yaml"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    put(&home, "zzz.yaml", "name: zzz\ntasks: [{ id: a, run: \"true\" }]\n");
+    home.until("the later one was submitted", || jobs(&home).len() == 1);
+    assert!(schedules(&home).is_empty(), "what a person removed stays removed");
+    std::fs::remove_file(place(&home, "taken")).unwrap();
+    home.until("it was moved", || exists(&home, "taken/often.yaml") && exists(&home, "taken/zzz.1.yaml"));
+    home.until("nothing is told any more", || !home.ok(["status"]).contains("cannot be moved"));
+    assert!(schedules(&home).is_empty() && jobs(&home).len() == 1);
+}

@@ -57,6 +57,11 @@ impl Stamp {
         }
     }
 
+    /// Whether it is the same content in the same place, whatever was done to its rights.
+    pub fn is_same_file(&self, other: &Stamp) -> bool {
+        (self.place, self.size, self.written) == (other.place, other.size, other.written)
+    }
+
     /// Whether nobody has written to it for a while, so that it will hardly become another one.
     pub fn is_old(&self, now: i64) -> bool {
         let age = if self.size == 0 { EMPTY } else { OLD };

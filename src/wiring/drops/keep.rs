@@ -1,16 +1,22 @@
 //! Where files of the drop directory go: `taken/` under their job's name, `rejected/` with the reason beside them. Both are bounded.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// Files that are kept in each of both directories.
 const KEPT: usize = 100;
 /// Rejected files that are named; more are counted.
 const NAMED: usize = 3;
 
+/// Longest name of a file, in bytes, and what is kept of a longer one.
+const MAX_NAME: usize = 255;
+const SHORT: usize = 200;
 /// What the name of a reason ends with.
 const REASON: &str = ".error";
 
@@ -44,6 +50,7 @@ impl Keeper {
     /// As [`Keeper::take`].
     pub fn reject(&self, name: &str, path: &Path, why: &str) -> std::io::Result<()> {
         make(&self.rejected)?;
+        let name = &*kept_name(name);
         let reason = self.rejected.join(format!("{name}{REASON}"));
         let written = self.rejected.join(format!(".{name}{REASON}"));
         let _ = std::fs::remove_file(&written);
@@ -72,6 +79,16 @@ impl Keeper {
             "{number}{word} rejected: {named}{more}; NAME.error in {place} says why, and taking the file away ends this"
         )]
     }
+}
+
+/// The name that a rejected file is kept under: one that leaves room for its reason's, which may be hidden as well.
+fn kept_name(name: &str) -> Cow<'_, str> {
+    if name.len() <= MAX_NAME - REASON.len() - 1 {
+        return Cow::Borrowed(name);
+    }
+    let ending = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or("yaml");
+    let digest: String = Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Cow::Owned(format!("{}~{digest}.{ending}", &name[..name.floor_char_boundary(SHORT)]))
 }
 
 /// A directory of the user's own; a link to one is none.
@@ -165,6 +182,25 @@ mod tests {
         assert_eq!(names(&keeper.rejected), ["job.yaml", "job.yaml.error"]);
         assert_eq!(std::fs::read_to_string(keeper.rejected.join("job.yaml.error")).expect("read"), "it is bad\n");
         assert!(keeper.rejected()[0].contains("job.yaml"));
+    }
+
+    #[test]
+    fn a_rejected_file_of_the_longest_name_is_kept_under_a_shorter_one_with_its_reason() {
+        let (directory, keeper) = place();
+        for ending in ["ab.yaml", "cd.yaml"] {
+            let name = format!("{}{ending}", "é".repeat(124));
+            let path = directory.path().join(&name);
+            std::fs::write(&path, ending).expect("written");
+            keeper.reject(&name, &path, ending).expect("moved");
+        }
+        let names = names(&keeper.rejected);
+        assert_eq!(names.len(), 4, "none in the place of the other: {names:?}");
+        for name in names.iter().filter(|name| !name.ends_with(REASON)) {
+            let of = |name: &str| std::fs::read_to_string(keeper.rejected.join(name)).expect("read");
+            assert_eq!(of(name), of(&format!("{name}{REASON}")));
+            assert!(name.ends_with(".yaml") && name.len() < 220, "{name}");
+        }
+        assert_eq!(kept_name("job.yaml"), "job.yaml");
     }
 
     #[test]
