@@ -2,7 +2,7 @@
 //!
 //! A time and the job it leads to are one commit, so no time fires twice and none is lost whatever crashes. `through` only ever
 //! grows, so a clock that is set back finds its times settled. A time is missed when it passed before this manager began to watch,
-//! or while the machine slept: then the catch-up rule decides, else the overlap rule alone.
+//! or while the machine slept, and more than a moment ago: then the catch-up rule decides, else the overlap rule alone.
 
 mod people;
 #[cfg(test)]
@@ -26,6 +26,10 @@ use super::retry::splitmix;
 
 /// What the wall clock may go ahead of the monotonic one, or fall behind it, before it counts as set, or the machine as asleep.
 const STEP_MS: i64 = 1_000;
+
+/// A time that is decided about so soon after it was not missed, whoever watched: a manager that is started anew, or a clock that is
+/// set right, takes its moment.
+const LATE_MS: u64 = 60_000;
 
 /// A schedule in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,7 +189,8 @@ impl Core {
             gone.count = gone.count.saturating_sub(1);
         }
         let last = gone.newest.last().copied().unwrap_or(next.due);
-        let is_missed = self.due(name, rule, &times, last).at < self.watch.awake_since;
+        let last_at = self.due(name, rule, &times, last).at;
+        let is_missed = last_at < self.watch.awake_since && now.utc.since(last_at) >= LATE_MS;
         let runs = match rule.catch_up {
             CatchUp::None if is_missed => Vec::new(),
             CatchUp::None | CatchUp::Last => vec![last],

@@ -234,9 +234,9 @@ fn what_cleans_up_after_a_replaced_job_runs_to_its_end_however_many_times_come()
 fn what_was_missed_is_made_up_for_by_the_rule() {
     let after_break = |rule: &str| {
         let mut bench = Bench::with(rule);
-        bench.pass(MINUTE);
+        bench.pass(2 * MINUTE);
         bench.end_jobs();
-        bench.restart_after(3 * MINUTE + 30 * SECOND);
+        bench.restart_after(7 * MINUTE + 30 * SECOND);
         // What is caught up for runs one after the other.
         for _ in 0..5 {
             assert!(bench.live_jobs() <= 1, "never two at once");
@@ -244,15 +244,15 @@ fn what_was_missed_is_made_up_for_by_the_rule() {
         }
         bench
     };
-    let none = after_break("{ every: 1m, catch_up: none }");
-    assert_eq!(none.passed()[1..], [(2.0, Fired::Missed { count: 3 })]);
-    let last = after_break("{ every: 1m }");
-    assert_eq!(last.passed()[1..], [(2.0, Fired::Missed { count: 2 }), (4.0, Fired::Submitted { job: name(2) })]);
-    let all = after_break("{ every: 1m, catch_up: all }");
-    assert_eq!(all.submitted(), [1.0, 2.0, 3.0, 4.0]);
+    let none = after_break("{ every: 2m, catch_up: none }");
+    assert_eq!(none.passed()[1..], [(4.0, Fired::Missed { count: 3 })]);
+    let last = after_break("{ every: 2m }");
+    assert_eq!(last.passed()[1..], [(4.0, Fired::Missed { count: 2 }), (8.0, Fired::Submitted { job: name(2) })]);
+    let all = after_break("{ every: 2m, catch_up: all }");
+    assert_eq!(all.submitted(), [2.0, 4.0, 6.0, 8.0]);
     for mut bench in [none, last, all] {
         bench.pass(MINUTE);
-        assert_eq!(bench.submitted().last(), Some(&5.0), "it goes on as before");
+        assert_eq!(bench.submitted().last(), Some(&10.0), "it goes on as before");
     }
 }
 
@@ -269,13 +269,29 @@ fn a_hundred_are_made_up_for_and_the_rest_is_dropped_and_told() {
 
 #[test]
 fn a_suspend_is_a_break_and_a_busy_manager_is_none() {
-    let mut bench = Bench::with("{ every: 1m, catch_up: none }");
-    bench.jump(2 * MINUTE + 30 * SECOND);
-    assert_eq!(bench.passed(), [(1.0, Fired::Missed { count: 2 })], "the machine slept");
+    let mut bench = Bench::with("{ every: 2m, catch_up: none }");
+    bench.jump(5 * MINUTE + 30 * SECOND);
+    assert_eq!(bench.passed(), [(2.0, Fired::Missed { count: 2 })], "the machine slept");
     let mut bench = Bench::with("{ every: 1m, catch_up: none }");
     bench.now = Now { utc: bench.now.utc.plus(90 * SECOND), mono: Mono(bench.now.mono.0 + 90_000) };
     bench.step(vec![Input::Tick]);
     assert_eq!(bench.submitted(), [1.0], "it was late, but there");
+}
+
+#[test]
+fn a_time_within_a_quick_restart_or_a_clock_that_is_set_right_is_not_missed() {
+    let none = "{ every: 10m, catch_up: none }";
+    let mut bench = Bench::with(none);
+    bench.pass(10 * MINUTE - 3 * SECOND);
+    bench.restart_after(8 * SECOND);
+    assert_eq!(bench.submitted(), [10.0], "nobody was away for long");
+    let mut bench = Bench::with(none);
+    bench.pass(10 * MINUTE - SECOND);
+    bench.jump(3 * SECOND);
+    assert_eq!(bench.submitted(), [10.0]);
+    let mut bench = Bench::with(none);
+    bench.restart_after(11 * MINUTE);
+    assert_eq!(bench.passed(), [(10.0, Fired::Missed { count: 1 })], "a minute is a break");
 }
 
 #[test]
