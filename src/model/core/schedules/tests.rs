@@ -175,6 +175,20 @@ fn a_time_that_comes_while_the_job_before_is_there_is_skipped_and_says_why() {
 }
 
 #[test]
+fn a_time_is_one_event_beside_its_job() {
+    for rule in ["{ every: 1m }", "{ every: 1m, overlap: queue }"] {
+        let mut bench = Bench::with(rule);
+        bench.pass(3 * MINUTE);
+        let moved = bench.events.iter().filter(|event| matches!(event.change, Change::ScheduleMoved { .. }));
+        assert_eq!((moved.count(), bench.passed().len()), (3, 3), "{rule}");
+    }
+    let mut bench = Bench::with("{ every: 1m }");
+    bench.pass(MINUTE);
+    let state = bench.core.schedules().next().unwrap().1.state.clone();
+    assert_eq!((state.through, state.next.map(|next| next.due)), (Some(Utc(BEGIN + MINUTE)), Some(Utc(BEGIN + 2 * MINUTE))));
+}
+
+#[test]
 fn one_time_waits_in_the_queue_and_starts_when_the_job_before_is_over() {
     let mut bench = Bench::with("{ every: 1m, overlap: queue }");
     bench.pass(3 * MINUTE);
