@@ -63,6 +63,9 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
          >$AIRX_DIR/outbox/00000$n-r.json\n      done\n      echo 1\n    result: {slow}\n  - {{ id: deep, run: \"echo $(yes [ | head -n 100)$(yes ] | \
          head -n 100)\", result: json }}\n"
     ));
+    let other = home.submit("name: other\ntasks:\n  - { id: a, run: echo 1 }\n  - { id: b, needs: [a], run: echo 2 }\n");
+    home.until_over(&other);
+    assert!(home.task("j/flood").attempts[0].outcome.is_none(), "it held up what has nothing to do with it");
     home.until_over(&job);
     assert!(
         outcome(&home, "j/slow").contains("whether it fits its schema could not be found out"),
@@ -74,6 +77,7 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
     let events = home.ok(["events", "--job", "j"]);
     assert_eq!(events.matches("could not be found out").count(), 1 + 3, "a flood of them is looked at three times: {events}");
     assert_eq!(events.matches("took too long to be compared").count(), 5, "{events}");
+    assert!(!events.contains("late news"), "what an attempt left is read once: {events}");
 }
 
 #[test]

@@ -16,7 +16,9 @@ use std::path::Path;
 
 use rustix::fs::{Dir, FileType};
 
-use crate::model::artifact::{Artifact, ArtifactSpec, MAX_DEPTH, MAX_FILES, Manifest, Missing, Part, Pattern, parse};
+use crate::model::artifact::{
+    Artifact, ArtifactSpec, MAX_DEPTH, MAX_FILES, Manifest, Missing, PATIENCE_MS, Part, Pattern, parse,
+};
 use crate::model::spec::Artifacts;
 use crate::os;
 use crate::os::beneath::{self, Links};
@@ -25,8 +27,6 @@ pub use copy::result;
 
 /// Most entries of directories that are looked at.
 const MAX_LOOKED: u32 = 100_000;
-/// Longest time for all of it.
-const PATIENCE_MS: u64 = 120_000;
 /// Files of one kind of trouble that are named in remarks.
 const MAX_NAMED: usize = 3;
 
@@ -276,7 +276,7 @@ impl Keeper<'_> {
             }
             Err(copy::Stop::TooLarge) => self.trouble.of("since all together have more bytes than `max_bytes`", path),
             Err(copy::Stop::Clash) => self.trouble.of("since another artifact has this name", path),
-            Err(copy::Stop::Time) => self.stop("it took too long, or the attempt's end was asked for"),
+            Err(copy::Stop::Time) => self.stop(copy::TOO_LONG),
             Err(copy::Stop::Full(error)) => self.stop(&format!("{error}")),
             Err(copy::Stop::Other) => self.trouble.of("since they could not be copied", path),
         }
@@ -288,7 +288,7 @@ impl Keeper<'_> {
 
     fn check_time(&mut self) {
         if os::now().mono.0 >= self.until || (self.is_hurried)() {
-            self.stop("it took too long, or the attempt's end was asked for");
+            self.stop(copy::TOO_LONG);
         }
     }
 }

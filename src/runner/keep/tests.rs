@@ -154,6 +154,8 @@ fn whoever_insists_on_the_end_does_not_wait_for_copies() {
     let kept = artifacts(&Artifacts { files, max_bytes: 10 }, &bench.work(), &bench.attempt(), &|| true);
     assert!(names(&kept).is_empty() && kept.missing.is_none(), "{kept:?}");
     assert!(kept.notes[0].contains("the attempt's end was asked for"), "{:?}", kept.notes);
+    let note = result("a", &bench.work(), &bench.attempt(), 10, &|| true).unwrap();
+    assert!(note.contains("the attempt's end was asked for") && !bench.attempt().join("result").exists(), "{note}");
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn a_result_is_copied_from_its_file_and_from_nowhere_else() {
     bench.file("out/report.json", "[1]");
     symlink("../secret", bench.work().join("stolen.json")).unwrap();
     let copied = bench.attempt().join("result");
-    let copy = |name: &str, most| result(name, &bench.work(), &bench.attempt(), most);
+    let copy = |name: &str, most| result(name, &bench.work(), &bench.attempt(), most, &|| false);
     assert_eq!(copy("out/report.json", 100), None);
     assert_eq!(fs::read(&copied).unwrap(), b"[1]");
     assert_eq!(copy("gone.json", 100), None);
