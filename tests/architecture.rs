@@ -25,6 +25,7 @@ const LONG: &[(&str, &str)] = &[
     ("src/model/message.rs", "the protocol's vocabulary, a list of types"),
     ("src/model/state.rs", "the state machines and their words"),
     ("src/model/runner.rs", "one state machine"),
+    ("src/model/replay.rs", "one fold, an arm a change"),
     ("src/store/queries.rs", "one query a function"),
     ("src/cli/print.rs", "how things are printed"),
     ("src/cli/read.rs", "one reading command a function"),
@@ -138,7 +139,12 @@ fn every_example_job_is_valid() {
             environment: &std::collections::BTreeMap::new(),
             pools: None,
             claude_passed: &std::collections::BTreeMap::new(),
-            read_file: &|_| Ok("a prompt".to_owned()),
+            // A job file that an example names is another one, with its name in the first line.
+            read_file: &|path| {
+                let name = path.file_name().unwrap().to_string_lossy();
+                let found = readme.split("```yaml\n").skip(1).find(|block| block.starts_with(&format!("# {name}\n")));
+                Ok(found.map_or("a prompt", |block| block.split("```").next().unwrap()).to_owned())
+            },
         };
         let faults = airx::model::jobfile::parse(&text, &options)
             .map(drop)

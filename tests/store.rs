@@ -37,8 +37,13 @@ fn history() -> Vec<Event> {
     let submission = parse(text, &options).unwrap().submission;
     let job = JobId(1);
     let name = JobName { name: "kept".to_owned(), number: 1 };
-    let mut changes =
-        vec![Change::JobSubmitted { job, name, spec: Arc::new(submission.job), key: Some("0123456789abcdef".to_owned()) }];
+    let mut changes = vec![Change::JobSubmitted {
+        job,
+        name,
+        spec: Arc::new(submission.job),
+        key: Some("0123456789abcdef".to_owned()),
+        parent: None,
+    }];
     for (task, spec) in (0..).map(TaskIdx).zip(submission.tasks) {
         let state = if task.0 == 0 { TaskState::Queued } else { TaskState::Pending };
         changes.push(Change::TaskAdded { job, task, spec: Arc::new(spec), origin: None, state });
@@ -456,7 +461,7 @@ fn second() -> Vec<Event> {
     let changes = first.into_iter().filter_map(|event| match event.change {
         Change::JobSubmitted { spec, .. } => {
             let name = JobName { name: "kept".to_owned(), number: 2 };
-            Some(Change::JobSubmitted { job, name, spec, key: None })
+            Some(Change::JobSubmitted { job, name, spec, key: None, parent: None })
         }
         Change::TaskAdded { task, spec, state, .. } => Some(Change::TaskAdded { job, task, spec, origin: None, state }),
         _ => None,

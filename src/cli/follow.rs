@@ -72,7 +72,9 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
     if !is_live && context.printer.for_people() {
         print::out(&format!("{job} submitted\n"));
     }
+    // Those of jobs below it come after its own first one.
     let mut seen = Seq(0);
+    let mut below = false;
     let mut mappings = Mappings::default();
     let mut cancelling = false;
     loop {
@@ -91,7 +93,8 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
             link.again(|client| client.command(Command::Cancel { targets: targets.clone(), all: false, how }))?;
         }
         let view = job_view(&mut link, &reference)?;
-        let page = events(&mut link, seen, &reference)?;
+        let page = events(&mut link, seen, &reference, below)?;
+        below = below || !page.is_empty();
         if let Some(last) = page.last() {
             seen = last.seq;
         }
@@ -101,7 +104,13 @@ pub(super) fn follow(context: &Context, client: SocketClient, job: &JobName) -> 
                     job: reference.clone(),
                     from: 0,
                     limit: 200,
-                    kinds: vec![TaskKind::AwaitingApproval, TaskKind::AwaitingInput, TaskKind::Running, TaskKind::Cancelling],
+                    kinds: vec![
+                        TaskKind::AwaitingApproval,
+                        TaskKind::AwaitingInput,
+                        TaskKind::Running,
+                        TaskKind::Cancelling,
+                        TaskKind::Delegated,
+                    ],
                 };
                 if live.wants_usage(&view)
                     && let Answer::Usage(usage) = link.again(|client| client.query(Query::Usage))?.body
@@ -136,9 +145,11 @@ fn job_view(link: &mut Link<'_>, job: &JobRef) -> Result<JobView, Failure> {
     }
 }
 
-fn events(link: &mut Link<'_>, since: Seq, job: &JobRef) -> Result<Vec<EventView>, Failure> {
+fn events(link: &mut Link<'_>, since: Seq, job: &JobRef, below: bool) -> Result<Vec<EventView>, Failure> {
+    // The first one alone tells where to begin with those of jobs below.
+    let limit = if below { MAX_PAGE } else { 1 };
     match link
-        .again(|client| client.query(Query::Events { since, job: Some(job.clone()), task: None, last: false, limit: MAX_PAGE }))?
+        .again(|client| client.query(Query::Events { since, job: Some(job.clone()), below, task: None, last: false, limit }))?
     {
         Page { body: Answer::Events(page), .. } => Ok(page),
         _ => Err(unexpected()),
@@ -237,7 +248,11 @@ fn failures(link: &mut Link<'_>, view: &JobView, job: &JobRef) -> Result<String,
         named += 1;
         let item = task.item.as_ref().map(|item| format!(" ({})", print::harmless(item, 60))).unwrap_or_default();
         let reason = print::harmless(&reason(task), 300);
-        text.push_str(&format!("  {}{item}: {reason}\n    airx logs {}/{}\n", task.id, view.name, task.id));
+        let more = match &task.child {
+            Some(child) => format!("airx status {}", child.job),
+            None => format!("airx logs {}/{}", view.name, task.id),
+        };
+        text.push_str(&format!("  {}{item}: {reason}\n    {more}\n", task.id));
     }
     let more = view.work().of(TaskKind::Failed).saturating_sub(named);
     if more > 0 {

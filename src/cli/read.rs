@@ -158,6 +158,9 @@ fn job_row(printer: &Printer, job: &JobView, now: Utc) -> Vec<Cell> {
     if job.paused {
         more.push("paused".to_owned());
     }
+    if let Some(parent) = &job.parent {
+        more.push(format!("of {}", parent.address));
+    }
     vec![
         cell(sign, ink),
         cell(job.name.to_string(), Ink::Bold),
@@ -243,6 +246,9 @@ fn job_text(printer: &Printer, detail: &JobDetail, tasks: &[TaskView]) -> String
     if job.paused {
         text.push_str(", paused");
     }
+    if let Some(parent) = &job.parent {
+        text.push_str(&format!(", child job of {}", parent.address));
+    }
     if job.priority != 0 {
         text.push_str(&format!(", priority {}", job.priority));
     }
@@ -299,6 +305,10 @@ fn task_text(printer: &Printer, detail: &TaskDetail) -> String {
     text.push_str(&tasks::of_mapping(detail));
     if let Some(question) = &detail.approval {
         text.push_str(&super::questions::approval_text(printer, question));
+    }
+    if let Some(child) = &task.child {
+        let (over, all) = (child.tasks.terminal(), child.tasks.total());
+        text.push_str(&format!("child job {}, {over}/{all} tasks over: airx status {}\n", child.job, child.job));
     }
     let definition = serde_json::to_string_pretty(&tasks::definition(&detail.spec)).unwrap_or_default();
     text.push_str(&format!("\n{}\n{}\n", printer.ink(Ink::Dim, "definition"), print::tame(&definition)));
@@ -383,8 +393,14 @@ pub(super) fn events(context: &Context, since: u64, follow: bool, job: Option<&s
     let mut seen = Seq(since);
     let mut all: Vec<EventView> = Vec::new();
     loop {
-        let Page { seq, body: Answer::Events(page) } =
-            client.query(Query::Events { since: seen, job: job.clone(), task: None, last: false, limit: MAX_PAGE })?
+        let Page { seq, body: Answer::Events(page) } = client.query(Query::Events {
+            since: seen,
+            job: job.clone(),
+            below: false,
+            task: None,
+            last: false,
+            limit: MAX_PAGE,
+        })?
         else {
             return Err(unexpected());
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::manager::trust;
-use crate::model::spec::{Action, Submission, Trust};
+use crate::model::spec::{Action, Submission, TaskSpec, Trust};
 
 use super::context::Context;
 use super::print;
@@ -17,11 +17,12 @@ const MAX_TOLD: usize = 5;
 
 /// Tells it, when there is anything to tell.
 pub(super) fn tell(context: &Context, submission: &Submission) {
+    let is_undecided = |task: &&TaskSpec| matches!(&task.action, Action::Claude(claude) if claude.trust.is_none());
     let workspaces: BTreeSet<&Path> = submission
-        .tasks
-        .iter()
-        .filter(|task| matches!(&task.action, Action::Claude(claude) if claude.trust.is_none()))
-        .map(|task| task.workspace.as_deref().unwrap_or(&submission.job.workspace))
+        .with_children()
+        .into_iter()
+        .flat_map(|submission| submission.tasks.iter().filter(is_undecided).map(|task| (task, &submission.job)))
+        .map(|(task, job)| task.workspace.as_deref().unwrap_or(&job.workspace))
         .collect();
     if workspaces.is_empty() {
         return;

@@ -151,6 +151,7 @@ impl Composer {
                 .chain(args)
                 .map(|text| render_text(text, &context).map_err(Obstacle::never))
                 .collect::<Result<_, _>>()?,
+            Action::Job(_) => return Err(Obstacle::Never("a child job does its work".to_owned())),
             // It has no attempts.
             Action::Approve(_) => return Err(Obstacle::Never("an approval is not started".to_owned())),
             Action::Claude(claude) => {
@@ -202,7 +203,7 @@ impl Composer {
             stdin: match &launch.task.action {
                 Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
                 Action::Claude(_) => Stdin::Prompt,
-                Action::Run(_) | Action::Command { .. } | Action::Approve(_) => Stdin::Null,
+                Action::Run(_) | Action::Command { .. } | Action::Job(_) | Action::Approve(_) => Stdin::Null,
             },
             output: if is_claude { OutputMode::File } else { OutputMode::Pipes },
             timeout_ms: limits.timeout_ms,

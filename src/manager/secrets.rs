@@ -44,9 +44,11 @@ pub fn resolve(secret: &SecretRef, environment: &BTreeMap<String, String>) -> Re
 /// The secrets that a new job refers to, or the pools of containers that it names, and that are not there: each once, at most 20,
 /// with the reason. A command is not run for this.
 pub fn missing(submission: &Submission, settings: &Settings, environment: &BTreeMap<String, String>) -> Vec<String> {
-    let of_job = submission.job.env.iter();
-    let of_tasks = submission.tasks.iter().flat_map(|task| &task.env);
-    let named = submission.tasks.iter().map(|task| task.pool.as_ref().unwrap_or(&submission.job.pool));
+    let all = submission.with_children();
+    let of_job = all.iter().flat_map(|submission| &submission.job.env);
+    let of_tasks = all.iter().flat_map(|submission| &submission.tasks).flat_map(|task| &task.env);
+    let tasks = all.iter().flat_map(|submission| submission.tasks.iter().map(|task| (*submission, task)));
+    let named = tasks.map(|(submission, task)| task.pool.as_ref().unwrap_or(&submission.job.pool));
     let pools: BTreeSet<&String> = named.collect();
     let of_pools = pools.into_iter().filter_map(|pool| settings.pools.get(pool)).flat_map(|pool| pool.env());
     let mut seen = HashSet::new();

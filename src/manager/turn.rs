@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::model::change::{Change, Seq};
 use crate::model::core::{Core, Effect, Input, Limits, RequestId, Step};
+use crate::model::decide::Decision;
 use crate::model::ids::{Address, JobId, JobName, JobRef};
 use crate::model::message::{Command, Refusal, RefusalCode};
+use crate::model::spec::MAX_NESTING;
 use crate::model::time::{Mono, Now};
 
 use super::ports::{Store, StoreError, StoreErrorKind};
@@ -124,7 +126,11 @@ impl<S: Store> Turn<S> {
             return outcome;
         }
         let mut requests = Vec::new();
-        for input in inputs {
+        let mut trouble = None;
+        for mut input in inputs {
+            if let Err(error) = self.prepare_child(&mut input, now) {
+                trouble = Some(error);
+            }
             let Input::Command(id, mut command) = input else {
                 if let Input::Intake(id, _) = &input {
                     requests.push((*id, true));
@@ -139,11 +145,11 @@ impl<S: Store> Turn<S> {
             }
         }
         let Step { events, effects } = self.core.finish(now);
-        if events.is_empty() {
+        if events.is_empty() && trouble.is_none() {
             outcome.effects.extend(effects);
             return outcome;
         }
-        match self.store.commit(&events) {
+        match trouble.map_or_else(|| self.store.commit(&events), Err) {
             Ok(seq) => {
                 self.strikes = 0;
                 outcome.seq = Some(seq);
@@ -215,10 +221,12 @@ impl<S: Store> Turn<S> {
                 self.learn_key(key.as_deref())?;
                 self.learn_number(&submission.job.name)
             }
-            Command::Add { job, .. } => self.bring_in(job, now),
-            Command::Requeue { targets, .. } | Command::Cancel { targets, .. } => {
-                targets.iter_mut().try_for_each(|Address { job, .. }| self.bring_in(job, now))
+            // A job that goes on again takes those with it that it is below.
+            Command::Add { job, .. } => self.bring_in_line(job, now),
+            Command::Requeue { targets, .. } => {
+                targets.iter_mut().try_for_each(|Address { job, .. }| self.bring_in_line(job, now))
             }
+            Command::Cancel { targets, .. } => targets.iter_mut().try_for_each(|Address { job, .. }| self.bring_in(job, now)),
             // The jobs of what waits for an answer live, so they are in memory.
             Command::Answer { .. } => Ok(()),
             Command::Budget { job, .. } | Command::Priority { job, .. } => self.bring_in(job, now),
@@ -246,6 +254,45 @@ impl<S: Store> Turn<S> {
         if !self.core.knows_number(name) {
             let number = self.store.last_number(name).map_err(|e| unavailable(&e))?;
             self.core.learn_number(name, number);
+        }
+        Ok(())
+    }
+
+    /// Brings in what a task needs of which it was decided that a child job does its work: the number of that one's name, and the
+    /// one that did it before.
+    fn prepare_child(&mut self, input: &mut Input, now: Now) -> Result<(), StoreError> {
+        let Input::Decided { job, task, decision, .. } = input else { return Ok(()) };
+        let (Decision::Delegate(_), Some((name, before))) = (&*decision, self.core.child_to_be(*job, *task)) else {
+            return Ok(());
+        };
+        let (name, before) = (name.to_owned(), before.cloned());
+        if !self.core.knows_number(&name) {
+            let number = self.store.last_number(&name)?;
+            self.core.learn_number(&name, number);
+        }
+        let Some(before) = before.filter(|before| self.core.job(before).is_none()) else { return Ok(()) };
+        let why = self.set_aside.iter().find(|(name, _)| *name == before).map(|(name, why)| aside(name, why));
+        match self.store.load_job(&JobRef { name: before.name, number: Some(before.number) })? {
+            Some(stored) if why.is_none() && !self.shunned.contains_key(&stored.id) => self.core.insert(stored, now),
+            Some(stored) => {
+                let why = why.unwrap_or_else(|| aside(&stored.name, "its rows contradict what was to be written"));
+                *decision = Decision::Fail(format!("{}; {}", why.message, why.hint));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A job, and of those that it is below the ones that would go on again with it.
+    fn bring_in_line(&mut self, job: &mut JobRef, now: Now) -> Result<(), Refusal> {
+        self.bring_in(job, now)?;
+        let mut below = job.clone();
+        for _ in 0..MAX_NESTING {
+            let name = JobName { name: below.name.clone(), number: below.number.unwrap_or(0) };
+            let over = self.core.job(&name).filter(|job| job.counts.job_state().is_terminal());
+            let Some((_, parent)) = over.and_then(|job| job.parent.as_ref()) else { break };
+            below = JobRef { name: parent.name.clone(), number: Some(parent.number) };
+            self.bring_in(&mut below, now)?;
         }
         Ok(())
     }

@@ -43,6 +43,12 @@ pub fn build(
         None => added.action,
     };
     let (action, bytes) = match action {
+        Action::Job(_) => {
+            return Err(
+                "a task that is queued at run time runs no job file: queue what that one does, or name it in the job file"
+                    .to_owned(),
+            );
+        }
         Action::Run(text) => (Action::Run(escape(&text)), text.len()),
         Action::Command { program, args } => {
             if program.is_empty() {

@@ -51,6 +51,9 @@ pub enum Change {
         /// The submitter's idempotency key: the same key again is answered with the same job.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
+        /// The task whose child job it is; that one is `delegated` right after.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Parent>,
     },
     /// A task came into being, with the file or at run time.
     TaskAdded {
@@ -85,6 +88,9 @@ pub enum Change {
         task: TaskIdx,
         /// Pending or queued.
         state: TaskState,
+        /// Whether it begins without what it has: its child job, if it has one, is not gone on with.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
     },
     /// A task is over without an attempt's end: what it left its work to is over, or nothing came of it.
     TaskEnded {
@@ -96,6 +102,9 @@ pub enum Change {
         outcome: Box<Outcome>,
         /// The state that follows.
         state: TaskState,
+        /// Its result, when its child job has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<TaskResult>,
     },
     /// A mapped task's list is known. Instances that there are begin anew, further ones come into being behind all other tasks
     /// of the job, those that the list does not have any more are skipped. All of the list's are queued; the mapped task is
@@ -315,6 +324,15 @@ pub fn mapped_state(items: &[serde_json::Value]) -> TaskState {
         0 => TaskState::Skipped { why: SkipReason::Empty },
         instances => TaskState::Mapped { instances },
     }
+}
+
+/// The task whose child a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// Its job.
+    pub job: JobId,
+    /// Its place there.
+    pub task: TaskIdx,
 }
 
 /// Where a task queued at run time comes from.

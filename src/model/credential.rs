@@ -178,6 +178,7 @@ mod tests {
             budget: None,
             added_defaults: TaskDefaults::default(),
             scheduled: None,
+            result: None,
             source: None,
         }
     }

@@ -1,10 +1,12 @@
 //! What the expressions of a task's definition say once everything that it needs is over. Pure: the caller brings the values.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::spec::MAX_TASKS;
-use super::spec::{Action, ApproveSpec, Items, TaskSpec};
-use super::template::{Context, evaluate_value, render_text};
+use super::spec::{Action, ApproveSpec, Items, SubJob, TaskSpec};
+use super::template::{Context, evaluate_value, render_text, render_value};
 
 /// What a task does.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub enum Decision {
     Skip,
     /// An instance for each of these.
     Map(Vec<Value>),
+    /// A child job with these parameters.
+    Delegate(BTreeMap<String, Value>),
     /// A person is asked.
     Ask {
         /// What.
@@ -50,11 +54,31 @@ pub fn decide(task: &TaskSpec, context: &Context) -> Decision {
 
 /// What is done once it is known that something is.
 fn act(action: &Action, context: &Context) -> Decision {
-    let Action::Approve(asks) = action else { return Decision::Run };
-    match ask(asks, context) {
-        Ok((message, show)) => Decision::Ask { message, show },
-        Err(why) => Decision::Fail(why),
+    let decided = match action {
+        Action::Approve(asks) => ask(asks, context).map(|(message, show)| Decision::Ask { message, show }),
+        Action::Job(child) => given(child, context).map(Decision::Delegate),
+        Action::Run(_) | Action::Command { .. } | Action::Claude(_) => Ok(Decision::Run),
+    };
+    decided.unwrap_or_else(Decision::Fail)
+}
+
+/// What a child's parameters are given.
+fn given(child: &SubJob, context: &Context) -> Result<BTreeMap<String, Value>, String> {
+    let mut bytes = 0;
+    let mut params = BTreeMap::new();
+    for (name, value) in &child.params {
+        let value = render_value(value, context).map_err(|error| format!("params.{name}: {error}"))?;
+        bytes += value.to_string().len();
+        if bytes > MAX_GIVEN {
+            return Err(format!(
+                "params.{name}: the parameters of {} have more than {} KiB; hand it large values in a file",
+                child.file,
+                MAX_GIVEN >> 10
+            ));
+        }
+        params.insert(name.clone(), value);
     }
+    Ok(params)
 }
 
 fn ask(asks: &ApproveSpec, context: &Context) -> Result<(String, Option<String>), String> {
@@ -75,6 +99,9 @@ pub fn is_true(value: &Value) -> bool {
         Value::Object(entries) => !entries.is_empty(),
     }
 }
+
+/// Most that the parameters of a child may be together, in bytes of JSON: they are stored with it.
+const MAX_GIVEN: usize = 1 << 20;
 
 /// Longest text that an item is shown as, in characters.
 const MAX_SHOWN: usize = 200;

@@ -33,13 +33,15 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Faults for people, each with the line it is on and a mark under its place.
+/// Faults for people, each of the first one's file with the line it is on and a mark under its place.
 pub fn render(faults: &[Diagnostic], source: &str) -> String {
     let lines: Vec<&str> = source.split('\n').collect();
+    // Those of files that this one names come behind its own, and their text is not known here.
+    let file = faults.first().map(|fault| fault.file.as_str());
     let mut text = String::new();
     for fault in faults.iter().take(MAX_SHOWN) {
         text.push_str(&format!("{}:{}:{}: {}\n", fault.file, fault.line, fault.column, fault.message));
-        if let Some(line) = lines.get((fault.line as usize).wrapping_sub(1)) {
+        if let Some(line) = lines.get((fault.line as usize).wrapping_sub(1)).filter(|_| file == Some(fault.file.as_str())) {
             text.push_str(&excerpt(line, fault.line, fault.column as usize));
         }
         if !fault.hint.is_empty() {

@@ -1,5 +1,7 @@
 //! Whether tasks fit the pools that they are to run in, as far as the configuration tells it before any launch.
 
+use std::collections::HashSet;
+
 use super::credential::{LOGIN_STAYS, is_given};
 use super::diagnostic::Diagnostic;
 use super::docker::{DockerSettings, LEFT_OUTSIDE, NO_RUNNER, RUNNER_REMEDY, RunnerMode, RunnerNeeds};
@@ -24,22 +26,32 @@ struct Misfit {
 /// The faults of the file; of one without any, the tasks that would be refused at their launch.
 pub fn parse_fitting(text: &str, options: &ParseOptions<'_>, settings: &Settings) -> Result<Parsed, Vec<Diagnostic>> {
     let mut parsed = parse(text, options)?;
-    let job = &parsed.submission.job;
-    let tasks = parsed.submission.tasks.iter().enumerate();
-    let misfits = tasks.flat_map(|(index, task)| misfits(job, task, settings).into_iter().map(move |misfit| (index, misfit)));
-    let misfits: Vec<(usize, Misfit)> = misfits.take(MAX_FAULTS).collect();
-    if misfits.is_empty() {
-        return Ok(parsed);
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+    let mut files = vec![(options.file, Some(text), &parsed.submission)];
+    let mut seen: HashSet<&str> = HashSet::new();
+    while let Some((file, text, submission)) = files.pop() {
+        // One that is named several times is told of once.
+        if !seen.insert(file) {
+            continue;
+        }
+        for child in submission.tasks.iter().filter_map(TaskSpec::child) {
+            let text = child.submission.job.source.as_ref().map(|source| source.text.as_str());
+            files.push((&child.file, text, &child.submission));
+        }
+        let tasks = submission.tasks.iter().enumerate();
+        let found = tasks
+            .flat_map(|(index, task)| misfits(&submission.job, task, settings).into_iter().map(move |misfit| (index, misfit)));
+        let found: Vec<(usize, Misfit)> = found.take(MAX_FAULTS).collect();
+        let root = text.filter(|_| !found.is_empty()).and_then(|text| yaml::parse(text).root);
+        for (index, misfit) in found {
+            let id = &submission.tasks[index].id;
+            let (line, column) = root.as_ref().and_then(|root| place(root, index, misfit.key)).unwrap_or((1, 1));
+            let message = format!("task `{id}`: {}", misfit.message);
+            let told = Diagnostic { file: file.to_owned(), line, column, message, hint: misfit.hint.to_owned() };
+            if misfit.is_warning { warnings.push(told) } else { faults.push(told) }
+        }
     }
-    let root = yaml::parse(text).root;
-    let mut faults = Vec::new();
-    for (index, misfit) in misfits {
-        let id = &parsed.submission.tasks[index].id;
-        let (line, column) = root.as_ref().and_then(|root| place(root, index, misfit.key)).unwrap_or((1, 1));
-        let message = format!("task `{id}`: {}", misfit.message);
-        let told = Diagnostic { file: options.file.to_owned(), line, column, message, hint: misfit.hint.to_owned() };
-        if misfit.is_warning { parsed.warnings.push(told) } else { faults.push(told) }
-    }
+    parsed.warnings.extend(warnings);
     if faults.is_empty() { Ok(parsed) } else { Err(faults) }
 }
 
@@ -49,6 +61,7 @@ fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
     let claude = match &task.action {
         Action::Claude(claude) => Some(&**claude),
         Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
+        Action::Job(_) => return Vec::new(),
     };
     let mut misfits = Vec::new();
     let needs = RunnerNeeds {

@@ -274,6 +274,9 @@ pub enum Query {
         since: Seq,
         /// Only of this job.
         job: Option<JobRef>,
+        /// Of the jobs below it too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        below: bool,
         /// Only of this task, by its place in the job.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<u32>,
@@ -546,9 +549,34 @@ pub struct JobView {
     pub updated: Utc,
     /// Cost of its Claude runs.
     pub cost_microusd: u64,
+    /// The task that it does the work of, for a child job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<ParentView>>,
     /// Of its tasks, those that instances stand for (see [`JobView::work`]), by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mapped: Option<Box<Counts>>,
+}
+
+/// The task that a child job does the work of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParentView {
+    /// The number of its job.
+    pub job: u32,
+    /// Its place there.
+    pub task: u32,
+    /// Its address.
+    pub address: Address,
+}
+
+/// The child job that does a task's work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChildView {
+    /// Its number.
+    pub id: u32,
+    /// Its name.
+    pub job: JobName,
+    /// Its tasks by state.
+    pub tasks: Counts,
 }
 
 impl JobView {
@@ -650,6 +678,9 @@ pub struct TaskView {
     /// What an instance is for, in one line of at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
+    /// The child job that does its work, or did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<Box<ChildView>>,
     /// Of a mapped task: its instances by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instances: Option<Counts>,

@@ -68,7 +68,7 @@ fn recorded(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
 fn own_end(record: &ExitRecord, end: &EndReport, spec: &TaskSpec) -> Outcome {
     let trouble = match &spec.action {
         Action::Claude(claude) => claude_trouble(&record.end, end.claude.as_ref().unwrap_or(&ClaudeReport::default()), claude),
-        Action::Run(_) | Action::Command { .. } | Action::Approve(_) => command_trouble(&record.end),
+        Action::Run(_) | Action::Command { .. } | Action::Job(_) | Action::Approve(_) => command_trouble(&record.end),
     };
     trouble
         .or_else(|| round_trouble(record.round.as_ref(), spec.repeat.as_ref().map(|repeat| &repeat.until)))

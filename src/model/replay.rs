@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::attempt::Progress;
-use super::change::{AttemptFacts, Change, Event, Rounds, TaskResult};
+use super::change::{AttemptFacts, Change, Event, Parent, Rounds, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{AttemptId, JobId, TaskIdx};
 use super::schedule::{MAX_FIRINGS, Passed, Rule, ScheduleState};
@@ -46,6 +46,8 @@ pub struct ReplayedSchedule {
 /// A job as its events say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplayedJob {
+    /// The task whose child it is.
+    pub parent: Option<Parent>,
     /// Where it stands.
     pub state: JobState,
     /// Whether a person paused it.
@@ -97,6 +99,8 @@ pub struct ReplayedTask {
     pub questions: Vec<StoredQuestion>,
     /// Of an instance: the place of its mapped task, and its item's.
     pub instance: Option<(u32, u32)>,
+    /// Its child job.
+    pub child: Option<u32>,
     /// Of a mapped task: its list.
     pub items: Option<Arc<Vec<serde_json::Value>>>,
 }
@@ -120,7 +124,7 @@ impl ReplayedJob {
             known += 1;
             if index < number(items.len()) {
                 task.anew(TaskState::Queued);
-                task.result = None;
+                (task.result, task.child) = (None, None);
             } else {
                 task.state = TaskState::Skipped { why: SkipReason::Gone };
             }
@@ -163,6 +167,7 @@ impl ReplayedTask {
             newest: Vec::new(),
             questions: Vec::new(),
             instance,
+            child: None,
             items: None,
         }
     }
@@ -194,8 +199,12 @@ impl Replayed {
     /// What is wrong with it: it names something that does not exist, or breaks a rule of DESIGN section 4.
     pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         match &event.change {
-            Change::JobSubmitted { job, spec, .. } => {
+            Change::JobSubmitted { job, spec, parent, .. } => {
+                if let Some(Parent { job: of, task }) = parent {
+                    self.task(*of, *task)?.child = Some(job.0);
+                }
                 let new = ReplayedJob {
+                    parent: *parent,
                     state: JobState::Waiting,
                     paused: false,
                     stopped: false,
@@ -223,11 +232,18 @@ impl Replayed {
                 self.let_go(*job, *task, state)?;
                 self.task(*job, *task)?.leave(state)
             }
-            Change::TaskRequeued { job, task, state } => {
+            Change::TaskRequeued { job, task, state, anew } => {
                 self.let_go(*job, *task, state)?;
-                self.task(*job, *task).map(|task| task.anew(state.clone()))
+                self.task(*job, *task).map(|task| {
+                    task.anew(state.clone());
+                    task.child = task.child.filter(|_| !anew);
+                })
             }
-            Change::TaskEnded { job, task, state, .. } => self.task(*job, *task)?.leave(state),
+            Change::TaskEnded { job, task, state, result, .. } => {
+                let task = self.task(*job, *task)?;
+                result.iter().for_each(|result| task.result = Some(result.clone()));
+                task.leave(state)
+            }
             Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {
                 let new = StoredAttempt { session: session.clone(), resumes: *resumes, opened: event.at, end: None, seen: None };

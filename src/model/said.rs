@@ -11,6 +11,7 @@ pub fn went_to(state: &TaskState) -> String {
     match state {
         TaskState::Skipped { why } => format!("{word} ({})", skipped(*why)),
         TaskState::Mapped { .. } => "goes on with its instances".to_owned(),
+        TaskState::Delegated { job } => format!("delegated to {job}"),
         _ => word.to_owned(),
     }
 }
@@ -121,7 +122,7 @@ mod tests {
         };
         assert_eq!(list(4).as_deref(), Some("mapped: 4 instances"));
         assert_eq!(list(0).as_deref(), Some("skipped (its list is empty)"));
-        let ended = |outcome, state| said(&Change::TaskEnded { job, task, outcome: Box::new(outcome), state });
+        let ended = |outcome, state| said(&Change::TaskEnded { job, task, outcome: Box::new(outcome), state, result: None });
         assert_eq!(ended(Outcome::Succeeded, TaskState::Completed).as_deref(), Some("completed"));
         let failed = Outcome::Failed { cause: FailCause::Instances { failed: 1, of: 3 } };
         assert_eq!(ended(failed, TaskState::Failed).as_deref(), Some("failed (1 of 3 instances failed)"));

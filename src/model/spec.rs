@@ -4,6 +4,7 @@
 //! `{{ … }}`: they were checked at submission and are rendered at launch, when results of earlier tasks are known.
 
 mod approve;
+mod child;
 mod claude;
 mod graph;
 mod retry;
@@ -17,6 +18,7 @@ pub use super::artifact::Artifacts;
 pub use super::result::{ResultKind, ResultSpec};
 use super::schedule::Scheduled;
 pub use approve::ApproveSpec;
+pub use child::{MAX_NESTING, SubJob, texts_of};
 pub use claude::{AskPerson, Budget, ClaudeAuth, ClaudeSpec, ROUND_TIMEOUT_MS, Repeat, Resume, Trust, Until, WhenLimited};
 pub use retry::{ClassRetry, INFRASTRUCTURE_RETRIES, RETRY_CLASSES, Retry, RetryClass, RetryRule, Spent};
 
@@ -56,6 +58,9 @@ pub struct JobSpec {
     /// What Claude tasks take from the submitter's environment besides: the way to the login and through the network.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub claude_env: BTreeMap<String, String>,
+    /// The task whose result is that of the job, for the job that runs it as a child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
     /// Most that its Claude runs may use together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -258,6 +263,8 @@ pub enum Action {
     },
     /// The Claude Code CLI on a prompt.
     Claude(Box<ClaudeSpec>),
+    /// Another job file, as a child job.
+    Job(Box<SubJob>),
     /// Nothing: a person says whether it completes.
     Approve(Box<ApproveSpec>),
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attempt::Progress;
-use super::change::{AttemptFacts, Origin, Rounds, Seq, TaskResult};
+use super::change::{AttemptFacts, Origin, Parent, Rounds, Seq, TaskResult};
 use super::credential::{Credential, CredentialState};
 use super::ids::{JobId, JobName, TaskIdx};
 use super::live::LiveFacts;
@@ -73,6 +73,8 @@ pub struct StoredJob {
     pub budget: Option<Option<Budget>>,
     /// Its priority.
     pub priority: i32,
+    /// The task whose child it is, and that one's job.
+    pub parent: Option<(Parent, JobName)>,
     /// Parameters that a person changed since.
     pub params: BTreeMap<String, serde_json::Value>,
     /// Its tasks, in order of [`TaskIdx`] from 0, without gaps.
@@ -92,6 +94,8 @@ pub struct StoredTask {
     pub instance: Option<(TaskIdx, u32)>,
     /// Of a mapped task: its list, once it is known.
     pub items: Option<Arc<Vec<serde_json::Value>>>,
+    /// Its child job, the newest if there were several.
+    pub child: Option<JobName>,
     /// Where it stands.
     pub state: TaskState,
     /// Attempts opened so far: the number of the last one.

@@ -30,6 +30,8 @@ pub struct Circumstances<'a> {
     pub is_finally: bool,
     /// For an instance: how many of its mapped task live, and how many may, when that is bounded.
     pub mapping: Option<(u32, u32)>,
+    /// Of the child job that does its work how many tasks are over, of how many.
+    pub child: Option<(u32, u32)>,
 }
 
 /// Needed tasks that are named before the rest is counted.
@@ -56,7 +58,10 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
         TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => gone(around),
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
-        TaskState::Delegated { job } => Some(format!("done by {job}")),
+        TaskState::Delegated { job } => Some(match around.child {
+            Some((over, all)) => format!("done by {job}, {over}/{all} tasks over"),
+            None => format!("done by {job}"),
+        }),
         TaskState::Skipped { why } => Some(skipped(*why).to_owned()),
         TaskState::UpstreamFailed => Some("a task it needs did not complete".to_owned()),
         _ => None,
@@ -128,6 +133,7 @@ mod tests {
             unmet: &[],
             is_finally: false,
             mapping: None,
+            child: None,
         };
         let told = |state| why(&state, &around, &|_| String::new());
         let gone = Some("engine unreachable: no such socket".to_owned());

@@ -101,7 +101,7 @@ impl Courier {
 }
 
 fn begin(parts: &Parts, notifiers: Vec<Notifier>) -> Option<Running> {
-    let newest = Query::Events { since: Seq(u64::MAX), job: None, task: None, last: true, limit: 1 };
+    let newest = Query::Events { since: Seq(u64::MAX), job: None, below: false, task: None, last: true, limit: 1 };
     let newest = match parts.reader.query(&newest) {
         Ok(page) => page.seq,
         Err(refusal) => {

@@ -201,7 +201,7 @@ impl Rounds {
 
     /// Whether there may be more.
     fn read_page(&mut self) -> Result<bool, Refusal> {
-        let query = Query::Events { since: self.read, job: None, task: None, last: false, limit: MAX_PAGE };
+        let query = Query::Events { since: self.read, job: None, below: false, task: None, last: false, limit: MAX_PAGE };
         let page = self.parts.reader.query(&query)?;
         let Answer::Events(events) = page.body else { return Ok(false) };
         let Some(last) = events.last().map(|event| event.seq) else {

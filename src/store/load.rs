@@ -1,19 +1,23 @@
 //! What memory starts from. A row that cannot be decoded sets its own job aside and harms no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use crate::manager::ports::{Loaded, StoreError, StoredJob, StoredTask};
-use crate::model::change::Seq;
+use crate::model::change::{Parent, Seq};
 use crate::model::ids::{JobId, JobName, JobRef, TaskIdx, is_name};
 use crate::model::spec::{Budget, TaskSpec};
 use crate::model::state::{Counts, TaskState};
 
 use super::error::during;
 use super::{runs, schedules};
+
+/// Columns of a job's row, in the order of [`Head::read`].
+const HEAD: &str = "id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params, parent,
+    parent_task, (SELECT p.name || '.' || p.number FROM job p WHERE p.id = job.parent)";
 
 /// Why a job was set aside.
 pub(super) type Undecodable = String;
@@ -31,9 +35,7 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
     loaded.credentials = runs::credentials(connection)?;
     loaded.spending = runs::spending(connection)?;
     (loaded.schedules, loaded.quarantined) = schedules::all(connection)?;
-    let mut statement = connection
-        .prepare("SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE over = 0 ORDER BY id")
-        .map_err(&error)?;
+    let mut statement = connection.prepare(&format!("SELECT {HEAD} FROM job WHERE over = 0 ORDER BY id")).map_err(&error)?;
     let mut rows = statement.query([]).map_err(&error)?;
     while let Some(row) = rows.next().map_err(&error)? {
         let head = match Head::read(row) {
@@ -49,7 +51,23 @@ pub(super) fn all(connection: &Connection) -> Result<Loaded, StoreError> {
             Err(why) => loaded.quarantined.push((name, why)),
         }
     }
+    ended_children(connection, &mut loaded)?;
     Ok(loaded)
+}
+
+/// Child jobs that are over while their parent's task is not: the parent was set aside when they ended.
+fn ended_children(connection: &Connection, loaded: &mut Loaded) -> Result<(), StoreError> {
+    let known: HashSet<&JobName> =
+        loaded.jobs.iter().map(|job| &job.name).chain(loaded.quarantined.iter().map(|(name, _)| name)).collect();
+    let delegated = loaded.jobs.iter().flat_map(|job| &job.tasks).filter_map(|task| match &task.state {
+        TaskState::Delegated { job } if !known.contains(job) => Some(JobRef { name: job.name.clone(), number: Some(job.number) }),
+        _ => None,
+    });
+    for child in delegated.collect::<Vec<_>>() {
+        loaded.jobs.extend(job(connection, &child)?);
+    }
+    loaded.jobs.sort_by_key(|job| job.id);
+    Ok(())
 }
 
 pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<StoredJob>, StoreError> {
@@ -58,11 +76,9 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
         None => last_number(connection, &job.name)?,
     };
     let head = connection
-        .query_row(
-            "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE name = ?1 AND number = ?2",
-            params![job.name, number],
-            |row| Ok(Head::read(row)),
-        )
+        .query_row(&format!("SELECT {HEAD} FROM job WHERE name = ?1 AND number = ?2"), params![job.name, number], |row| {
+            Ok(Head::read(row))
+        })
         .optional()
         .map_err(during("reading a job"))?;
     let Some(Ok(head)) = head else { return Ok(None) };
@@ -72,8 +88,8 @@ pub(super) fn job(connection: &Connection, job: &JobRef) -> Result<Option<Stored
 /// Whether everything that is stored of a job can be read, over or not.
 pub(super) fn decodes(connection: &Connection, id: u32) -> Result<(), Undecodable> {
     let unread = |error: rusqlite::Error| error.to_string();
-    let sql = "SELECT id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params FROM job WHERE id = ?1";
-    let mut statement = connection.prepare_cached(sql).map_err(unread)?;
+    let sql = format!("SELECT {HEAD} FROM job WHERE id = ?1");
+    let mut statement = connection.prepare_cached(&sql).map_err(unread)?;
     let head = statement.query_row([id], |row| Ok(Head::read(row))).map_err(unread)??;
     with_tasks(connection, head).map_err(|error| error.to_string())?.map(drop)
 }
@@ -110,6 +126,7 @@ struct Head {
     budget: Option<Option<Budget>>,
     priority: i32,
     params: BTreeMap<String, serde_json::Value>,
+    parent: Option<(Parent, JobName)>,
 }
 
 /// A name for a job whose row cannot be decoded: its own as far as that goes, else one made of its row.
@@ -117,6 +134,12 @@ fn name_of(row: &Row<'_>) -> JobName {
     let id = row.get::<_, u32>(0).unwrap_or(0);
     let name = row.get::<_, String>(1).ok().filter(|name| is_name(name)).unwrap_or_else(|| format!("unreadable-{id}"));
     JobName { name, number: row.get(2).unwrap_or(id).max(1) }
+}
+
+/// A job's full name in a column.
+fn name_in(row: &Row<'_>, column: usize) -> Result<Option<JobName>, String> {
+    let text: Option<String> = row.get(column).map_err(|error| error.to_string())?;
+    text.map(|text| JobName::try_from(text).map_err(|error| error.to_string())).transpose()
 }
 
 impl Head {
@@ -140,6 +163,13 @@ impl Head {
             budget: decode_some("the job's budget", &bytes(row, 10).map_err(bad)?)?,
             priority: row.get(11).map_err(bad)?,
             params: decode_some("the job's parameters", &bytes(row, 12).map_err(bad)?)?.unwrap_or_default(),
+            parent: match (row.get::<_, Option<u32>>(13).map_err(bad)?, row.get::<_, Option<u32>>(14).map_err(bad)?) {
+                (Some(job), Some(task)) => {
+                    let name = name_in(row, 15).map_err(|why| format!("the job's parent cannot be decoded: {why}"))?;
+                    name.map(|name| (Parent { job: JobId(job), task: TaskIdx(task) }, name))
+                }
+                _ => None,
+            },
         })
     }
 }
@@ -166,7 +196,8 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     let mut statement = connection
         .prepare_cached(
             "SELECT t.idx, d.spec, d.origin, t.state, t.attempts, t.spent_retry, t.spent_infra, t.result, t.progress, t.kind, t.id,
-                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items, t.spent, t.gated
+                    t.used_cost, t.used_tokens, t.rounds, t.mapping, t.item, m.items, t.spent, t.gated,
+                    (SELECT c.name || '.' || c.number FROM job c WHERE c.id = t.child)
              FROM task t LEFT JOIN definition d ON d.job = t.job AND d.idx = t.idx
              LEFT JOIN mapping m ON m.job = t.job AND m.idx = t.idx WHERE t.job = ?1 ORDER BY t.idx",
         )
@@ -192,8 +223,8 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     if counts != head.counts {
         return Ok(Err("the job's counts contradict its tasks".to_owned()));
     }
-    let Head { id, name, paused, stopped, used, rules, budget, priority, params, .. } = head;
-    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, params, tasks }))
+    let Head { id, name, paused, stopped, used, rules, budget, priority, params, parent, .. } = head;
+    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, parent, params, tasks }))
 }
 
 fn number_of(row: &Row<'_>, column: usize) -> u64 {
@@ -237,6 +268,7 @@ fn task(row: &Row<'_>, before: &[StoredTask]) -> Result<StoredTask, Undecodable>
         origin: decode_some(&what("the origin"), &text(2)?)?,
         instance,
         items: decode_some(&what("the list"), &text(16)?)?,
+        child: name_in(row, 19).map_err(|why| format!("{} cannot be decoded: {why}", what("the child")))?,
         state,
         attempts: number(4)?,
         spent_retry: number(5)?,

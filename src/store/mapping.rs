@@ -57,7 +57,7 @@ impl Mapped {
         let known = self.live.filter(|(known, _)| *known == of).map(|(_, live)| live);
         let live = match known {
             Some(live) => live,
-            None => instances(db, job, of)?.map_or(0, |counts| counts.live()),
+            None => instances(db, job, of)?.map_or(0, |counts| counts.live() + counts.of(TaskKind::Delegated)),
         };
         self.live = Some((of, live));
         Ok(Some((live, most)))

@@ -2,6 +2,7 @@
 
 mod backup;
 mod error;
+mod flows;
 mod kept;
 mod load;
 mod mapping;

@@ -45,8 +45,8 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
         }
         Query::Tasks { job, from, limit, kinds } => Answer::Tasks(reader.tasks(job, *from, *limit, kinds)?),
         Query::Task { task } => Answer::Task(Box::new(reader.task(task)?)),
-        Query::Events { since, job, task, last, limit } => {
-            let which = Which { since: *since, task: *task, last: *last, limit: *limit };
+        Query::Events { since, job, below, task, last, limit } => {
+            let which = Which { since: *since, below: *below, task: *task, last: *last, limit: *limit };
             Answer::Events(reader.events(job.as_ref(), &which)?)
         }
         Query::Questions { of, all, limit } => Answer::Questions(reader.questions(of.as_ref(), *all, *limit)?),
@@ -68,6 +68,7 @@ pub(super) fn answer(db: &Connection, home: &Path, around: &Surroundings, query:
 /// Which events.
 struct Which {
     since: Seq,
+    below: bool,
     task: Option<u32>,
     last: bool,
     limit: u32,
@@ -79,15 +80,17 @@ pub(super) struct Queries<'a> {
     pub around: &'a Surroundings,
 }
 
-/// Columns of a [`JobView`], in the order of [`job_view`]. The last one: mapped tasks that are where their instances brought them.
+/// Columns of a [`JobView`], in the order of [`job_view`]; among them mapped tasks that are where their instances brought them.
 const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority,
      (SELECT group_concat(t.kind) FROM mapping m JOIN task t ON t.job = m.job AND t.idx = m.idx
-      WHERE m.job = job.id AND t.kind IN (6, 7, 8, 14))";
+      WHERE m.job = job.id AND t.kind IN (6, 7, 8, 14)), parent, parent_task,
+     (SELECT p.name || '.' || p.number || '/' || t.id FROM job p JOIN task t ON t.job = p.id
+      WHERE p.id = job.parent AND t.idx = job.parent_task)";
 /// Columns of a [`TaskView`], in the order of [`Queries::task_view`].
 const TASK_COLUMNS: &str =
     "t.idx, t.id, t.state, t.attempts, t.outcome, t.started, t.updated, t.elapsed, t.cost, t.progress, d.origin, d.spec,
      CASE WHEN t.kind IN (3, 4, 5, 11) THEN (SELECT seen FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts) END,
-     t.mapping, t.item";
+     t.mapping, t.item, t.child";
 /// Where a task's definition is: an instance has that of its mapped task.
 const DEFINITION: &str = "JOIN definition d ON d.job = t.job AND d.idx = ifnull(t.mapping, t.idx)";
 
@@ -214,7 +217,7 @@ impl Queries<'_> {
             .prepare_cached(&sql)
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(12)?, row.get(13)?)))
+                    .query_row(params![job.name, job.number], |row| Ok((job_view(row)?, row.get::<_, String>(15)?, row.get(16)?)))
                     .optional()
             })
             .map_err(|e| unreadable(&e))?;
@@ -274,7 +277,7 @@ impl Queries<'_> {
         let mut rows = statement.query(params![view.id, from]).map_err(|e| unreadable(&e))?;
         let (mut tasks, mut bytes, mut mapped) = (Vec::new(), 0, Mapped::default());
         while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
-            let kind: usize = row.get(15).map_err(|e| unreadable(&e))?;
+            let kind: usize = row.get(16).map_err(|e| unreadable(&e))?;
             if !kinds.is_empty() && !kinds.iter().any(|wanted| *wanted as usize == kind) {
                 continue;
             }
@@ -306,17 +309,19 @@ impl Queries<'_> {
         let Some(row) = rows.next().map_err(|e| unreadable(&e))? else { return Err(self.no_task(&view, id)) };
         let mut mapped = Mapped::default();
         let (task, task_spec) = self.task_view(row, &view, &spec, &mut mapped, self.paused()?, &self.pools()?)?;
-        let result: Option<String> = row.get(15).map_err(|e| unreadable(&e))?;
+        let result: Option<String> = row.get(16).map_err(|e| unreadable(&e))?;
         let attempts = self.attempts(&view, &task)?;
         let result = result.map(|text| decode(&text, || format!("the result of {address}"))).transpose()?;
         let session = attempts.last().and_then(|attempt| attempt.session.as_deref());
         let by_hand = session.map(|session| by_hand::command(&spec, &task_spec, session));
+        let mut spec = task_spec.as_ref().clone();
+        spec.reduce();
         let item = mapped.whole_item(row.get(14).map_err(|e| unreadable(&e))?);
         let approval = match task_spec.action {
             Action::Approve(_) => self.questions(Some(address), true, 1)?.pop().map(Box::new),
             _ => None,
         };
-        Ok(TaskDetail { job: view.name, task, spec: task_spec.as_ref().clone(), item, by_hand, attempts, result, approval })
+        Ok(TaskDetail { job: view.name, task, spec, item, by_hand, attempts, result, approval })
     }
 
     fn no_task(&self, job: &JobView, id: &str) -> Refusal {
@@ -375,11 +380,15 @@ impl Queries<'_> {
             .slots
             .as_ref()
             .map(|_| pools.iter().find(|view| view.name == pool).map_or((0, 0), |view| (view.slots, view.used)));
+        let child = match row.get::<_, Option<u32>>(15).map_err(|e| unreadable(&e))? {
+            Some(child) => self.child(child)?,
+            None => None,
+        };
         let around = Circumstances {
             all_paused,
             disk_low: self.around.disk_low,
             unreachable: self.around.unreachable.get(&pool).map(String::as_str),
-            job_paused: job.paused,
+            job_paused: job.paused || self.is_paused_above(job)?,
             job_live: job.tasks.live(),
             max_parallel: spec.max_parallel,
             pool: &pool,
@@ -391,6 +400,7 @@ impl Queries<'_> {
                 Some(of) => mapped.room(self.db, job.id, of, task.each.as_ref().and_then(|each| each.max_parallel))?,
                 None => None,
             },
+            child: child.as_ref().map(|child| (child.tasks.terminal(), child.tasks.total())),
         };
         let view = TaskView {
             idx,
@@ -399,6 +409,7 @@ impl Queries<'_> {
                 false => None,
             },
             item,
+            child: child.map(Box::new),
             why: why(&state, &around, &utc_clock),
             id,
             state,
@@ -471,7 +482,11 @@ impl Queries<'_> {
     fn events(&self, job: Option<&JobRef>, which: &Which) -> Result<Vec<EventView>, Refusal> {
         let job = job.map(|job| self.job(job)).transpose()?.map(|(view, _)| view.id);
         // A condition that the index answers, for each case.
-        let of_job = if job.is_some() { "e.job = ?2" } else { "?2 IS NULL" };
+        let of_job = match job {
+            Some(_) if which.below => super::flows::BELOW,
+            Some(_) => "e.job = ?2",
+            None => "?2 IS NULL",
+        };
         let of_task = if which.task.is_some() { "e.task = ?4" } else { "?4 IS NULL" };
         let order = if which.last { "DESC" } else { "ASC" };
         let sql = format!(
@@ -574,6 +589,7 @@ fn job_view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         cost_microusd: row.get(9)?,
         priority: row.get(10)?,
         mapped: row.get::<_, Option<String>>(11)?.map(|kinds| Box::new(counted(&kinds))),
+        parent: super::flows::parent(row, 12)?.map(Box::new),
     })
 }
 
@@ -623,6 +639,9 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
         let most = (MAX_EVENT_BYTES / items.len().max(1)).saturating_sub(8);
         let short = |item: &serde_json::Value| shown(item).chars().take(most / 4).collect::<String>().into();
         *items = Arc::new(items.iter().map(short).collect());
+    }
+    if let Change::TaskAdded { spec, .. } = &mut change {
+        Arc::make_mut(spec).reduce();
     }
     Ok(EventView {
         seq: Seq(seq),

@@ -41,3 +41,9 @@ ALTER TABLE job ADD COLUMN params TEXT;
 -- Approvals: who answered; and the newest attempt that ended at its gate, whose output the next one may be told.
 ALTER TABLE question ADD COLUMN answerer_name TEXT;
 ALTER TABLE task ADD COLUMN gated INTEGER;
+
+-- Sub-flows: of a child job the task that it does the work of, and of a task its newest child.
+ALTER TABLE job ADD COLUMN parent INTEGER;
+ALTER TABLE job ADD COLUMN parent_task INTEGER;
+CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
+ALTER TABLE task ADD COLUMN child INTEGER;

@@ -183,13 +183,14 @@ impl Writer<'_> {
 
     fn row(&mut self, seq: i64, change: &Change) -> Result<(), StoreError> {
         match change {
-            Change::JobSubmitted { job, name, spec, key } => {
+            Change::JobSubmitted { job, name, spec, key, parent } => {
                 self.touched.insert(*job, Totals { counts: Counts::default(), cost: 0, tokens: 0 });
                 self.execute(
                     "INSERT INTO job (id, name, number, state, spec, key, counts, submitted, updated, priority)
                      VALUES (?1, ?2, ?3, 'waiting', ?4, ?5, '[]', ?6, ?6, ?7)",
                     params![job.0, name.name, name.number, json(spec), key, self.at.0, spec.priority],
-                )
+                )?;
+                parent.map_or(Ok(()), |parent| self.link(*job, parent))
             }
             Change::TaskAdded { job, task, spec, origin, state } => {
                 self.totals(*job)?.counts.add(state.kind());
@@ -206,16 +207,19 @@ impl Writer<'_> {
                 self.let_go(*job, *task, state)?;
                 self.move_task(*job, *task, state)
             }
-            Change::TaskRequeued { job, task, state } => {
+            Change::TaskRequeued { job, task, state, anew } => {
                 self.let_go(*job, *task, state)?;
                 self.execute(
-                    "UPDATE task SET spent_retry = 0, spent_infra = 0, progress = NULL, used_cost = 0, used_tokens = 0,
+                    "UPDATE task SET child = iif(?3, NULL, child), spent_retry = 0, spent_infra = 0, progress = NULL, used_cost = 0, used_tokens = 0,
                             rounds = NULL, spent = NULL WHERE job = ?1 AND idx = ?2",
-                    params![job.0, task.0],
+                    params![job.0, task.0, anew],
                 )?;
                 self.move_task(*job, *task, state)
             }
-            Change::TaskEnded { job, task, outcome, state } => self.end_task(*job, *task, outcome, state),
+            Change::TaskEnded { job, task, outcome, state, result } => {
+                self.end_task(*job, *task, outcome, result.as_ref())?;
+                self.move_task(*job, *task, state)
+            }
             Change::TaskExpanded { job, task, items } => self.expand(*job, *task, items),
             Change::AttemptOpened { attempt, pool, session, resumes } => {
                 self.open_attempt(*attempt, pool, session.as_deref(), *resumes)

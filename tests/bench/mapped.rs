@@ -51,7 +51,7 @@ pub fn all(report: &mut Report, floor: f64) {
 fn times(client: &mut dyn Client, job: &JobRef) -> (Utc, Utc, Utc) {
     let (mut since, mut told, mut first, mut last) = (Seq(0), None, None, None);
     loop {
-        let query = Query::Events { since, job: Some(job.clone()), task: None, last: false, limit: MAX_PAGE };
+        let query = Query::Events { since, job: Some(job.clone()), below: false, task: None, last: false, limit: MAX_PAGE };
         let Answer::Events(events) = client.query(query).expect("an answer").body else { panic!("no events") };
         let Some(newest) = events.last() else { break };
         since = newest.seq;

@@ -120,8 +120,13 @@ pub fn sample() -> airx::model::spec::Submission {
 fn finished(job: JobId, submission: &airx::model::spec::Submission) -> Vec<Event> {
     let event = |change| Event { at: Utc(1_700_000_000_000), change };
     let name = JobName { name: "many".to_owned(), number: job.0 };
-    let mut events =
-        vec![event(Change::JobSubmitted { job, name, spec: std::sync::Arc::new(submission.job.clone()), key: None })];
+    let mut events = vec![event(Change::JobSubmitted {
+        job,
+        name,
+        spec: std::sync::Arc::new(submission.job.clone()),
+        key: None,
+        parent: None,
+    })];
     for (idx, task) in (0..).map(TaskIdx).zip(&submission.tasks) {
         let attempt = AttemptId { job, task: idx, number: 1 };
         let spec = std::sync::Arc::new(task.clone());

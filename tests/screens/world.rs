@@ -54,6 +54,7 @@ pub struct Task {
 pub fn task(id: &str) -> Task {
     Task {
         view: TaskView {
+            child: None,
             item: None,
             instances: None,
             idx: 0,
@@ -372,6 +373,7 @@ impl World {
             budget: None,
             added_defaults: TaskDefaults::default(),
             scheduled: None,
+            result: None,
             source: Some(Source {
                 text,
                 file: format!("{name}.yaml"),
@@ -380,6 +382,7 @@ impl World {
             }),
         };
         let view = JobView {
+            parent: None,
             id,
             name: JobName { name: name.to_owned(), number },
             state: Counts::default().job_state(),
@@ -599,7 +602,7 @@ impl World {
             add(
                 None,
                 job.view.submitted,
-                Change::JobSubmitted { job: JobId(job.view.id), name: job.view.name.clone(), spec, key: None },
+                Change::JobSubmitted { job: JobId(job.view.id), name: job.view.name.clone(), spec, key: None, parent: None },
             );
         }
         for task in job.tasks.iter().filter(|task| place.is_none_or(|place| place == task.view.idx)) {

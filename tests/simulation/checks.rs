@@ -57,6 +57,7 @@ impl Sim {
         for event in &journal.events[from..] {
             self.watch.take(event, &journal, &self.told.claude)?;
             self.graph.take(event)?;
+            self.flows.take(event, &journal)?;
             self.retries.take(event, &journal)?;
             self.approvals.take(event, &journal)?;
             self.fair.take(event, &journal, &self.told, &self.engine.known)?;
@@ -73,6 +74,7 @@ impl Sim {
         }
         self.schedules.check_commit(&journal.events[from..], &stood)?;
         self.schedules.check_jobs(&journal)?;
+        self.flows.check_commit(&journal)?;
         Ok(())
     }
 
@@ -276,6 +278,11 @@ fn is_legal(before: &TaskState, after: &TaskState) -> bool {
         _ => Hold::Limit { until: Utc(0), asks: false },
     };
     let attempt = after.live_attempt().unwrap_or(0);
+    if let TaskState::Delegated { job } = after
+        && before.next(TaskEvent::Delegate(job.clone())).as_ref() == Ok(after)
+    {
+        return true;
+    }
     let asked = if let TaskState::AwaitingApproval { question } = after { *question } else { 0 };
     let kill = matches!(after, TaskState::Cancelling { kill: true, .. });
     // A wait may be shortened after the clock was set back, and another end of a limit be told.

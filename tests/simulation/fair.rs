@@ -25,7 +25,10 @@ struct Job {
     pool: String,
     priority: i32,
     max_parallel: usize,
+    /// Whether a person paused it.
     paused: bool,
+    /// The job that it is a child of.
+    parent: Option<JobId>,
     tasks: Vec<Task>,
 }
 
@@ -46,7 +49,7 @@ struct Task {
 impl Job {
     fn task(&self, spec: &Arc<TaskSpec>, state: &TaskState) -> Task {
         Task {
-            is_certain: spec.when.is_none() && spec.each.is_none() && !is_approval(spec),
+            is_certain: spec.when.is_none() && spec.each.is_none() && spec.child().is_none() && !is_approval(spec),
             instance: None,
             spec: spec.clone(),
             pool: spec.pool.clone().unwrap_or_else(|| self.pool.clone()),
@@ -67,7 +70,9 @@ impl Job {
         }
         let Some(spec) = self.tasks.get(parent.0 as usize).map(|task| task.spec.clone()) else { return };
         for place in known..items {
-            let is_certain = spec.each.as_ref().is_none_or(|each| each.max_parallel.is_none()) && !is_approval(&spec);
+            let is_certain = spec.each.as_ref().is_none_or(|each| each.max_parallel.is_none())
+                && spec.child().is_none()
+                && !is_approval(&spec);
             let new = Task { is_certain, instance: Some((parent, place)), ..self.task(&spec, &TaskState::Queued) };
             self.tasks.push(new);
         }
@@ -86,7 +91,7 @@ impl Job {
     }
 
     fn may_start(&self) -> bool {
-        !self.paused && self.live(|_| true) < self.max_parallel
+        self.live(|_| true) < self.max_parallel
     }
 
     fn has_ready(&self, is_claude: bool, is_open: impl Fn(&str) -> bool) -> bool {
@@ -105,12 +110,13 @@ impl Fair {
         gone: &BTreeMap<String, String>,
     ) -> Result<(), String> {
         match &event.change {
-            Change::JobSubmitted { job, spec, .. } => {
+            Change::JobSubmitted { job, spec, parent, .. } => {
                 let new = Job {
                     pool: spec.pool.clone(),
                     priority: spec.priority,
                     max_parallel: spec.max_parallel as usize,
                     paused: false,
+                    parent: parent.map(|parent| parent.job),
                     tasks: Vec::new(),
                 };
                 self.jobs.insert(*job, new);
@@ -129,7 +135,7 @@ impl Fair {
             Change::TaskEnded { job, task, state, .. } => self.go(AttemptId { job: *job, task: *task, number: 0 }, state),
             Change::PrioritySet { job, priority } => self.job(*job, |job| job.priority = *priority),
             Change::JobPaused { job, paused } => self.job(*job, |job| job.paused = *paused),
-            Change::TaskMoved { job, task, state } | Change::TaskRequeued { job, task, state } => {
+            Change::TaskMoved { job, task, state } | Change::TaskRequeued { job, task, state, .. } => {
                 if *state == TaskState::Pending {
                     self.job(*job, |job| job.expand(*task, 0));
                 }
@@ -167,8 +173,14 @@ impl Fair {
     ) -> Result<(), String> {
         // What is set aside is nobody's rival, and whether it still takes room is told only later.
         let is_whole = journal.damaged.is_empty();
-        let rivals = || self.jobs.iter().filter(|(id, job)| **id != attempt.job && is_whole && job.may_start());
+        // A pause is one of all that is below.
+        let is_paused = |job: &Job| std::iter::successors(Some(job), |job| self.jobs.get(&job.parent?)).any(|job| job.paused);
+        let may_start = |job: &Job| job.may_start() && !is_paused(job);
+        let rivals = || self.jobs.iter().filter(|(id, job)| **id != attempt.job && is_whole && may_start(job));
         let Some(job) = self.jobs.get(&attempt.job) else { return Ok(()) };
+        if is_paused(job) && is_whole {
+            return Err(format!("nothing starts in a paused job, or below one: {attempt} does"));
+        }
         let Some(task) = job.tasks.get(attempt.task.0 as usize) else { return Ok(()) };
         let pool = task.pool.as_str();
         let runs: usize = self.jobs.values().map(Job::runs).sum();

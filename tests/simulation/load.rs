@@ -15,16 +15,27 @@ use airx::model::spec::{
 
 use crate::approvals::approval;
 use crate::dice::Dice;
-use crate::graph;
+use crate::{flows, graph};
 
 /// A random job.
 pub fn submission(dice: &mut Dice) -> Submission {
-    let count = 1 + dice.below(8);
+    submission_at(dice, 0)
+}
+
+/// A random job below so many others.
+fn submission_at(dice: &mut Dice, depth: u32) -> Submission {
+    let count = 1 + dice.below(if depth == 0 { 8 } else { 3 });
     let main = if dice.chance(300) { (count - dice.below(3).min(count)).max(1) } else { count };
     let tasks = (0..count)
         .map(|n| {
-            let needs = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
+            let needs: Vec<String> = (0..n).filter(|_| dice.chance(250)).map(|m| format!("t{m}")).collect();
             let resume = *dice.pick(&[Resume::Auto, Resume::Always, Resume::Never]).unwrap_or(&Resume::Auto);
+            let action = if depth < 2 && dice.chance(150) {
+                let child = submission_at(dice, depth + 1);
+                flows::child(dice, child, needs.first())
+            } else {
+                action(dice)
+            };
             let retry = Retry {
                 attempts: 1 + dice.below(3) as u32,
                 delay_ms: dice.below(20_000),
@@ -32,8 +43,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
                 on: retries(dice),
                 ..Retry::default()
             };
-            let action = action(dice);
-            let is_claude = matches!(action, Action::Claude(_));
+            let is_other = !matches!(action, Action::Command { .. });
             let path = ArtifactSpec { path: "out".to_owned(), name: None, missing: Missing::Fails };
             let task = TaskSpec {
                 needs,
@@ -45,8 +55,8 @@ pub fn submission(dice: &mut Dice) -> Submission {
                     ..TaskDefaults::default()
                 },
                 accept: dice.chance(200).then(|| Gate { run: "true".to_owned(), timeout_ms: 1 + dice.below(4_000) }),
-                result: (!is_claude && dice.chance(250)).then(|| ResultKind::Json.into()),
-                artifacts: dice.chance(250).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
+                result: (!is_other && dice.chance(250)).then(|| ResultKind::Json.into()),
+                artifacts: (!is_other && dice.chance(250)).then(|| Artifacts { files: vec![path], max_bytes: 1 }),
                 budget: dice.chance(150).then(|| dollars(dice, 2_000_000)),
                 repeat: dice.chance(200).then(|| repeat(dice)),
                 priority: priority(dice),
@@ -71,6 +81,7 @@ pub fn submission(dice: &mut Dice) -> Submission {
             passed_env: BTreeMap::new(),
             claude_env: BTreeMap::new(),
             scheduled: None,
+            result: None,
             source: None,
             budget: dice.chance(500).then(|| dollars(dice, 1_000_000)),
             added_defaults: TaskDefaults::default(),

@@ -16,6 +16,7 @@ mod checks;
 mod claude;
 mod dice;
 mod fair;
+mod flows;
 mod graph;
 mod load;
 mod process;
@@ -234,13 +235,20 @@ fn storms_try_all_that_the_rules_are_about() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        let others = sim.fair.tried.iter().chain(&sim.retries.tried).chain(&sim.schedules.tried).chain(&sim.approvals.tried);
+        let others = sim
+            .fair
+            .tried
+            .iter()
+            .chain(&sim.retries.tried)
+            .chain(&sim.schedules.tried)
+            .chain(&sim.approvals.tried)
+            .chain(&sim.flows.tried);
         for (what, count) in sim.engine.tried.iter().chain(others) {
             *seen.entry(what).or_default() += count;
         }
     }
     println!("{seen:#?}");
-    assert_eq!(seen.len(), 65, "not all of it was tried: {seen:#?}");
+    assert_eq!(seen.len(), 69, "not all of it was tried: {seen:#?}");
 }
 
 /// The highest submission number of a name, from the events alone.
@@ -262,7 +270,7 @@ fn planted_faults_are_caught() {
     let plants = [
         (Plant::EffectBeforeCommit, "intent before effect|memory equals the store"),
         (Plant::LostExit, "comes to an end"),
-        (Plant::DoubleStart, "at most one|live runners|outbox before outcome"),
+        (Plant::DoubleStart, "at most one|live runners|outbox before outcome|an outcome needs an end"),
         (Plant::OutboxAfterOutcome, "outbox before outcome"),
         (Plant::SlotsMiscounted, "slots"),
         (Plant::RetryBeforeSweep, "at most one|comes to an end"),
@@ -279,7 +287,9 @@ fn planted_faults_are_caught() {
         (Plant::ReturnUntold, "comes to an end"),
         (Plant::ListsForgotten, "graph|same after a reload|replay|comes to an end|what has room starts"),
         (Plant::DecisionsLost, "comes to an end"),
-        (Plant::PrioritiesForgotten, "higher priority|same after a reload"),
+        (Plant::ChildrenForgotten, "same after a reload|comes to an end"),
+        (Plant::ParentsForgotten, "the end of a child|same after a reload|comes to an end"),
+        (Plant::PrioritiesForgotten, "higher priority|same after a reload|memory equals the store"),
         (Plant::ApprovalsForgotten, "same after a reload|comes to an end|settled exactly once|approvals"),
         (Plant::ParamsForgotten, "what starts has the newest parameters|same after a reload|memory equals the store"),
         (Plant::RetriesForgotten, "no budget of retries is overdrawn|memory equals the store"),

@@ -61,7 +61,8 @@ impl Schedules {
                 }
             }
             Change::TaskRequeued { job, .. } | Change::TaskAdded { job, origin: Some(_), .. } => {
-                self.exempt.insert(*job);
+                let above = |id: &u32| journal.jobs.get(id)?.parent.as_ref().map(|(parent, _)| parent.job.0);
+                self.exempt.extend(std::iter::successors(Some(job.0), above).map(JobId));
             }
             Change::ScheduleSet { name, rule, state, .. } => self.set(name, rule, state)?,
             Change::ScheduleMoved { name, passed, state } => {

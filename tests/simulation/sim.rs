@@ -10,8 +10,8 @@ use airx::manager::turn::Turn;
 use airx::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use airx::model::change::Seq;
 use airx::model::core::{Effect, Input, Launch, Limits};
-use airx::model::ids::{AttemptId, JobName};
-use airx::model::message::{Done, Refusal};
+use airx::model::ids::{Address, AttemptId, JobName};
+use airx::model::message::{Command, Done, Refusal};
 use airx::model::report::{EndReport, ExitFinding, Report};
 use airx::model::spec::{Action, Resources, Submission};
 use airx::model::time::{Mono, Now, Utc};
@@ -20,6 +20,7 @@ use crate::approvals::Approvals;
 use crate::claude::{Provider, Run};
 use crate::dice::Dice;
 use crate::fair::Fair;
+use crate::flows::Flows;
 use crate::graph::{self, Graph};
 use crate::process::{Attempt, Script};
 use crate::retries::Retries;
@@ -84,6 +85,10 @@ pub enum Plant {
     TimesForgotten,
     /// The store forgets which schedule a job comes from.
     ScheduleUnmarked,
+    /// The store forgets the child jobs of tasks.
+    ChildrenForgotten,
+    /// The store forgets that a job is a child: its end is its parent's business no more.
+    ParentsForgotten,
 }
 
 /// Slots of the pools; the last one lives on an engine.
@@ -130,6 +135,7 @@ pub struct Sim {
     /// Evaluations that are not told yet.
     decisions: Vec<Input>,
     pub fair: Fair,
+    pub flows: Flows,
     pub retries: Retries,
     pub approvals: Approvals,
     pub schedules: Schedules,
@@ -171,6 +177,7 @@ impl Sim {
             graph: Graph::default(),
             decisions: Vec::new(),
             fair: Fair::default(),
+            flows: Flows::default(),
             retries: Retries::default(),
             approvals: Approvals::default(),
             schedules: Schedules::default(),
@@ -487,9 +494,15 @@ impl Sim {
         }
         self.note(format!("{} turn {inputs:?}", self.mono));
         let now = self.now();
+        let cancelled = only_cancel(&inputs);
         let Some(turn) = self.turn.as_mut() else { return Ok(()) };
         let outcome = turn.run(inputs, now);
         self.check_commit(outcome.seq.map_or(0, |Seq(seq)| seq as usize))?;
+        let is_done = |effect: &Effect| matches!(effect, Effect::Reply(_, Ok(Done::Affected { .. })));
+        if let Some(targets) = cancelled.filter(|_| outcome.effects.iter().any(is_done)) {
+            let journal = self.journal.clone();
+            self.flows.check_cancel(&targets, &journal.lock().expect("one thread"))?;
+        }
         if !self.is_calm && self.dice.chance(15) {
             self.crash("after the commit");
             return Ok(());
@@ -672,10 +685,13 @@ impl Sim {
     fn is_over(&self) -> bool {
         let journal = self.journal.lock().expect("one thread");
         let quiet = self.inputs.iter().all(|input| matches!(input, Input::Reconcile | Input::Evict | Input::Tick));
+        // Whoever is above a job that is set aside waits for it.
+        let above = |id: &u32| journal.jobs.get(id)?.parent.as_ref().map(|(parent, _)| parent.job.0);
+        let waiting: BTreeSet<u32> = journal.damaged.iter().flat_map(|id| std::iter::successors(Some(*id), above)).collect();
         quiet
             && self.reports.is_empty()
             && self.engine.is_quiet()
-            && journal.rows.jobs.iter().all(|(id, job)| job.state.is_terminal() || journal.damaged.contains(id))
+            && journal.rows.jobs.iter().all(|(id, job)| job.state.is_terminal() || waiting.contains(id))
             && self
                 .attempts
                 .values()
@@ -708,6 +724,18 @@ impl Sim {
     }
 }
 
+/// The targets of a cancel that is the only command among these.
+fn only_cancel(inputs: &[Input]) -> Option<Vec<Address>> {
+    let mut commands = inputs.iter().filter_map(|input| match input {
+        Input::Command(_, command) => Some(command),
+        _ => None,
+    });
+    match (commands.next(), commands.next()) {
+        (Some(Command::Cancel { targets, .. }), None) => Some(targets.clone()),
+        _ => None,
+    }
+}
+
 impl Attempt {
     /// A runner that a person stopped is continued or killed by that person in the end.
     fn sweep_frozen(&mut self) {
@@ -728,7 +756,7 @@ fn spec(launch: &Launch) -> RunnerSpec {
         timeout_ms: launch.task.limits.timeout_ms,
         silence_ms: match &launch.task.action {
             Action::Claude(claude) => claude.silence_ms,
-            Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
+            Action::Run(_) | Action::Command { .. } | Action::Job(_) | Action::Approve(_) => None,
         },
         grace_ms: launch.task.limits.grace_ms,
         stop: if is_claude { StopSignal::Int } else { StopSignal::Term },

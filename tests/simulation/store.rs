@@ -53,11 +53,13 @@ impl Journal {
             self.broken.get_or_insert(format!("replay: {why}"));
         }
         match &event.change {
-            Change::JobSubmitted { job, name, spec, key } => {
+            Change::JobSubmitted { job, name, spec, key, parent } => {
+                let parent = parent.map(|parent| (parent, self.jobs[&parent.job.0].name.clone()));
                 let new = StoredJob {
                     id: *job,
                     name: name.clone(),
                     spec: spec.clone(),
+                    parent,
                     paused: false,
                     stopped: false,
                     used: (0, 0),
@@ -131,7 +133,10 @@ impl Journal {
     fn stored(&self, id: u32) -> Option<StoredJob> {
         let (mut job, rows) = (self.jobs.get(&id)?.clone(), self.rows.jobs.get(&id)?);
         if self.plant == Plant::ScheduleUnmarked {
-            job.spec = Arc::new(JobSpec { scheduled: None, ..job.spec.as_ref().clone() });
+            job.spec = Arc::new(JobSpec { scheduled: None, result: None, ..job.spec.as_ref().clone() });
+        }
+        if self.plant == Plant::ParentsForgotten {
+            job.parent = None;
         }
         job.paused = rows.paused;
         job.stopped = rows.stopped;
@@ -142,6 +147,8 @@ impl Journal {
         job.priority = if self.plant == Plant::PrioritiesForgotten { job.spec.priority } else { rows.priority };
         for (task, row) in job.tasks.iter_mut().zip(&rows.tasks) {
             task.state = row.state.clone();
+            let child = row.child.and_then(|child| self.jobs.get(&child)).filter(|_| self.plant != Plant::ChildrenForgotten);
+            task.child = child.map(|child| child.name.clone());
             task.items = row.items.clone().filter(|_| self.plant != Plant::ListsForgotten);
             task.attempts = if self.plant == Plant::AttemptsForgotten { 0 } else { row.attempts };
             task.spent_retry = row.spent_retry;
@@ -204,7 +211,16 @@ impl Store for SimStore {
 
     fn load(&mut self) -> Result<Loaded, StoreError> {
         let journal = self.0.lock().expect("one thread");
-        let live = journal.rows.jobs.iter().filter(|(_, job)| !job.state.is_terminal());
+        // Of a task that is not over its child belongs to it, also if that one is.
+        let is_awaited = |id: &u32| {
+            let parent = journal.rows.jobs[id].parent;
+            let task = parent.map(|parent| (parent, &journal.rows.jobs[&parent.job.0].tasks[parent.task.0 as usize]));
+            task.is_some_and(|(parent, row)| {
+                !journal.rows.jobs[&parent.job.0].state.is_terminal()
+                    && row.state == (TaskState::Delegated { job: journal.jobs[id].name.clone() })
+            })
+        };
+        let live = journal.rows.jobs.iter().filter(|(id, job)| !job.state.is_terminal() || is_awaited(id));
         Ok(Loaded {
             jobs: live.filter_map(|(id, _)| journal.stored(*id)).collect(),
             last_job: journal.jobs.keys().next_back().copied().unwrap_or(0),
@@ -251,6 +267,7 @@ fn new_task(idx: TaskIdx, spec: Arc<TaskSpec>, origin: Option<Origin>, instance:
         spent: BTreeMap::new(),
         gated: None,
         result: None,
+        child: None,
         progress: None,
         used: (0, 0),
         rounds: Rounds::default(),

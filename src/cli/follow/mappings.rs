@@ -154,7 +154,13 @@ mod tests {
             &event("test", Change::AttemptStarted { attempt: AttemptId { job: JobId(1), task: TaskIdx(9), number: 1 } }),
             begin
         ));
-        let done = Change::TaskEnded { job: JobId(1), task: TaskIdx(0), outcome: Box::new(failed()), state: TaskState::Failed };
+        let done = Change::TaskEnded {
+            job: JobId(1),
+            task: TaskIdx(0),
+            outcome: Box::new(failed()),
+            state: TaskState::Failed,
+            result: None,
+        };
         assert!(mappings.take(&event("fix", done), begin), "its end is told");
         assert!(mappings.due(begin + GAP * 9).is_empty());
     }

@@ -19,7 +19,7 @@ impl Core {
     /// Moves memory by one change.
     pub(super) fn apply(&mut self, change: &Change, now: Now) {
         match change {
-            Change::JobSubmitted { job, name, spec, key } => {
+            Change::JobSubmitted { job, name, spec, key, parent } => {
                 self.last_job = self.last_job.max(job.0);
                 self.numbers.insert(name.name.clone(), name.number);
                 if let Some(key) = key {
@@ -28,6 +28,12 @@ impl Core {
                 self.by_name.insert(name.clone(), *job);
                 let mut new = Job::new(*job, name.clone(), spec.clone());
                 new.turns.since = self.line();
+                if let Some(parent) = parent {
+                    new.parent = self.jobs.get(&parent.job).map(|of| (*parent, of.name.clone()));
+                    if let Some(task) = self.task_mut(parent.job, parent.task) {
+                        task.child = Some(Box::new(name.clone()));
+                    }
+                }
                 self.jobs.insert(*job, new);
             }
             Change::TaskAdded { job: id, spec, origin, state, .. } => {
@@ -42,14 +48,20 @@ impl Core {
                 self.let_go_of_list(*job, *task, state);
                 self.move_task(*job, *task, state, now);
             }
-            Change::TaskRequeued { job, task, state } => {
+            Change::TaskRequeued { job, task, state, anew } => {
                 self.let_go_of_list(*job, *task, state);
                 if let Some(task) = self.task_mut(*job, *task) {
                     task.begin_anew();
+                    task.child = task.child.take().filter(|_| !anew);
                 }
                 self.move_task(*job, *task, state, now);
             }
-            Change::TaskEnded { job, task, state, .. } => self.move_task(*job, *task, state, now),
+            Change::TaskEnded { job, task, state, result, .. } => {
+                if let (Some(task), Some(result)) = (self.task_mut(*job, *task), result) {
+                    task.result = Some(result.clone());
+                }
+                self.move_task(*job, *task, state, now);
+            }
             Change::TaskExpanded { job: id, task, items } => {
                 if let Some(job) = self.jobs.get_mut(id) {
                     job.expand(*task, items);

@@ -24,7 +24,7 @@ const KEY: &str = "approval";
 fn asks(task: &TaskSpec) -> Option<&ApproveSpec> {
     match &task.action {
         Action::Approve(asks) => Some(asks),
-        Action::Run(_) | Action::Command { .. } | Action::Claude(_) => None,
+        Action::Run(_) | Action::Command { .. } | Action::Claude(_) | Action::Job(_) => None,
     }
 }
 

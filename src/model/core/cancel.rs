@@ -14,7 +14,9 @@ impl Core {
     pub(super) fn cancel(&mut self, targets: &[Address], all: bool, how: CancelHow, now: Now) -> Result<Done, Refusal> {
         let mut resolved = Vec::new();
         if all {
-            resolved.extend(self.jobs.keys().map(|id| (*id, None)));
+            // What is below a job is reached through it, once.
+            let is_below = |job: &super::Job| job.parent.as_ref().is_some_and(|(of, _)| self.jobs.contains_key(&of.job));
+            resolved.extend(self.jobs.values().filter(|job| !is_below(job)).map(|job| (job.id, None)));
         }
         // All addresses are resolved before anything is changed: one that is wrong refuses the whole command.
         for target in targets {
@@ -69,9 +71,11 @@ impl Core {
 
     /// Cancels these and then looks at what follows, so that none of them is given up because of another.
     fn cancel_tasks(&mut self, job: JobId, tasks: &[TaskIdx], how: CancelHow, now: Now) -> u32 {
+        let children: Vec<JobId> = tasks.iter().filter_map(|task| self.child_of(job, *task)).collect();
         let cancelled: Vec<TaskIdx> = tasks.iter().copied().filter(|task| self.cancel_task(job, *task, how, now)).collect();
         cancelled.iter().for_each(|task| self.after_terminal(job, *task, now));
-        u32::try_from(cancelled.len()).unwrap_or(u32::MAX)
+        let below = children.into_iter().fold(0, |sum: u32, child| sum.saturating_add(self.cancel_job(child, how, now)));
+        u32::try_from(cancelled.len()).unwrap_or(u32::MAX).saturating_add(below)
     }
 
     fn cancel_task(&mut self, id: JobId, idx: TaskIdx, how: CancelHow, now: Now) -> bool {

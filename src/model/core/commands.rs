@@ -61,9 +61,11 @@ impl Core {
     fn set_priority(&mut self, job: &JobRef, priority: i32, now: Now) -> Result<Done, Refusal> {
         let id = self.resolve(job)?;
         check_priority(priority)?;
-        let changed = self.jobs.get(&id).is_some_and(|job| job.priority != priority);
+        let before = self.jobs.get(&id).map_or(priority, |job| job.priority);
+        let changed = before != priority;
         if changed {
             self.emit(Change::PrioritySet { job: id, priority }, now);
+            self.shift_priorities_below(id, priority.saturating_sub(before), now);
         }
         Ok(Done::Affected { count: u32::from(changed) })
     }

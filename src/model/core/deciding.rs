@@ -4,10 +4,11 @@
 use crate::model::change::Change;
 use crate::model::decide::Decision;
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::spec::Action;
 use crate::model::state::{FailCause, Outcome, SkipReason, TaskEvent};
 use crate::model::time::Now;
 
-use super::{Core, Effect};
+use super::{Core, Effect, Task};
 
 /// Decisions that are asked for and not answered yet; the others have their turn after these.
 const MAX_AT_ONCE: usize = 64;
@@ -16,6 +17,19 @@ const MAX_OF_JOB: usize = 16;
 /// Of these, lists to map over: each answer may hold 100,000 items.
 const MAX_LISTS: usize = 4;
 
+impl Task {
+    /// Whether an expression of its definition says what it does, what a child job gets, or what a person is asked.
+    pub(super) fn is_to_decide(&self) -> bool {
+        let is_left_to_others = matches!(self.spec.action, Action::Approve(_) | Action::Job(_));
+        is_left_to_others || self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
+    }
+
+    /// Whether it is left to a child job once it is decided about.
+    pub(super) fn is_delegated(&self) -> bool {
+        self.spec.child().is_some() && (self.instance.is_some() || self.spec.each.is_none())
+    }
+}
+
 impl Core {
     /// Asks about the tasks of a job that are queued and undecided.
     pub(super) fn ask_decisions(&mut self, id: JobId, now: Now) {
@@ -23,11 +37,14 @@ impl Core {
         let mut lists = self.deciding.keys().filter(|of| is_list(of)).count();
         let Some(job) = self.jobs.get(&id) else { return };
         let room = MAX_OF_JOB.min(MAX_AT_ONCE.saturating_sub(self.deciding.len()));
+        let has_room = job.has_room_for_children();
+        let may_go_on = |task: &TaskIdx| has_room || !job.get(*task).is_some_and(Task::is_delegated);
         let mut has_place = |task: &TaskIdx| {
             lists += usize::from(is_list(&(id, *task)));
             lists <= MAX_LISTS
         };
-        let undecided: Vec<TaskIdx> = job.undecided.iter().copied().take(room).take_while(|task| has_place(task)).collect();
+        let undecided = job.undecided.iter().copied().filter(may_go_on);
+        let undecided: Vec<TaskIdx> = undecided.take(room).take_while(|task| has_place(task)).collect();
         for task in undecided {
             let Some(number) = self.task(id, task).map(|task| task.attempts) else { continue };
             let Some(launch) = self.launch(AttemptId { job: id, task, number }, now) else { continue };
@@ -73,6 +90,7 @@ impl Core {
                     self.emit(Change::TaskMoved { job, task, state }, now);
                 }
             }
+            Decision::Delegate(params) => return self.delegate(job, task, params, now),
             Decision::Map(items) => return self.map(job, task, items, now),
             Decision::Ask { message, show } => return self.ask_approval(job, task, message, show, now),
             Decision::Fail(why) => {

@@ -89,7 +89,7 @@ impl<'a> Room<'a> {
         let Some(name) = job.get(task).map(|task| job.pool_of(&task.spec)) else { return false };
         let known = self.pools.iter().find(|pool| pool.name == name);
         let free = known.map_or_else(|| core.slots(name), |pool| pool.free);
-        !job.paused && job.has_place(task) && self.claude != Some(0) && free > 0 && self.left(job) > 0
+        !core.is_paused(job.id) && job.has_place(task) && self.claude != Some(0) && free > 0 && self.left(job) > 0
     }
 }
 
@@ -118,7 +118,7 @@ impl Core {
                 let pool = room.pool(self, name);
                 has || room.pools[pool].free > 0
             });
-            if has_slots && !job.paused && room.left(job) > 0 {
+            if has_slots && !self.is_paused(job.id) && room.left(job) > 0 {
                 waiting.push(job);
             }
         }

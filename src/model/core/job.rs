@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::model::attempt::Progress;
-use crate::model::change::{Origin, Rounds, TaskResult};
+use crate::model::change::{Origin, Parent, Rounds, TaskResult};
 use crate::model::ids::{JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
-use crate::model::spec::{Action, Budget, JobSpec, Spent, TaskSpec};
+use crate::model::spec::{Budget, JobSpec, Spent, TaskSpec};
 use crate::model::state::{Counts, JobState, TaskState};
 use crate::model::stored::{StoredJob, StoredQuestion, StoredTask};
 
@@ -25,6 +25,8 @@ pub struct Job {
     pub name: JobName,
     /// Its definition.
     pub spec: Arc<JobSpec>,
+    /// The task whose child it is, and that one's job.
+    pub parent: Option<(Parent, JobName)>,
     /// Whether a person paused it.
     pub paused: bool,
     /// Whether `on_failure: stop` took effect.
@@ -86,6 +88,8 @@ pub struct Task {
     pub spent_infra: u32,
     /// How these ended.
     pub spent: Spent,
+    /// Its child job, the newest if there were several.
+    pub child: Option<Box<JobName>>,
     /// The newest attempt that ended at its gate, unless a later one failed for another reason or completed.
     pub gated: Option<u32>,
     /// Its result.
@@ -127,6 +131,7 @@ impl Task {
             spent_retry: 0,
             spent_infra: 0,
             spent: Spent::new(),
+            child: None,
             gated: None,
             result: None,
             progress: None,
@@ -149,12 +154,6 @@ impl Task {
     pub fn mapped(&self) -> Option<usize> {
         self.mapped.as_ref().map(|mapped| mapped.items.len())
     }
-
-    /// Whether an expression of its definition says what it does, or what a person is asked.
-    pub(super) fn is_to_decide(&self) -> bool {
-        let is_approval = matches!(self.spec.action, Action::Approve(_));
-        is_approval || self.instance.is_none() && (self.spec.when.is_some() || self.spec.each.is_some())
-    }
 }
 
 impl Task {
@@ -168,6 +167,7 @@ impl Task {
             task.id = format!("{}/{index}", task.spec.id).into();
             task.instance = Some(Instance { of, index });
         }
+        task.child = stored.child.map(Box::new);
         task.mapped = stored.items.map(|items| Box::new(Mapped::new(items)));
         let has_run = stored.newest.iter().any(|attempt| attempt.session.is_some()) || stored.rounds.done > 0;
         // A command asks a person too.
@@ -239,6 +239,7 @@ impl Job {
             priority: spec.priority,
             turns: Turns::default(),
             spec,
+            parent: None,
             paused: false,
             stopped: false,
             state: JobState::Waiting,
@@ -257,6 +258,7 @@ impl Job {
 
     pub(super) fn from_stored(stored: StoredJob) -> Job {
         let mut job = Job::new(stored.id, stored.name, stored.spec);
+        job.parent = stored.parent;
         job.paused = stored.paused;
         job.stopped = stored.stopped;
         job.used = stored.used;

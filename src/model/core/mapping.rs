@@ -24,7 +24,7 @@ pub(super) struct Mapped {
     pub instances: Vec<TaskIdx>,
     /// What became of those that the list has.
     pub tally: Tally,
-    /// Of these, attempts that may be alive.
+    /// Of these, those with an attempt that may be alive, or with a child job that goes on.
     pub live: u32,
     /// Instances that may start as far as the mapping is concerned; counted with `max_parallel` alone.
     pub ready: u32,
@@ -53,7 +53,8 @@ impl Mapped {
         if index as usize >= self.items.len() {
             return;
         }
-        let is_live = |state: Option<&TaskState>| u32::from(state.is_some_and(|state| state.live_attempt().is_some()));
+        let goes_on = |state: &TaskState| state.live_attempt().is_some() || matches!(state, TaskState::Delegated { .. });
+        let is_live = |state: Option<&TaskState>| u32::from(state.is_some_and(goes_on));
         self.live = (self.live + is_live(new)).saturating_sub(is_live(old));
         if let Some(old) = old {
             self.tally.forget(old);
@@ -128,7 +129,7 @@ impl Job {
         };
         if let Some(task) = self.tasks.get_mut(idx.0 as usize) {
             task.begin_anew();
-            task.result = None;
+            (task.result, task.child) = (None, None);
         }
         self.set_state(idx, TaskState::Queued);
     }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::change::Parent;
 use crate::model::credential::{Credential, CredentialState};
-use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::ids::{AttemptId, JobId, JobName, TaskIdx};
 use crate::model::live::LiveFacts;
 use crate::model::spec::Budget;
 use crate::model::time::Utc;
@@ -46,6 +47,8 @@ pub struct JobMemory {
     waiting: BTreeSet<(Credential, TaskIdx)>,
     over_budget: BTreeSet<TaskIdx>,
     open: u32,
+    parent: Option<(Parent, JobName)>,
+    children: BTreeMap<TaskIdx, JobName>,
     tallies: Vec<Tally>,
     mapped: BTreeMap<TaskIdx, MappedMemory>,
 }
@@ -65,6 +68,8 @@ impl Core {
         let Some(job) = self.jobs.get(&id) else { return JobMemory::default() };
         let runs = (0u32..).map(TaskIdx).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.run.as_deref()?.clone())));
         let mapped = (0u32..).map(TaskIdx).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.mapped.as_deref()?)));
+        let children =
+            (0u32..).map(TaskIdx).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.child.as_deref()?.clone())));
         let live = self.live.iter().filter(|(attempt, _)| attempt.job == id);
         let waiting = self.waiting.iter().flat_map(|(name, tasks)| tasks.iter().map(move |(job, task)| (name, *job, *task)));
         JobMemory {
@@ -82,6 +87,8 @@ impl Core {
             waiting: waiting.filter(|(_, job, _)| *job == id).map(|(name, _, task)| (name.clone(), task)).collect(),
             over_budget: self.over_budget.get(&id).cloned().unwrap_or_default(),
             open: job.open,
+            parent: job.parent.clone(),
+            children: children.collect(),
             tallies: job.tasks.iter().map(|task| task.tally).collect(),
             mapped: mapped
                 .map(|(idx, mapped)| (idx, (mapped.items.clone(), mapped.instances.clone(), mapped.tally, mapped.live)))

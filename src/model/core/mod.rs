@@ -11,6 +11,7 @@ mod commands;
 mod credentials;
 mod deciding;
 mod fair;
+mod flows;
 mod io;
 mod job;
 mod launching;
@@ -270,8 +271,15 @@ impl Core {
     /// Ends a turn: derives job states, starts what has room, and hands out everything decided since the last call.
     pub fn finish(&mut self, now: Now) -> Step {
         self.fire_schedules(now);
-        self.schedule(now);
-        self.move_jobs(now);
+        loop {
+            self.schedule(now);
+            let over = self.move_jobs(now);
+            // The end of a child is that of its parent's task, and what follows from that belongs to this turn.
+            if !self.settle_parents(over, now) {
+                break;
+            }
+            self.fire_schedules(now);
+        }
         Step { events: std::mem::take(&mut self.events), effects: std::mem::take(&mut self.effects) }
     }
 
@@ -348,16 +356,21 @@ impl Core {
         self.jobs.get(&job)?.tasks.get(task.0 as usize)
     }
 
-    /// Derived job states follow what happened to their tasks.
-    fn move_jobs(&mut self, now: Now) {
+    /// Derived job states follow what happened to their tasks. Tells which of those that have a parent are over.
+    fn move_jobs(&mut self, now: Now) -> Vec<JobId> {
+        let mut over = Vec::new();
         for id in std::mem::take(&mut self.touched) {
             let Some(job) = self.jobs.get(&id) else { continue };
             let state = job.counts.job_state();
             if state != job.state {
                 self.emit(Change::JobMoved { job: id, state }, now);
             }
+            if state.is_terminal() && self.jobs.get(&id).is_some_and(|job| job.parent.is_some()) {
+                over.push(id);
+            }
         }
         self.touched.clear();
+        over
     }
 
     /// Jobs that are over leave memory; commands that name them bring them back.

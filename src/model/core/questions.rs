@@ -166,7 +166,7 @@ impl Core {
     pub(super) fn ask_policy(&self, attempt: AttemptId) -> Option<AskPerson> {
         match &self.task(attempt.job, attempt.task)?.spec.action {
             Action::Claude(claude) => claude.permissions.clone(),
-            Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
+            Action::Run(_) | Action::Command { .. } | Action::Job(_) | Action::Approve(_) => None,
         }
     }
 

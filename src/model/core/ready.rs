@@ -48,10 +48,6 @@ impl Job {
     /// A queued task may start, has to be decided about, or waits for room in its mapping.
     pub(super) fn enqueue(&mut self, idx: TaskIdx) {
         let Some(task) = self.get(idx) else { return };
-        if !task.decided && task.is_to_decide() {
-            self.undecided.insert(idx);
-            return;
-        }
         match task.instance.filter(|_| task.spec.each.as_ref().is_some_and(|each| each.max_parallel.is_some())) {
             Some(instance) => {
                 self.bounded.insert(instance.of);
@@ -65,6 +61,10 @@ impl Job {
 
     fn make_ready(&mut self, idx: TaskIdx) {
         let Some(task) = self.tasks.get(idx.0 as usize) else { return };
+        if !task.decided && task.is_to_decide() {
+            self.undecided.insert(idx);
+            return;
+        }
         let pool = task.spec.pool.as_deref().unwrap_or(&self.spec.pool);
         if !self.ready.contains_key(pool) {
             self.ready.insert(pool.to_owned(), Ready::default());
@@ -83,16 +83,16 @@ impl Job {
         let Some(task) = self.tasks.get(idx.0 as usize) else { return };
         let pool = task.spec.pool.as_deref().unwrap_or(&self.spec.pool);
         let (place, instance) = ((Reverse(task.spec.priority), idx), task.instance);
-        let mut was_ready = false;
         if let Some(ready) = self.ready.get_mut(pool) {
-            was_ready = ready.plain.remove(&place) || ready.claude.remove(&place);
+            let _ = ready.plain.remove(&place) || ready.claude.remove(&place);
             if ready.plain.is_empty() && ready.claude.is_empty() {
                 self.ready.remove(pool);
             }
         }
         if let Some(mapped) = instance.and_then(|instance| self.mapped_mut(instance.of)) {
-            mapped.backlog.remove(&idx);
-            mapped.ready = mapped.ready.saturating_sub(u32::from(was_ready));
+            // What does not wait for room in the mapping was let through, also while somebody decides about it.
+            let was_let_through = !mapped.backlog.remove(&idx);
+            mapped.ready = mapped.ready.saturating_sub(u32::from(was_let_through));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::model::diagnostic::nearest;
 use crate::model::ids::{Address, JobId, TaskIdx};
 use crate::model::message::{Done, Refusal, RefusalCode, RequeueWhich};
 use crate::model::spec::JobSpec;
-use crate::model::state::{Hold, SkipReason, TaskEvent, TaskState};
+use crate::model::state::{Hold, SkipReason, TaskEvent, TaskKind, TaskState};
 use crate::model::time::Now;
 
 use super::commands::invalid;
@@ -86,23 +86,33 @@ impl Core {
     pub(super) fn requeue(&mut self, targets: &[Address], which: RequeueWhich, now: Now) -> Result<Done, Refusal> {
         let mut chosen: BTreeSet<(JobId, TaskIdx)> = BTreeSet::new();
         for target in targets {
-            match self.resolve_address(target)? {
-                (job, Some(task)) => {
-                    chosen.extend(self.named(job, task, which, target)?.into_iter().map(|task| (job, task)));
+            let (job, task) = self.resolve_address(target)?;
+            self.may_go_on(job)?;
+            match task {
+                Some(task) => {
+                    chosen.extend(self.named(job, task, which, target)?);
                     if which == RequeueWhich::From {
                         chosen.extend(self.after(job, task)?.into_iter().map(|task| (job, task)));
                     }
                 }
-                (job, None) => chosen.extend(self.in_job(job, which).into_iter().map(|task| (job, task))),
+                None => chosen.extend(self.in_job(job, which)),
             }
         }
-        // A mapped task that is run again makes its instances anew.
-        let made_anew = |(job, task): &(JobId, TaskIdx)| {
+        // A mapped task that is run again makes its instances anew, and a task that is left to a child job takes care of that one.
+        let is_taken_care_of = |(job, task): &(JobId, TaskIdx)| {
             let parent = self.task(*job, *task).and_then(|task| task.instance).map(|instance| instance.of);
-            parent.is_some_and(|parent| chosen.contains(&(*job, parent)))
+            let mut above = self.line_of(*job).filter_map(|job| job.parent.as_ref()).map(|(parent, _)| (parent.job, parent.task));
+            parent.is_some_and(|parent| chosen.contains(&(*job, parent))) || above.any(|above| chosen.contains(&above))
         };
-        let anew: BTreeSet<_> = chosen.iter().copied().filter(made_anew).collect();
-        chosen.retain(|task| !anew.contains(task));
+        let taken_care_of: BTreeSet<_> = chosen.iter().copied().filter(is_taken_care_of).collect();
+        chosen.retain(|task| !taken_care_of.contains(task));
+        let count = chosen.len();
+        let revived = self.run_again(chosen, which != RequeueWhich::Failed, now);
+        Ok(Done::Affected { count: u32::try_from(count + revived).unwrap_or(u32::MAX) })
+    }
+
+    /// Runs these again, and brings back what was given up because of them; with new child jobs when all of it begins anew.
+    pub(super) fn run_again(&mut self, chosen: BTreeSet<(JobId, TaskIdx)>, anew: bool, now: Now) -> usize {
         let jobs: BTreeSet<JobId> = chosen.iter().map(|(job, _)| *job).collect();
         for job in &jobs {
             if self.jobs.get(job).is_some_and(|job| job.stopped) {
@@ -115,36 +125,50 @@ impl Core {
             if self.task(*job, *task).is_some_and(|task| waits_for_credential(&task.state)) {
                 tried.extend(self.credential_of(*job, *task));
             }
-            self.requeue_task(*job, *task, false, now);
+            self.requeue_task(*job, *task, anew, now);
         }
         for name in tried {
             self.try_credential(&name, now);
         }
-        let parent_of = |core: &Core, job, task| core.task(job, task).and_then(|task| task.instance).map(|instance| instance.of);
         for (job, task) in &chosen {
-            parent_of(self, *job, *task).iter().for_each(|parent| self.reopen_mapping(*job, *parent, now));
+            self.mapping_of(*job, *task).iter().for_each(|parent| self.reopen_mapping(*job, *parent, now));
         }
+        let mut all: Vec<(JobId, TaskIdx)> = chosen.into_iter().collect();
+        for job in jobs {
+            all.extend(self.reopen_above(job, now));
+        }
+        self.bring_back(&all, now)
+    }
+
+    /// What follows when these have left their end; how many others run again because of a stop that is lifted.
+    pub(super) fn bring_back(&mut self, tasks: &[(JobId, TaskIdx)], now: Now) -> usize {
         let mut reset: Vec<(JobId, TaskIdx)> = Vec::new();
+        let jobs: BTreeSet<JobId> = tasks.iter().map(|(job, _)| *job).collect();
         for job in &jobs {
             reset.extend(self.revive_skipped(*job, now).into_iter().map(|task| (*job, task)));
         }
-        let count = chosen.len() + reset.len();
-        let mut roots = chosen.clone();
-        roots.extend(chosen.iter().filter_map(|(job, task)| Some((*job, parent_of(self, *job, *task)?))));
+        let revived = reset.len();
+        let mut roots: BTreeSet<(JobId, TaskIdx)> = tasks.iter().copied().collect();
+        roots.extend(tasks.iter().filter_map(|(job, task)| Some((*job, self.mapping_of(*job, *task)?))));
         for (job, task) in roots {
             reset.extend(self.reset_dependents(job, task, now).into_iter().map(|task| (job, task)));
         }
         for job in &jobs {
             self.reopen_finally(*job, now);
         }
-        for (job, task) in chosen.iter().chain(&reset) {
+        for (job, task) in tasks.iter().chain(&reset) {
             self.settle_or_end(*job, *task, now);
         }
-        Ok(Done::Affected { count: u32::try_from(count).unwrap_or(u32::MAX) })
+        revived
+    }
+
+    /// The mapped task that a task is an instance of.
+    fn mapping_of(&self, job: JobId, task: TaskIdx) -> Option<TaskIdx> {
+        self.task(job, task)?.instance.map(|instance| instance.of)
     }
 
     /// What a named task means: itself, or of a mapped one its instances that failed.
-    fn named(&self, job: JobId, idx: TaskIdx, which: RequeueWhich, target: &Address) -> Result<Vec<TaskIdx>, Refusal> {
+    fn named(&self, job: JobId, idx: TaskIdx, which: RequeueWhich, target: &Address) -> Result<Vec<(JobId, TaskIdx)>, Refusal> {
         let Some(task) = self.task(job, idx) else { return Ok(Vec::new()) };
         if matches!(task.state, TaskState::Skipped { why: SkipReason::Gone }) {
             return Err(Refusal {
@@ -166,12 +190,13 @@ impl Core {
             && (task.state.is_terminal() || matches!(task.state, TaskState::Mapped { .. }))
             && !matches!(task.state, TaskState::Failed if mapped.tally.failed + mapped.tally.cancelled == 0)
         {
-            let job = self.jobs.get(&job);
             let is_failed = |idx: &TaskIdx| {
-                let state = job.and_then(|job| job.get(*idx)).map(|task| &task.state);
+                let state = self.task(job, *idx).map(|task| &task.state);
                 matches!(state, Some(TaskState::Failed | TaskState::Cancelled | TaskState::UpstreamFailed))
             };
-            let failed: Vec<TaskIdx> = mapped.instances.iter().take(mapped.items.len()).copied().filter(is_failed).collect();
+            let current = || mapped.instances.iter().take(mapped.items.len()).copied();
+            let below = current().filter_map(|idx| self.child_of(job, idx)).flat_map(|child| self.in_job(child, which));
+            let failed: Vec<_> = current().filter(is_failed).map(|idx| (job, idx)).chain(below).collect();
             if failed.is_empty() {
                 return Err(Refusal {
                     code: RefusalCode::Conflict,
@@ -181,10 +206,16 @@ impl Core {
             }
             return Ok(failed);
         }
+        if let Some(child) = self.child_of(job, idx).filter(|_| which == RequeueWhich::Failed) {
+            let failed = self.in_job(child, which);
+            if !failed.is_empty() {
+                return Ok(failed);
+            }
+        }
         if !task.state.is_terminal() && !matches!(task.state, TaskState::Held { .. }) {
             return Err(refused(&target.to_string(), &task.state));
         }
-        Ok(vec![idx])
+        Ok(vec![(job, idx)])
     }
 
     /// As [`Core::settle_task`], with what follows from an end.
@@ -216,7 +247,8 @@ impl Core {
         Ok(after)
     }
 
-    fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<TaskIdx> {
+    /// What of a job a requeue means; of those below it that go on, what failed.
+    pub(super) fn in_job(&self, job: JobId, which: RequeueWhich) -> Vec<(JobId, TaskIdx)> {
         let Some(job) = self.jobs.get(&job) else { return Vec::new() };
         let wanted = |task: &Task| match which {
             // Whoever has logged in again says so by this.
@@ -238,13 +270,17 @@ impl Core {
             // A mapped task makes its instances anew.
             RequeueWhich::All | RequeueWhich::From => task.state.is_terminal() && task.instance.is_none(),
         };
-        (0u32..).map(TaskIdx).zip(&job.tasks).filter(|(_, task)| wanted(task)).map(|(idx, _)| idx).collect()
+        let tasks = || (0u32..).map(TaskIdx).zip(&job.tasks);
+        let own = tasks().filter(|(_, task)| wanted(task)).map(|(idx, _)| (job.id, idx));
+        let goes_on = which == RequeueWhich::Failed && job.counts.of(TaskKind::Delegated) > 0;
+        let children = tasks().filter(|_| goes_on).filter_map(|(idx, _)| self.child_of(job.id, idx));
+        own.chain(children.flat_map(|child| self.in_job(child, which))).collect()
     }
 
-    fn requeue_task(&mut self, job: JobId, task: TaskIdx, ready: bool, now: Now) {
+    fn requeue_task(&mut self, job: JobId, task: TaskIdx, anew: bool, now: Now) {
         let Some(found) = self.task(job, task) else { return };
-        if let Ok(state) = found.state.next(TaskEvent::Requeue { ready }) {
-            self.emit(Change::TaskRequeued { job, task, state }, now);
+        if let Ok(state) = found.state.next(TaskEvent::Requeue { ready: false }) {
+            self.emit(Change::TaskRequeued { job, task, state, anew }, now);
         }
     }
 
@@ -277,7 +313,7 @@ impl Core {
     }
 
     /// Whether instances of a mapped task may run again by themselves: it stands where they have brought it.
-    fn takes_back(&self, job: JobId, parent: TaskIdx) -> bool {
+    pub(super) fn takes_back(&self, job: JobId, parent: TaskIdx) -> bool {
         use TaskState::{Cancelled, Completed, Failed, Mapped, Skipped};
         let Some(task) = self.task(job, parent) else { return false };
         // Without a list it is where something else has brought it.
@@ -286,7 +322,7 @@ impl Core {
     }
 
     /// A mapped task goes on when an instance of it does.
-    fn reopen_mapping(&mut self, job: JobId, parent: TaskIdx, now: Now) {
+    pub(super) fn reopen_mapping(&mut self, job: JobId, parent: TaskIdx, now: Now) {
         if let Some(mapped) = self.jobs.get_mut(&job).and_then(|job| job.mapped_mut(parent)) {
             // What is told by its instances is news again.
             mapped.seen = (false, false);
@@ -305,7 +341,7 @@ impl Core {
         for task in job.finally.clone() {
             let Some(found) = self.task(id, task) else { continue };
             if found.state.is_terminal() {
-                self.requeue_task(id, task, false, now);
+                self.requeue_task(id, task, true, now);
             } else if let Ok(state) = found.state.next(TaskEvent::Reset) {
                 self.emit(Change::TaskMoved { job: id, task, state }, now);
             }
@@ -314,7 +350,7 @@ impl Core {
 
     /// Tasks that `on_failure: stop` skipped get their turn again once the stop is lifted.
     fn revive_skipped(&mut self, id: JobId, now: Now) -> Vec<TaskIdx> {
-        let Some(job) = self.jobs.get(&id) else { return Vec::new() };
+        let Some(job) = self.jobs.get(&id).filter(|job| !job.stopped) else { return Vec::new() };
         let skipped: Vec<TaskIdx> = (0u32..)
             .map(TaskIdx)
             .zip(&job.tasks)

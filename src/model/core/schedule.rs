@@ -28,8 +28,8 @@ impl Core {
         for (job, task, pool) in self.choose() {
             self.open(job, task, pool, now);
         }
-        let undecided =
-            self.ready_jobs.iter().filter(|id| self.jobs.get(id).is_some_and(|job| !job.paused && !job.undecided.is_empty()));
+        let is_undecided = |id: &&JobId| self.jobs.get(id).is_some_and(|job| !job.undecided.is_empty());
+        let undecided = self.ready_jobs.iter().filter(is_undecided).filter(|id| !self.is_paused(**id));
         for id in undecided.copied().collect::<Vec<_>>() {
             self.ask_decisions(id, now);
         }

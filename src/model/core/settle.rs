@@ -1,6 +1,6 @@
 //! What follows when a task is over: for those that need it, for its mapping, for what runs at the end, and for its job.
 
-use crate::model::change::Change;
+use crate::model::change::{Change, TaskResult};
 use crate::model::ids::{JobId, TaskIdx};
 use crate::model::spec::{OnFailure, Rule, TaskSpec};
 use crate::model::state::{Outcome, SkipReason, TaskEvent, TaskKind, TaskState, Verdict};
@@ -97,6 +97,11 @@ impl Core {
 
     /// Ends a task whose work was not an attempt's, or that comes to none.
     pub(super) fn end_without_attempt(&mut self, job: JobId, task: TaskIdx, outcome: Outcome, now: Now) {
+        self.end_with(job, task, outcome, None, now);
+    }
+
+    /// As [`Core::end_without_attempt`], with a result.
+    pub(super) fn end_with(&mut self, job: JobId, task: TaskIdx, outcome: Outcome, result: Option<TaskResult>, now: Now) {
         let verdict = match &outcome {
             Outcome::Succeeded => Verdict::Complete,
             Outcome::Cancelled => Verdict::Cancelled,
@@ -104,7 +109,7 @@ impl Core {
         };
         let Some(found) = self.task(job, task) else { return };
         if let Ok(state) = found.state.next(TaskEvent::Settled(verdict)) {
-            self.emit(Change::TaskEnded { job, task, outcome: Box::new(outcome), state }, now);
+            self.emit(Change::TaskEnded { job, task, outcome: Box::new(outcome), state, result }, now);
         }
     }
 

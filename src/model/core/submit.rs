@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::attempt::AddedTask;
-use crate::model::change::{Change, Origin};
+use crate::model::change::{Change, Origin, Parent};
 use crate::model::ids::{Address, JobId, JobName, JobRef, TaskIdx, is_name};
 use crate::model::message::{Done, Refusal, RefusalCode};
-use crate::model::spec::{MAX_TASKS, Rule, Submission, TaskSpec};
+use crate::model::spec::{MAX_NESTING, MAX_TASKS, Rule, SubJob, Submission, TaskSpec};
 use crate::model::state::{SkipReason, TaskState};
 use crate::model::time::Now;
 
@@ -21,10 +21,17 @@ impl Core {
         if let Some(job) = key.as_ref().and_then(|key| self.keys.get(key)) {
             return Ok(Done::Submitted { job: job.clone(), tasks, missing: Vec::new() });
         }
-        check(&submission)?;
+        check_all(&submission)?;
+        let job = self.admit(submission, key, None, now);
+        // Where secrets come from is not known here; the manager's shell fills it in.
+        Ok(Done::Submitted { job, tasks, missing: Vec::new() })
+    }
+
+    /// Takes in a job that was checked.
+    pub(super) fn admit(&mut self, submission: Submission, key: Option<String>, parent: Option<Parent>, now: Now) -> JobName {
         let id = JobId(self.last_job + 1);
         let name = JobName { name: submission.job.name.clone(), number: self.number(&submission.job.name) + 1 };
-        self.emit(Change::JobSubmitted { job: id, name: name.clone(), spec: Arc::new(submission.job), key }, now);
+        self.emit(Change::JobSubmitted { job: id, name: name.clone(), spec: Arc::new(submission.job), key, parent }, now);
         for (place, spec) in submission.tasks.into_iter().enumerate() {
             let state = if spec.needs.is_empty() && !spec.finally { TaskState::Queued } else { TaskState::Pending };
             let task = TaskIdx(u32::try_from(place).unwrap_or(u32::MAX));
@@ -33,8 +40,7 @@ impl Core {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.link_from(0);
         }
-        // Where secrets come from is not known here; the manager's shell fills it in.
-        Ok(Done::Submitted { job: name, tasks, missing: Vec::new() })
+        name
     }
 
     /// A person's `airx add --job`.
@@ -55,6 +61,7 @@ impl Core {
 
     /// Adds one task to a job, or finds the one that the same request added before.
     pub(super) fn add_task(&mut self, id: JobId, added: AddedTask, origin: Origin, now: Now) -> Result<TaskIdx, Refusal> {
+        self.may_go_on(id)?;
         let Some(job) = self.jobs.get(&id) else { return Err(invalid("the job is gone".to_owned(), "")) };
         if let Some(known) = job.by_key.get(&(origin.parent, origin.key.clone())) {
             let same = job.get(*known).and_then(|task| task.origin.as_ref()).is_some_and(|known| known.digest == origin.digest);
@@ -97,6 +104,7 @@ impl Core {
             job.link_from(task.0 as usize);
         }
         self.reopen_finally(id, now);
+        self.go_on_above(id, now);
         Ok(task)
     }
 
@@ -148,8 +156,17 @@ fn limit(message: String) -> Refusal {
     Refusal { code: RefusalCode::Limit, message, hint: String::new() }
 }
 
+/// As [`check`], with all that is below a job.
+pub(super) fn check_all(submission: &Submission) -> Result<(), Refusal> {
+    if !submission.is_bounded() {
+        let message = format!("its sub-flows are nested too deep, or have more than {MAX_TASKS} tasks in all");
+        return Err(invalid(message, &format!("they are nested at most {MAX_NESTING} deep")));
+    }
+    submission.with_children().into_iter().try_for_each(check)
+}
+
 /// What every later decision rests on: names, unique ids, needs that exist and do not go round.
-pub(super) fn check(submission: &Submission) -> Result<(), Refusal> {
+fn check(submission: &Submission) -> Result<(), Refusal> {
     let job = &submission.job;
     if !is_name(&job.name) {
         return Err(invalid(format!("`{}` is no job name", job.name), "use 1 to 100 letters, digits, `_` and `-`"));
@@ -170,9 +187,18 @@ pub(super) fn check(submission: &Submission) -> Result<(), Refusal> {
         if !is_name(&task.id) {
             return Err(invalid(format!("`{}` is no task id", task.id), "use 1 to 100 letters, digits, `_` and `-`"));
         }
+        if let Some(name) = task.child().and_then(unknown_param) {
+            return Err(invalid(
+                format!("the task `{}` gives its job a parameter `{name}`, which it does not have", task.id),
+                "",
+            ));
+        }
         if places.insert(task.id.as_str(), place).is_some() {
             return Err(invalid(format!("the task id `{}` is used twice", task.id), "ids are unique in a job"));
         }
+    }
+    if let Some(id) = job.result.as_deref().filter(|id| !places.contains_key(id)) {
+        return Err(invalid(format!("the job's result is that of the task `{id}`, which does not exist"), ""));
     }
     let mut waiting = vec![0usize; submission.tasks.len()];
     let mut dependents = vec![Vec::new(); submission.tasks.len()];
@@ -210,4 +236,8 @@ pub(super) fn check(submission: &Submission) -> Result<(), Refusal> {
         return Err(invalid("the tasks need each other in a circle".to_owned(), "`airx validate` prints the circle"));
     }
     Ok(())
+}
+
+fn unknown_param(child: &SubJob) -> Option<&String> {
+    child.params.keys().find(|name| !child.submission.job.params.contains_key(*name))
 }

@@ -1,6 +1,7 @@
 mod approvals;
 mod claude;
 mod fairness;
+mod flows;
 mod graph;
 mod reach;
 mod retries;
@@ -46,6 +47,7 @@ fn job(max_parallel: u32, tasks: Vec<TaskSpec>) -> Submission {
         passed_env: BTreeMap::new(),
         claude_env: BTreeMap::new(),
         scheduled: None,
+        result: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),

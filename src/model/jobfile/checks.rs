@@ -56,6 +56,25 @@ fn needs(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize>)
     }
 }
 
+/// The task whose result is that of the job.
+pub(super) fn result(reader: &mut Reader<'_>, node: Option<&Node>, tasks: &[Task]) {
+    let Some((node, id)) = node.and_then(|node| Some((node, node.text()?))) else { return };
+    let Some(task) = tasks.iter().find(|task| task.spec.id == id) else {
+        let hint = match nearest(id, tasks.iter().map(|task| task.spec.id.as_str())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "name the task whose result is that of the job".to_owned(),
+        };
+        return reader.fault(node, format!("there is no task `{id}`"), &hint);
+    };
+    if task.spec.each.is_some() {
+        let hint = format!("collect them in a task that needs it: result: json, and {{{{ tasks.{id}.result }}}}");
+        reader.fault(node, format!("the task `{id}` has a result for each of its instances"), &hint);
+    } else if !task.spec.has_result() {
+        let hint = format!("give it one: `result: text` in `{id}`");
+        reader.fault(node, format!("the task `{id}` has no result"), &hint);
+    }
+}
+
 /// Finds circles with a stack of its own: a chain may have 100,000 links.
 fn circles(reader: &mut Reader<'_>, tasks: &[Task], places: &HashMap<&str, usize>) {
     const NEW: u8 = 0;

@@ -22,6 +22,7 @@ pub(super) const JOB: Keys = Keys {
         "env_pass",
         "budget",
         "schedule",
+        "result",
         "defaults",
         "tasks",
         "finally",
@@ -38,6 +39,7 @@ pub(super) const TASK: Keys = Keys {
         "command",
         "args",
         "claude",
+        "job",
         "approve",
         "env",
         "workspace",
@@ -59,7 +61,7 @@ pub(super) const TASK: Keys = Keys {
         "matrix",
         "max_parallel",
     ],
-    later: &["job", "schedule"],
+    later: &["schedule"],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };
@@ -93,6 +95,8 @@ pub(super) const UNTIL: Keys = Keys { known: &["file", "matches", "command"], la
 pub(super) const PERMISSIONS: Keys = Keys { known: &["ask", "timeout", "default"], later: &[] };
 
 pub(super) const PARAM: Keys = Keys { known: &["default", "description"], later: &[] };
+
+pub(super) const CHILD: Keys = Keys { known: &["file", "params"], later: &[] };
 
 pub(super) const ENV_FROM: Keys = Keys { known: &["from"], later: &[] };
 

@@ -3,6 +3,7 @@
 mod approve;
 mod artifacts;
 mod checks;
+mod child;
 mod claude;
 mod env;
 mod graph;
@@ -28,6 +29,7 @@ use super::schedule::Rule;
 use super::spec::{JobSpec, MAX_SOURCE, MAX_TASKS, OnFailure, Source, Submission, TaskDefaults};
 use super::yaml::{self, Node};
 
+use child::{Shared, Trail};
 pub use env::{looks_secret, wrong_variable};
 pub use read::MAX_FAULTS;
 use read::{Fields, Reader};
@@ -70,7 +72,13 @@ pub struct Parsed {
 /// # Errors
 /// Every fault that can be told at once, in the order of the file.
 pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagnostic>> {
-    let mut reader = Reader::new(text, options);
+    let shared = Shared::default();
+    parse_within(text, options, &Trail::root(options, &shared)).map(|(parsed, _)| parsed)
+}
+
+/// Reads a file among those that name it; with its parameters that have no value.
+fn parse_within(text: &str, options: &ParseOptions<'_>, trail: &Trail<'_>) -> Result<(Parsed, Vec<String>), Vec<Diagnostic>> {
+    let mut reader = Reader::new(text, options, trail);
     if text.len() > MAX_FILE {
         reader.fault_at(
             1,
@@ -93,6 +101,9 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
     let is_original = original::is_original(&root);
     let submission = if is_original { original::job(&mut reader, &root) } else { job(&mut reader, &root) };
     let schedule = if is_original { None } else { schedule::of(&mut reader, &root) };
+    if trail.given().is_some() {
+        schedule::refuse(&mut reader, &root);
+    }
     match submission {
         Some(mut submission) if reader.faults.is_empty() => {
             submission.job.source = (text.len() <= MAX_SOURCE).then(|| Source {
@@ -101,7 +112,7 @@ pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Parsed, Vec<Diagn
                 base: options.base.to_owned(),
                 params: options.params.to_vec(),
             });
-            Ok(Parsed { submission, schedule, warnings: reader.warnings })
+            Ok((Parsed { submission, schedule, warnings: reader.warnings }, reader.missing))
         }
         _ => {
             if reader.faults.is_empty() {
@@ -148,13 +159,23 @@ fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         passed_env,
         claude_env: BTreeMap::new(),
         scheduled: None,
+        result: fields.get("result").and_then(|node| reader.text(node)),
         source: None,
         budget: fields.get("budget").and_then(|node| repeat::budget(reader, node)),
         added_defaults: TaskDefaults { retry: defaults.retry.once(), ..defaults },
     };
+    if reader.trail.count(tasks.len()).is_none() {
+        too_many(reader, root);
+    }
+    checks::result(reader, fields.get("result"), &tasks);
     checks::all(reader, &spec, &env.places, &tasks);
     let specs: Vec<_> = tasks.into_iter().map(|task| task.spec).collect();
     Some(finish(reader, spec, specs))
+}
+
+fn too_many(reader: &mut Reader<'_>, at: &Node) {
+    let message = format!("the job and its sub-flows have more than {MAX_TASKS} tasks in all");
+    reader.fault(at, message, "split the job, or start some of it at run time");
 }
 
 /// What holds for both kinds of files.
@@ -213,9 +234,11 @@ fn workspace(reader: &mut Reader<'_>, node: &Node) -> PathBuf {
     path
 }
 
-fn params(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<String, serde_json::Value> {
-    let mut values = BTreeMap::new();
-    let given: BTreeMap<&str, &str> = reader.options.params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+/// A parameter as it is declared: its name, its key, its default.
+type Declared<'n> = (String, &'n Node, Option<serde_json::Value>);
+
+fn declared<'n>(reader: &mut Reader<'_>, node: Option<&'n Node>) -> Vec<Declared<'n>> {
+    let mut declared = Vec::new();
     for (key, node) in node.map(|node| reader.entries(node, "params")).unwrap_or_default() {
         let Some(param) = reader.text(key) else { continue };
         if param.is_empty()
@@ -234,6 +257,40 @@ fn params(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<String, serd
         } else {
             Some(node.to_json())
         };
+        declared.push((param, key, default));
+    }
+    declared
+}
+
+/// The parameters of a file that another one names: what is known only at run time is null until then.
+fn child_params(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    given: &BTreeMap<String, Option<serde_json::Value>>,
+) -> BTreeMap<String, serde_json::Value> {
+    let mut values = BTreeMap::new();
+    for (param, _, default) in declared(reader, node) {
+        let value = match given.get(&param) {
+            Some(value) => value.clone(),
+            None => {
+                if default.is_none() {
+                    reader.missing.push(param.clone());
+                }
+                default
+            }
+        };
+        values.insert(param, value.unwrap_or_default());
+    }
+    values
+}
+
+fn params(reader: &mut Reader<'_>, node: Option<&Node>) -> BTreeMap<String, serde_json::Value> {
+    let mut values = BTreeMap::new();
+    if let Some(given) = reader.trail.given() {
+        return child_params(reader, node, given);
+    }
+    let given: BTreeMap<&str, &str> = reader.options.params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    for (param, key, default) in declared(reader, node) {
         match (given.get(param.as_str()), default) {
             // What is given on a command line is text, unless the default shows that it is something else.
             (Some(text), Some(default)) if !default.is_string() => {

@@ -53,10 +53,14 @@ pub(super) fn job(reader: &mut Reader<'_>, root: &Node) -> Option<Submission> {
         passed_env: super::env::passed(reader, None),
         claude_env: BTreeMap::new(),
         scheduled: None,
+        result: None,
         source: None,
         budget: None,
         added_defaults: TaskDefaults::default(),
     };
+    if reader.trail.count(tasks.len()).is_none() {
+        super::too_many(reader, &root);
+    }
     checks::all(reader, &spec, &[], &tasks);
     let tasks = tasks.into_iter().map(|task| task.spec).collect();
     Some(finish(reader, spec, tasks))

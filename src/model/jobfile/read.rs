@@ -9,6 +9,7 @@ use crate::model::units;
 use crate::model::yaml::{Node, Style, Value};
 
 use super::ParseOptions;
+use super::child::Trail;
 use super::keys::Keys;
 
 /// Faults that are collected; a file with more is not worth more.
@@ -17,6 +18,10 @@ pub const MAX_FAULTS: usize = 1_000;
 /// Collects faults while values are read.
 pub(super) struct Reader<'a> {
     pub options: &'a ParseOptions<'a>,
+    /// The files that led to this one.
+    pub trail: &'a Trail<'a>,
+    /// Parameters that have neither a default nor a value, when its parent is to give them one.
+    pub missing: Vec<String>,
     lines: Vec<&'a str>,
     pub faults: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
@@ -41,12 +46,22 @@ impl<'n> Fields<'n> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(text: &'a str, options: &'a ParseOptions<'a>) -> Reader<'a> {
-        Reader { options, lines: text.lines().collect(), faults: Vec::new(), warnings: Vec::new(), schemas: HashMap::new() }
+    pub fn new(text: &'a str, options: &'a ParseOptions<'a>, trail: &'a Trail<'a>) -> Reader<'a> {
+        Reader {
+            options,
+            trail,
+            missing: Vec::new(),
+            lines: text.lines().collect(),
+            faults: Vec::new(),
+            warnings: Vec::new(),
+            schemas: HashMap::new(),
+        }
     }
 
     pub fn finish(mut self) -> Vec<Diagnostic> {
-        self.faults.sort_by_key(|fault| (fault.line, fault.column));
+        // Those of files that this one names come behind its own, each file's in order.
+        let own = self.options.file;
+        self.faults.sort_by_key(|fault| if fault.file == own { (false, fault.line, fault.column) } else { (true, 0, 0) });
         self.faults.dedup();
         self.faults
     }

@@ -25,6 +25,15 @@ pub(super) fn of(reader: &mut Reader<'_>, root: &Node) -> Option<Rule> {
     rule(reader, node)
 }
 
+/// A file that another one names has no times of its own.
+pub(super) fn refuse(reader: &mut Reader<'_>, root: &Node) {
+    let Value::Map(entries) = &root.value else { return };
+    if let Some((key, _)) = entries.iter().find(|(key, _)| key.text() == Some("schedule")) {
+        let hint = "take it out: the job that names this file says when it runs";
+        reader.fault(key, "a job that another one runs has no `schedule` of its own".to_owned(), hint);
+    }
+}
+
 fn plain(when: When) -> Rule {
     Rule { when, start: None, until: None, catch_up: CatchUp::default(), overlap: Overlap::default(), jitter_ms: 0 }
 }

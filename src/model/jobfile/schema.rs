@@ -58,6 +58,8 @@ struct Job {
     budget: Option<Budget>,
     /// When it is to be submitted, again and again; without it, it is submitted at once.
     schedule: Option<ScheduleEntry>,
+    /// The task whose result is that of the job, for a job that runs it as a child.
+    result: Option<String>,
     /// For tasks that do not say otherwise.
     defaults: Option<Defaults>,
     /// The tasks.
@@ -163,6 +165,8 @@ struct Task {
     args: Option<Vec<serde_json::Value>>,
     /// A Claude Code run.
     claude: Option<ClaudeEntry>,
+    /// Another job file, run as a child job.
+    job: Option<ChildEntry>,
     /// A person says whether the task completes: what is asked, or with who, until when, and what is shown.
     approve: Option<ApproveEntry>,
     /// Added to the job's environment.
@@ -194,6 +198,28 @@ struct Task {
     /// Of the ready tasks of this job those of higher priority start first; default 0.
     #[schemars(range(min = -1000, max = 1000))]
     priority: Option<i32>,
+}
+
+/// Another job file.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its shape is used")]
+enum ChildEntry {
+    /// Its path, relative to this file.
+    File(String),
+    /// With parameters.
+    Full(ChildFields),
+}
+
+/// Another job file with parameters.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its shape is used")]
+struct ChildFields {
+    /// Its path, relative to this file.
+    file: String,
+    /// What its parameters are given. A text that is an expression alone has that one's value, as it is.
+    params: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 /// A list, or an expression whose value is one.

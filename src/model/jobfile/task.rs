@@ -84,14 +84,15 @@ pub(super) fn task(reader: &mut Reader<'_>, node: &Node, defaults: &TaskDefaults
 }
 
 fn action(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut Task) -> Option<Action> {
-    let given: Vec<&str> = ["run", "command", "claude", "approve"].into_iter().filter(|key| fields.get(key).is_some()).collect();
+    let given: Vec<&str> =
+        ["run", "command", "claude", "job", "approve"].into_iter().filter(|key| fields.get(key).is_some()).collect();
     if given.len() != 1 {
         let message = match given.as_slice() {
             [] => "the task has nothing to do".to_owned(),
             more => format!("the task has {} at once", more.join(" and ")),
         };
         let at = given.get(1).and_then(|key| fields.key(key)).unwrap_or(node);
-        reader.fault(at, message, "give it one of run (shell), command with args (no shell), claude, approve");
+        reader.fault(at, message, "give it one of run (shell), command with args (no shell), claude, job, approve");
     }
     if let (Some(key), None) = (fields.key("args"), fields.get("command")) {
         reader.fault(key, "`args` belongs to `command`".to_owned(), "write command: PROGRAM beside it");
@@ -102,6 +103,7 @@ fn action(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut 
         let found = fields.get(key).and_then(|node| match key {
             "run" => run(reader, node, task),
             "command" => command(reader, node, fields, task),
+            "job" => super::child::job(reader, node, fields, task),
             "approve" => super::approve::approve(reader, node, fields, task),
             _ => {
                 let (claude, prompt) = super::claude::claude(reader, node)?;

@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use crate::model::spec::{Action, TaskSpec};
-
 use super::task::Task;
 
 /// Tasks that are looked at before a needed one is expected to be far away.
@@ -40,9 +38,8 @@ impl<'t> Upstream<'t> {
             missing.retain(|far| !own.is_some_and(|own| self.waiting_for(*far).contains(&own)));
         }
         let found = wanted.difference(&missing).map(|place| &self.tasks[*place].spec);
-        // Any task can set its result by `airx result`, but only one that declares it promises to. An approval always has one.
-        let has_result = |spec: &TaskSpec| spec.result.is_some() || matches!(spec.action, Action::Approve(_));
-        found.map(|spec| (spec.id.clone(), has_result(spec))).collect()
+        // Any task can set its result by `airx result`, but only one that declares it promises to.
+        found.map(|spec| (spec.id.clone(), spec.has_result())).collect()
     }
 
     /// Takes what it meets out of `missing`; true when nothing is missing or everything upstream was looked at.

@@ -69,6 +69,7 @@ fn a_job_that_ends_tells_how_many_of_its_tasks_did_what() {
     (0..2).for_each(|_| tasks.add(TaskKind::Failed));
     (0..28).for_each(|_| tasks.add(TaskKind::Completed));
     let view = JobView {
+        parent: None,
         id: 3,
         name: JobName { name: "nightly".to_owned(), number: 3 },
         state: JobState::Failed,
@@ -261,7 +262,7 @@ fn a_terminal_gets_one_sequence_and_nothing_out_of_the_words_escapes_it() {
 #[test]
 fn what_failed_of_a_mapped_task_is_told_of_its_instances_and_not_again_of_itself() {
     let told = |outcome, state| {
-        let change = Change::TaskEnded { job: JobId(1), task: TaskIdx(0), outcome: Box::new(outcome), state };
+        let change = Change::TaskEnded { job: JobId(1), task: TaskIdx(0), outcome: Box::new(outcome), state, result: None };
         texts_of(&Digest::default().take(&[event(5, 1, Some("fix"), NIGHT, change)], &[], CLOCK))
     };
     let failed = |cause| Outcome::Failed { cause };

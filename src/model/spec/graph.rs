@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, EnvValue, TaskSpec, Until};
+use super::{Action, EnvValue, TaskSpec, Until, texts_of};
 use crate::model::template::{named_tasks, tasks_of};
 
 /// What has to have become of the tasks that one needs before it may start (DESIGN section 6).
@@ -82,6 +82,9 @@ impl TaskSpec {
             Action::Command { program, args } => std::iter::once(program).chain(args).for_each(|text| take(named_tasks(text))),
             Action::Claude(claude) if claude.literal => {}
             Action::Claude(claude) => take(named_tasks(&claude.prompt)),
+            Action::Job(child) => {
+                child.params.values().flat_map(texts_of).for_each(|text| take(named_tasks(text)));
+            }
             Action::Approve(asks) => asks.texts().for_each(|text| take(named_tasks(text))),
         }
         for value in self.env.values() {

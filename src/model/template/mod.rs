@@ -194,6 +194,26 @@ pub fn evaluate_value(source: &str, context: &Context) -> Result<serde_json::Val
     value_of(source, names(context))
 }
 
+/// A value in which every text is a template: one that is an expression alone has that one's value, as it is.
+///
+/// # Errors
+/// As [`render_text`].
+pub fn render_value(value: &serde_json::Value, context: &Context) -> Result<serde_json::Value, RenderError> {
+    use serde_json::Value as Json;
+    Ok(match value {
+        Json::String(text) => match split(text).as_slice() {
+            [Part::Expression { source, .. }] => evaluate_value(source, context)?,
+            _ => Json::String(render_text(text, context)?),
+        },
+        Json::Array(items) => Json::Array(items.iter().map(|item| render_value(item, context)).collect::<Result<_, _>>()?),
+        Json::Object(entries) => {
+            let rendered = entries.iter().map(|(name, value)| Ok((name.clone(), render_value(value, context)?)));
+            Json::Object(rendered.collect::<Result<_, RenderError>>()?)
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => value.clone(),
+    })
+}
+
 fn evaluate_with(source: &str, names: Value) -> Result<String, RenderError> {
     value_of(source, names).map(|value| text_of(&value))
 }

@@ -5,16 +5,30 @@ use serde_json::Value;
 
 use super::{Writer, json};
 use crate::manager::ports::StoreError;
-use crate::model::change::mapped_state;
+use crate::model::change::{Parent, TaskResult, mapped_state};
 use crate::model::ids::{JobId, TaskIdx};
 use crate::model::state::{Outcome, SkipReason, TaskKind, TaskState};
 use crate::store::error::{contradiction, during};
 
 impl Writer<'_> {
-    /// A task is over without an attempt's end.
-    pub(super) fn end_task(&mut self, job: JobId, task: TaskIdx, outcome: &Outcome, state: &TaskState) -> Result<(), StoreError> {
-        self.execute("UPDATE task SET outcome = ?3 WHERE job = ?1 AND idx = ?2", params![job.0, task.0, json(outcome)])?;
-        self.move_task(job, task, state)
+    /// How a task is over without an attempt's end.
+    pub(super) fn end_task(
+        &mut self,
+        job: JobId,
+        task: TaskIdx,
+        outcome: &Outcome,
+        result: Option<&TaskResult>,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE task SET outcome = ?3, result = ifnull(?4, result) WHERE job = ?1 AND idx = ?2",
+            params![job.0, task.0, json(outcome), result.map(json)],
+        )
+    }
+
+    /// A job is the child of a task.
+    pub(super) fn link(&mut self, job: JobId, parent: Parent) -> Result<(), StoreError> {
+        self.execute("UPDATE job SET parent = ?2, parent_task = ?3 WHERE id = ?1", params![job.0, parent.job.0, parent.task.0])?;
+        self.execute("UPDATE task SET child = ?3 WHERE job = ?1 AND idx = ?2", params![parent.job.0, parent.task.0, job.0])
     }
 
     /// A mapped task that is pending again has no list until it is told anew.
@@ -56,7 +70,7 @@ impl Writer<'_> {
         if !kinds.is_empty() {
             self.execute(
                 "UPDATE task SET kind = ?4, state = ?5, updated = ?6, spent_retry = 0, spent_infra = 0, spent = NULL, progress = NULL,
-                        used_cost = 0, used_tokens = 0, rounds = NULL, result = NULL
+                        used_cost = 0, used_tokens = 0, rounds = NULL, result = NULL, child = NULL
                  WHERE job = ?1 AND mapping = ?2 AND item < ?3",
                 params![job.0, task.0, number, again.kind() as i64, json(&again), self.at.0],
             )?;

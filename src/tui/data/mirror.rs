@@ -384,6 +384,7 @@ pub(super) fn queued(event: &EventView) -> TaskView {
         run: None,
         parent: None,
         item: None,
+        child: None,
         instances: None,
         needs: Vec::new(),
         pool: None,

@@ -118,7 +118,7 @@ fn jobs(client: &mut dyn Client, before: Option<u32>, limit: u32) -> Result<Vec<
 
 /// The events after `seen` and the rows they touched; none when there are none.
 fn changes(client: &mut dyn Client, seen: Seq) -> Result<Option<(Incoming, Seq)>, ClientError> {
-    let query = Query::Events { since: seen, job: None, task: None, last: false, limit: MAX_PAGE };
+    let query = Query::Events { since: seen, job: None, below: false, task: None, last: false, limit: MAX_PAGE };
     let Answer::Events(events) = client.query(query)?.body else { return Err(unexpected()) };
     let Some(seq) = events.last().map(|event| event.seq) else { return Ok(None) };
     let mut ids: Vec<u32> = events.iter().filter_map(|event| event.event.change.job()).map(|job| job.0).collect();

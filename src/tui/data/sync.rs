@@ -257,7 +257,7 @@ fn reads(connect: &Connect, queue: &Receiver<Request>, back: &Back) {
             }
             Request::Events(address, task) => {
                 let job = Some(address.job.clone());
-                let query = Query::Events { since: Seq(0), job, task, last: true, limit: MAX_PAGE };
+                let query = Query::Events { since: Seq(0), job, below: false, task, last: true, limit: MAX_PAGE };
                 let found = link.with(|client| match client.query(query)?.body {
                     Answer::Events(events) => Ok(events),
                     _ => Err(unexpected()),

@@ -137,7 +137,7 @@ fn export(client: &mut dyn Client, job: &JobRef) -> Result<serde_json::Value, cr
     }
     let mut since = Seq(0);
     loop {
-        let query = Query::Events { since, job: Some(job.clone()), task: None, last: false, limit: MAX_PAGE };
+        let query = Query::Events { since, job: Some(job.clone()), below: false, task: None, last: false, limit: MAX_PAGE };
         let Answer::Events(page) = client.query(query)?.body else { return Err(unexpected()) };
         let Some(last) = page.last() else { break };
         since = last.seq;

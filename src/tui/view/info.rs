@@ -268,6 +268,12 @@ fn definition(detail: &TaskDetail, sheet: &mut Sheet) {
         Action::Command { program, args } => {
             sheet.code(&std::iter::once(program).chain(args).cloned().collect::<Vec<_>>().join(" "))
         }
+        Action::Job(child) => {
+            sheet.field("job file", &child.file, Role::Text);
+            for (name, value) in &child.params {
+                sheet.field(name, &value.to_string(), Role::Text);
+            }
+        }
         Action::Approve(asks) => {
             sheet.field("asks", &asks.message, Role::Text);
             sheet.field("shows", asks.show.as_deref().unwrap_or_default(), Role::Text);

@@ -82,7 +82,9 @@ fn draw_row(app: &App, row: &Row, area: Rect, brush: &mut Brush<'_>) {
         brush.put(area.x + 2, area.y, area.right(), brush.look.pick("✚", "#"), Role::Mark);
     }
     if row.task == NONE {
-        return draw_job(app, job, area, brush);
+        // A child job stands below the task that it does the work of.
+        let indent = (2 * u16::from(row.depth)).min(area.width / 3);
+        return draw_job(app, job, Rect { x: area.x + indent, width: area.width - indent, ..area }, brush);
     }
     let Some(task) = job.tasks.get(row.task as usize) else { return };
     match row.attempt {
@@ -369,6 +371,7 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
             .filter(|_| task.is_claude)
             .map(|most| (app.mirror.overview.usage.running, most)),
         unmet: &unmet,
+        child: None,
         is_finally: task.is_finally,
         mapping: mapping.and_then(|instances| Some((instances.counts.live(), instances.max_parallel?))),
     };

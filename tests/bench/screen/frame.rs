@@ -106,6 +106,7 @@ impl Stage {
         let mut tasks = Counts::default();
         tasks.0[TaskKind::Completed as usize] = TASKS;
         JobView {
+            parent: None,
             id: 1,
             name: self.name(),
             state: JobState::Working,
@@ -126,6 +127,7 @@ impl Stage {
 
     fn task(&self, idx: u32) -> TaskView {
         TaskView {
+            child: None,
             item: None,
             instances: None,
             idx,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use airx::manager::reach::Reach;
 use airx::model::attempt::Progress;
 use airx::model::change::{Change, Event};
-use airx::model::core::{Input, Launch};
+use airx::model::core::{Input, Job, Launch};
 use airx::model::docker::DockerSettings;
 use airx::model::ids::AttemptId;
 use airx::model::report::Report;
@@ -178,7 +178,7 @@ impl Sim {
     pub(crate) fn check_room(&self) -> Result<(), String> {
         let Some(turn) = &self.turn else { return Ok(()) };
         let mut used: BTreeMap<&str, u32> = BTreeMap::new();
-        let pool_of = |job: &airx::model::core::Job, task: &airx::model::core::Task| {
+        let pool_of = |job: &Job, task: &airx::model::core::Task| {
             let pool = task.spec.pool.as_deref().unwrap_or(&job.spec.pool);
             self.told.slots.keys().find(|known| *known == pool).map_or("", String::as_str)
         };
@@ -195,7 +195,9 @@ impl Sim {
             return Ok(());
         }
         let room = |pool: &str| self.told.slots.get(pool).copied().unwrap_or(0) > used.get(pool).copied().unwrap_or(0);
-        for job in turn.core().jobs().filter(|job| !job.paused) {
+        let above = |job: &&Job| job.parent.as_ref().and_then(|(_, name)| turn.core().job(name));
+        let is_paused = |job: &Job| std::iter::successors(Some(job), |job| above(job)).any(|job| job.paused);
+        for job in turn.core().jobs().filter(|job| !is_paused(job)) {
             let live = job.tasks.iter().filter(|task| task.state.live_attempt().is_some()).count();
             if live >= job.spec.max_parallel as usize {
                 continue;
@@ -206,6 +208,9 @@ impl Sim {
                 let is_ready = task.state == TaskState::Queued && !matches!(task.spec.action, Action::Claude(_));
                 // An expression may be on its way to be decided, and a mapping lets through what its own bound does.
                 let is_plain = task.spec.when.is_none() && task.spec.each.is_none();
+                if task.spec.child().is_some() {
+                    return false;
+                }
                 let is_approval = matches!(task.spec.action, Action::Approve(_));
                 let has_place = task.instance.is_some_and(|instance| {
                     let siblings = job.tasks.iter().filter(|other| other.instance.is_some_and(|other| other.of == instance.of));

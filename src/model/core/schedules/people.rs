@@ -11,7 +11,7 @@ use crate::model::time::{Now, Utc};
 
 use super::super::Core;
 use super::super::commands::{invalid, not_found};
-use super::super::submit::check;
+use super::super::submit::check_all;
 use super::Schedule;
 
 impl Core {
@@ -23,7 +23,7 @@ impl Core {
         rule: Rule,
         now: Now,
     ) -> Result<Done, Refusal> {
-        check(&submission)?;
+        check_all(&submission)?;
         submission.job.scheduled = None;
         let name = submission.job.name.clone();
         let old = self.schedules.get(&name);

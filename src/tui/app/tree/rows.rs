@@ -13,6 +13,9 @@ use crate::tui::data::row::{NONE, TaskRow};
 
 use super::{Row, Sort, Tree};
 
+/// Deepest indentation.
+const MAX_INDENT: u8 = 12;
+
 /// All lines, in their order.
 pub fn rows(tree: &Tree, mirror: &Mirror) -> Vec<Row> {
     Builder::new(tree, mirror).rows()
@@ -25,13 +28,22 @@ struct Builder<'a> {
     pattern: Option<Pattern>,
     buffer: Vec<char>,
     text: String,
+    /// Child jobs by the task that they do the work of, where that one's job is here.
+    below: HashMap<(u32, u32), Vec<usize>>,
 }
 
 impl<'a> Builder<'a> {
     fn new(tree: &'a Tree, mirror: &'a Mirror) -> Builder<'a> {
         let words = &tree.filter.words;
         let pattern = (!words.is_empty()).then(|| Pattern::parse(words, CaseMatching::Smart, Normalization::Smart));
-        Builder { tree, mirror, matcher: Matcher::new(Config::DEFAULT), pattern, buffer: Vec::new(), text: String::new() }
+        let mut below: HashMap<(u32, u32), Vec<usize>> = HashMap::new();
+        for (at, job) in mirror.jobs.iter().enumerate() {
+            if let Some(parent) = job.view.parent.as_ref().filter(|parent| mirror.find(parent.job).is_some()) {
+                below.entry((parent.job, parent.task)).or_default().push(at);
+            }
+        }
+        let matcher = Matcher::new(Config::DEFAULT);
+        Builder { tree, mirror, matcher, pattern, buffer: Vec::new(), text: String::new(), below }
     }
 
     fn rows(mut self) -> Vec<Row> {
@@ -44,6 +56,12 @@ impl<'a> Builder<'a> {
             Sort::Cost => order.sort_by_key(|at| Reverse(jobs[*at].view.cost_microusd)),
         }
         let mut rows = Vec::new();
+        // A filter looks for jobs and tasks wherever they are.
+        let is_below = |at: &usize| {
+            self.tree.filter.is_empty()
+                && jobs[*at].view.parent.as_ref().is_some_and(|parent| self.below.contains_key(&(parent.job, parent.task)))
+        };
+        order.retain(|at| !is_below(at));
         for at in order {
             self.job(at, &mut rows);
         }
@@ -58,11 +76,7 @@ impl<'a> Builder<'a> {
         let filter = &self.tree.filter;
         let head = Row { job: place, task: NONE, attempt: 0, depth: 0 };
         if filter.is_empty() {
-            rows.push(head);
-            if self.tree.open.contains(&job.view.id) {
-                self.tasks(place, job, None, rows);
-            }
-            return;
+            return self.unfold(at, 0, rows);
         }
         let matching: Vec<bool> = (0..job.tasks.len()).map(|task| self.matches(job, &job.tasks[task])).collect();
         let by_state = filter.states.is_empty() || filter.states.iter().any(|kind| job.view.tasks.of(*kind) > 0);
@@ -73,16 +87,26 @@ impl<'a> Builder<'a> {
         }
         rows.push(head);
         if matching.contains(&true) {
-            self.tasks(place, job, Some(&matching), rows);
+            self.tasks((place, 0), job, Some(&matching), rows);
         } else if self.tree.open.contains(&job.view.id) && self.tree.filter.states.is_empty() {
-            self.tasks(place, job, None, rows);
+            self.tasks((place, 0), job, None, rows);
         }
     }
 
-    fn tasks(&self, place: u32, job: &JobRow, only: Option<&[bool]>, rows: &mut Vec<Row>) {
+    /// A job, and what is unfolded of it.
+    fn unfold(&self, at: usize, depth: u8, rows: &mut Vec<Row>) {
+        let place = u32::try_from(at).unwrap_or(NONE);
+        rows.push(Row { job: place, task: NONE, attempt: 0, depth });
+        let job = &self.mirror.jobs[at];
+        if self.tree.open.contains(&job.view.id) {
+            self.tasks((place, depth), job, None, rows);
+        }
+    }
+
+    fn tasks(&self, (place, depth): (u32, u8), job: &JobRow, only: Option<&[bool]>, rows: &mut Vec<Row>) {
         let nested = only.is_none() && self.tree.sort == Sort::Newest && job.tasks.iter().any(|task| task.parent != NONE);
         if nested {
-            self.nested(place, job, rows);
+            self.nested((place, depth), job, rows);
             return;
         }
         let mut order = Vec::new();
@@ -104,11 +128,12 @@ impl<'a> Builder<'a> {
         }
         self.sort(job, &mut order);
         for task in order {
-            self.task(place, job, task, 1, rows);
+            let depth = depth.saturating_add(1).min(MAX_INDENT);
+            self.task(place, job, task, depth, rows);
             let mut below = instances.remove(&task).unwrap_or_default();
             self.sort(job, &mut below);
             for instance in below {
-                self.task(place, job, instance, 2, rows);
+                self.task(place, job, instance, depth.saturating_add(1).min(MAX_INDENT), rows);
             }
         }
     }
@@ -137,7 +162,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Tasks that were queued by a task stand below it, and instances below their mapped task.
-    fn nested(&self, place: u32, job: &JobRow, rows: &mut Vec<Row>) {
+    fn nested(&self, (place, depth): (u32, u8), job: &JobRow, rows: &mut Vec<Row>) {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
         let mut roots = Vec::new();
         for (task, row) in (0u32..).zip(&job.tasks) {
@@ -148,11 +173,12 @@ impl<'a> Builder<'a> {
             }
         }
         awaiting_first(job, &mut roots, &mut children);
-        let mut stack: Vec<(u32, u8)> = roots.into_iter().rev().map(|task| (task, 1)).collect();
+        let mut stack: Vec<(u32, u8)> =
+            roots.into_iter().rev().map(|task| (task, depth.saturating_add(1).min(MAX_INDENT))).collect();
         while let Some((task, depth)) = stack.pop() {
             self.task(place, job, task, depth, rows);
             if let Some(below) = children.get(&task) {
-                stack.extend(below.iter().rev().map(|child| (*child, depth.saturating_add(1).min(12))));
+                stack.extend(below.iter().rev().map(|child| (*child, depth.saturating_add(1).min(MAX_INDENT))));
             }
         }
     }
@@ -165,6 +191,13 @@ impl<'a> Builder<'a> {
             for attempt in (attempts.saturating_sub(99).max(1)..=attempts).rev() {
                 rows.push(Row { job: place, task, attempt, depth: depth.saturating_add(1) });
             }
+        }
+        if !self.tree.filter.is_empty() {
+            return;
+        }
+        // The newest child first: the others are what it replaced.
+        for child in self.below.get(&(job.view.id, task)).into_iter().flatten().rev() {
+            self.unfold(*child, depth.saturating_add(1).min(MAX_INDENT), rows);
         }
     }
 

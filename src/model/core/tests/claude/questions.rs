@@ -211,6 +211,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
     let attempt = StoredAttempt { session: None, resumes: false, opened: Utc(1), end: None, seen: None };
     let is_claude = matches!(only.action, Action::Claude(_));
     let task = StoredTask {
+        child: None,
         instance: None,
         items: None,
         idx: TaskIdx(0),
@@ -240,6 +241,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         budget: None,
         priority: 0,
         params: BTreeMap::new(),
+        parent: None,
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };
