@@ -138,7 +138,7 @@ fn a_killed_manager_loses_neither_the_question_nor_the_answer() {
     assert_eq!(home.ok(["logs", "rel/ship", "--raw"]), format!("{} said after all\n", me()));
     home.ok(["stop"]);
     let checked = home.run(["doctor"]);
-    assert!(!text(&checked).contains("journal"), "the rows are those of the journal: {}", text(&checked));
+    assert!(checked.status.success(), "the rows are those of the journal: {}", text(&checked));
 }
 
 #[test]
@@ -148,12 +148,15 @@ fn a_running_task_cannot_approve_what_its_job_waits_for() {
     let text = format!(
         "name: sly\nmax_parallel: 2\ntasks:\n  - {{ id: ok, approve: 'Let it out?' }}\n  - id: sly\n    run: |\n      i=0\n      \
          while [ $i -lt 500 ] && ! {airx} approvals | grep -q 'Let it out'; do i=$((i+1)); sleep 0.05; done\n      \
-         {airx} approve sly/ok; {airx} reject sly/ok; env -u AIRX_DIR -u AIRX_TOKEN -u AIRX_SOCKET {airx} approve 1; true\n"
+         {airx} approve sly/ok; {airx} reject sly/ok\n      unset AIRX_DIR AIRX_TOKEN AIRX_SOCKET AIRX_ATTEMPT AIRX_JOB AIRX_TASK\n      \
+         export AIRX_HOME={} XDG_RUNTIME_DIR={}\n      {airx} approve 1; setsid {airx} approve 1; true\n",
+        home.path().display(),
+        home.work().parent().unwrap().join("run").display(),
     );
     let job = home.submit(&text);
     home.until("it has tried", || kinds(&home, &job)[1] == TaskKind::Completed);
     let said = home.ok(["logs", "sly/sly"]);
-    assert_eq!(said.matches("a running task may not do this").count(), 3, "{said}");
+    assert_eq!(said.matches("a running task may not do this").count(), 4, "{said}");
     assert_eq!(kinds(&home, &job)[0], TaskKind::AwaitingApproval);
     home.ok(["cancel", "sly"]);
 }
@@ -162,9 +165,8 @@ fn a_running_task_cannot_approve_what_its_job_waits_for() {
 fn each_item_of_a_mapping_is_asked_about_and_a_paused_job_asks_nothing() {
     let home = home();
     let text = "name: each\ntasks:\n  - { id: first, run: sleep 0.3 }\n  - { id: ok, needs: [first], for_each: [a, b], approve: \
-                'Take {{ item }}?' }\n  - { id: last, needs: [ok], run: echo '{{ tasks.ok.result | length }}' }\n"
-        .replace("'{{ tasks.ok.result | length }}'", "{{ tasks.ok.result | length }}");
-    let job = home.submit(&text);
+                'Take {{ item }}?' }\n  - { id: last, needs: [ok], run: 'echo {{ tasks.ok.result | length }}' }\n";
+    let job = home.submit(text);
     home.ok(["pause", "each"]);
     home.until("the first is over", || kinds(&home, &job)[0] == TaskKind::Completed);
     assert_eq!(questions(&home, &[]).len(), 0);
@@ -220,10 +222,12 @@ fn the_second_attempts_prompt_holds_what_the_gate_said() {
         "Build it. [[fake:text {\"text\": \"done\"}]] The gate said <{{ gate.output }}> of attempt <{{ gate.attempt }}>.";
     let job = home.submit(&claude_home::job(prompt, gate));
     assert_eq!(home.until_over(&job), "completed");
-    let log = std::fs::read_to_string(home.work().join("requests.ndjson")).unwrap();
-    let prompts: Vec<&str> = log.lines().filter(|line| line.contains("Build it.")).collect();
-    assert!(prompts.iter().any(|text| text.contains("The gate said <> of attempt <>.")), "{prompts:?}");
-    assert!(prompts.iter().any(|text| text.contains("the moon is missing") && text.contains("of attempt <1>.")), "{prompts:?}");
+    let attempts = home.task("c/a").attempts;
+    let prompts: Vec<String> =
+        attempts.iter().map(|attempt| std::fs::read_to_string(attempt.dir.join("prompt")).unwrap()).collect();
+    assert!(prompts[0].contains("The gate said <> of attempt <>."), "{prompts:?}");
+    assert!(prompts[1].contains("The gate said <the moon is missing\n> of attempt <1>."), "{prompts:?}");
+    assert_ne!(attempts[0].session, attempts[1].session, "what failed is not gone on with");
 }
 
 #[test]
@@ -242,5 +246,5 @@ fn a_retry_learns_what_its_gate_said_by_any_way_and_only_a_task_with_a_gate_has_
     let path = home.job_file("bad.yaml", "name: b\ntasks:\n  - { id: a, run: 'echo {{ gate.output }}' }\n");
     let refused = home.run(["validate", path.to_str().unwrap()]);
     let told = home::text(&refused);
-    assert!(told.contains("bad.yaml:3:27") && told.contains("a task with `accept` has it"), "{told}");
+    assert!(told.contains("bad.yaml:3:25") && told.contains("a task with `accept` has it"), "{told}");
 }

@@ -126,6 +126,10 @@ fn every_example_job_is_valid() {
     for (name, text) in airx::tui::app::editor::TEMPLATES {
         jobs.push((format!("assets/templates/{name}.yaml"), (*text).to_owned()));
     }
+    for entry in std::fs::read_dir(root.join("assets/examples")).unwrap().flatten() {
+        let name = format!("assets/examples/{}", entry.file_name().to_str().unwrap());
+        jobs.push((name, std::fs::read_to_string(entry.path()).unwrap()));
+    }
     for (file, text) in jobs {
         let options = airx::model::jobfile::ParseOptions {
             file: &file,

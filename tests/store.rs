@@ -330,7 +330,7 @@ fn damaged_rows_of_what_claude_runs_share_harm_nothing_else() {
         "UPDATE attempt SET session = 's', closed = NULL, seen = '{\"spent\":{\"cost_microusd\":18446744073709551615}}'",
         "INSERT INTO credential VALUES (x'ff00', '{}')",
         "INSERT INTO credential VALUES ('login', x'ff')",
-        "INSERT INTO question VALUES (7, 1, 0, 1, x'ff', 'x', 'x', NULL, 'x', 'x')",
+        "INSERT INTO question (id, job, task, attempt, body, asked, expires, settled, answer, answerer) VALUES (7, 1, 0, 1, x'ff', 'x', 'x', NULL, 'x', 'x')",
     ];
     for damage in damages {
         let directory = tempfile::tempdir().unwrap();

@@ -221,6 +221,11 @@ pub enum Verb {
         #[arg(long)]
         project: bool,
     },
+    /// List job files to use as they are, or print one
+    Examples {
+        /// Which one; all are listed when it is left out
+        name: Option<String>,
+    },
     /// Inside a running task: set its result
     Result {
         /// JSON, or any text; `-` reads standard input, at most 1 MiB

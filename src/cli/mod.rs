@@ -7,6 +7,7 @@ mod change;
 pub mod context;
 pub mod daemon;
 pub mod doctor;
+mod examples;
 mod follow;
 mod init;
 mod inside;
@@ -128,6 +129,7 @@ fn dispatch(cli: Cli, context: &Context) -> Result<i32, Failure> {
         Verb::Doctor { repair } => doctor::doctor(context, repair),
         Verb::Notify { what: NotifyVerb::Test } => notify::test(context),
         Verb::Init { project } => init::init(context, project).map(|()| 0),
+        Verb::Examples { name } => examples::examples(context, name.as_deref()).map(|()| 0),
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "airx", &mut text);

@@ -176,7 +176,7 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         environment: &context.env,
         pools: Some(&pools),
         claude_passed: &context.services.claude_passed(&context.env),
-        read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
+        read_file: &read_named,
     };
     match parse_fitting(text, &options, &settings.settings) {
         Ok(parsed) => {
@@ -218,7 +218,7 @@ pub fn checker(context: &Context) -> Checker {
             environment: &environment,
             pools: Some(&pools),
             claude_passed: &claude_passed,
-            read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
+            read_file: &read_named,
         };
         parse_fitting(text, &options, &settings)
     })
@@ -242,6 +242,18 @@ fn read_file(path: &Path, name: &str) -> Result<String, Unreadable> {
         return Err(unreadable(format!("{name} is a directory, not a file")));
     }
     read_all(file, name)
+}
+
+/// A file that a job file names. Where no person waits, as in the drop directory, nobody would end a wait for a fifo's writer.
+fn read_named(path: &Path) -> Result<String, String> {
+    let name = path.display().to_string();
+    // A link to a file is as good as the file.
+    let opened = path.canonicalize().and_then(|path| match path.is_dir() {
+        true => Err(std::io::Error::other("it is a directory, not a file")),
+        false => crate::os::open_regular(&path),
+    });
+    let file = opened.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    read_all(file, &name).map_err(|why| why.message)
 }
 
 fn read_all(source: impl Read, name: &str) -> Result<String, Unreadable> {
@@ -288,4 +300,23 @@ pub(super) fn tell_missing(missing: &[String]) {
 /// A key that no other submission has, so that a lost answer can be asked for again.
 pub(super) fn fresh_key() -> String {
     crate::os::random_hex(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_job_file_names_is_a_regular_one_or_a_link_to_one_and_nothing_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::write(at("prompt"), "Fix it.").unwrap();
+        std::os::unix::fs::symlink(at("prompt"), at("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!((read_named(&at("prompt")), read_named(&at("link"))), (Ok("Fix it.".to_owned()), Ok("Fix it.".to_owned())));
+        let why = |name: &str| read_named(&at(name)).unwrap_err();
+        assert!(why("fifo").ends_with("fifo cannot be read: it is no regular file"), "{}", why("fifo"));
+        assert!(why(".").contains("is a directory") && why("none").contains("No such file"), "{} {}", why("."), why("none"));
+        assert!(read_named(Path::new("/dev/zero")).is_err());
+    }
 }

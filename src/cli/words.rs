@@ -26,6 +26,8 @@ const WORDS: &[(&str, &str)] = &[
     ("exec", "airx add -- CMD"),
     ("check", "airx validate FILE"),
     ("lint", "airx validate FILE"),
+    ("template", "airx examples [NAME]"),
+    ("templates", "airx examples [NAME]"),
     ("unpause", "airx resume [JOB]"),
     ("hold", "airx pause [JOB]"),
     ("rm", "airx cancel JOB[/TASK] (finished work goes by itself, see retention in the configuration)"),

@@ -138,6 +138,14 @@ impl ReplayedJob {
     }
 }
 
+impl Replayed {
+    /// A mapped task that is pending again has no list until it is told anew.
+    fn let_go(&mut self, job: JobId, task: TaskIdx, state: &TaskState) -> Result<(), String> {
+        let has_list = self.task(job, task)?.items.as_ref().is_some_and(|items| !items.is_empty());
+        if *state == TaskState::Pending && has_list { self.job(job)?.expand(task.0, &Arc::new(Vec::new())) } else { Ok(()) }
+    }
+}
+
 impl ReplayedTask {
     fn new(state: TaskState, instance: Option<(u32, u32)>) -> ReplayedTask {
         ReplayedTask {
@@ -211,8 +219,14 @@ impl Replayed {
                 job.tasks.push(ReplayedTask::new(state.clone(), None));
                 Ok(())
             }
-            Change::TaskMoved { job, task, state } => self.task(*job, *task)?.leave(state),
-            Change::TaskRequeued { job, task, state } => self.task(*job, *task).map(|task| task.anew(state.clone())),
+            Change::TaskMoved { job, task, state } => {
+                self.let_go(*job, *task, state)?;
+                self.task(*job, *task)?.leave(state)
+            }
+            Change::TaskRequeued { job, task, state } => {
+                self.let_go(*job, *task, state)?;
+                self.task(*job, *task).map(|task| task.anew(state.clone()))
+            }
             Change::TaskEnded { job, task, state, .. } => self.task(*job, *task)?.leave(state),
             Change::TaskExpanded { job, task, items } => self.job(*job)?.expand(task.0, items),
             Change::AttemptOpened { attempt, session, resumes, .. } => {

@@ -270,3 +270,24 @@ fn a_failed_mapped_task_counts_no_failure_beside_those_of_its_instances() {
     screen.press("g g !");
     assert_eq!(screen.selected(), "m.1/fix/0", "the next failure is the instance's");
 }
+
+#[test]
+fn a_list_that_becomes_known_and_then_is_another_one_is_kept_up_with() {
+    let tasks =
+        vec![task("discover").completed(SECOND), task("fix").each(None).needs(&["discover"]), task("after").pending(&["fix"])];
+    let mut screen = over(world().job("m", tasks));
+    screen.press("l");
+    assert!(screen.line(" fix ").contains("next") && !screen.line(" fix ").contains('/'), "an open mapping has no fraction");
+    screen.when(|world| world.expands(1, "fix", &["one", "two", "three"]));
+    assert_eq!(screen.rows(), ["m.1", "- discover", "- fix", "-- fix/0", "-- fix/1", "-- fix/2", "- after"]);
+    screen.when(|world| world.moves(1, "fix/0", |one| one.completed(SECOND).cost(90_000)));
+    assert!(screen.line(" fix ").contains("1/3"), "{}", screen.text());
+    assert!(screen.line(" ◦ m.1").contains("2/5"), "{}", screen.text());
+    screen.when(|world| world.expands(1, "fix", &["uno"]));
+    assert_eq!(screen.rows(), ["m.1", "- discover", "- fix", "-- fix/0", "- after"]);
+    assert!(screen.line(" fix ").contains("0/1") && screen.line(" fix ").contains("+2 gone"), "{}", screen.text());
+    screen.shows(" uno ");
+    screen.when(|world| world.expands(1, "fix", &["uno", "due"]));
+    assert!(screen.line(" fix ").contains("0/2") && screen.line(" fix ").contains("+1 gone"), "{}", screen.text());
+    screen.shows(" due ");
+}

@@ -483,6 +483,28 @@ impl World {
         self.news(job, vec![change])
     }
 
+    /// A mapped task's list becomes known, or is another one: what there is begins anew, the rest comes behind all other tasks.
+    pub fn expands(&mut self, job: u32, id: &str, items: &[&str]) -> Incoming {
+        let parent = self.place(job, id).unwrap();
+        let tasks = &mut self.jobs[job as usize - 1].tasks;
+        let known = tasks.iter().filter(|task| task.view.parent.as_deref() == Some(id)).count();
+        for (number, task) in tasks.iter_mut().filter(|task| task.view.parent.as_deref() == Some(id)).enumerate() {
+            let item = items.get(number).map(|item| (*item).to_owned());
+            task.view.state = if item.is_some() { TaskState::Queued } else { TaskState::Skipped { why: SkipReason::Gone } };
+            task.view.item = item;
+        }
+        for (number, item) in items.iter().enumerate().skip(known) {
+            let idx = u32::try_from(tasks.len()).unwrap();
+            let mut new = task(&format!("{id}/{number}")).of(id, item);
+            new.view.idx = idx;
+            tasks.push(new);
+        }
+        tasks[parent as usize].view.state = TaskState::Mapped { instances: u32::try_from(items.len()).unwrap() };
+        self.count(job as usize - 1);
+        let items = std::sync::Arc::new(items.iter().map(|item| (*item).into()).collect());
+        self.news(job, vec![Change::TaskExpanded { job: JobId(job), task: TaskIdx(parent), items }])
+    }
+
     fn place(&self, job: u32, id: &str) -> Option<u32> {
         let found = self.jobs.get(job as usize - 1)?.tasks.iter().position(|task| task.view.id == id)?;
         u32::try_from(found).ok()

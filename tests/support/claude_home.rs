@@ -1,6 +1,8 @@
 //! A home whose tasks find the real CLI and the fake model, for tests of Claude tasks through the built program.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+use std::path::Path;
+
 use crate::claude::{self, FakeApi};
 use crate::home::TestHome;
 
@@ -17,9 +19,13 @@ pub fn with(claude: &str, more: &str) -> Option<(TestHome, FakeApi)> {
 
 /// As [`with`], without a manager.
 pub fn unstarted(claude: &str, more: &str) -> Option<(TestHome, FakeApi)> {
+    prepared(claude, more, FakeApi::start)
+}
+
+fn prepared(claude: &str, more: &str, start: impl FnOnce(&Path) -> FakeApi) -> Option<(TestHome, FakeApi)> {
     let binary = claude::binary()?;
     let mut home = TestHome::new();
-    let api = FakeApi::start(&home.work());
+    let api = start(&home.work());
     std::fs::create_dir_all(home.path()).expect("a home");
     let config = format!("claude: {{ binary: '{}', auth: 'env:TEST_KEY'{claude} }}\n{more}\n", binary.display());
     std::fs::write(home.path().join("config.yaml"), config).expect("a configuration");
@@ -36,4 +42,22 @@ pub fn plain() -> Option<(TestHome, FakeApi)> {
 /// A job of one Claude task `a`; `more` follows the prompt, with its own indentation (6 for `claude:`, 4 for the task).
 pub fn job(prompt: &str, more: &str) -> String {
     format!("name: c\n{QUIET}\ntasks:\n  - id: a\n    claude:\n      prompt: |\n        {prompt}\n{more}")
+}
+
+/// A home whose model answers prompts by the rules in `rules` (JSON, see the fake API) and whose programs find cargo.
+pub fn with_rules(rules: &str) -> Option<(TestHome, FakeApi)> {
+    let (mut home, api) = prepared("", "", |dir| {
+        let file = dir.join("rules.json");
+        std::fs::write(&file, rules).expect("rules");
+        FakeApi::start_with_rules(dir, &file)
+    })?;
+    // As QUIET, for job files that are not the test's own.
+    let settings =
+        r#"{"env": {"DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}}"#;
+    std::fs::create_dir_all(home.user().join(".claude")).expect("a directory");
+    std::fs::write(home.user().join(".claude/settings.json"), settings).expect("settings");
+    let toolchain = Path::new(env!("CARGO")).parent().expect("a directory");
+    home.env.push(("PATH".to_owned(), format!("{}:/usr/local/bin:/usr/bin:/bin", toolchain.display())));
+    home.start();
+    Some((home, api))
 }

@@ -38,8 +38,12 @@ impl Core {
                     }
                 }
             }
-            Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state, now),
+            Change::TaskMoved { job, task, state } => {
+                self.let_go_of_list(*job, *task, state);
+                self.move_task(*job, *task, state, now);
+            }
             Change::TaskRequeued { job, task, state } => {
+                self.let_go_of_list(*job, *task, state);
                 if let Some(task) = self.task_mut(*job, *task) {
                     task.begin_anew();
                 }
@@ -162,6 +166,12 @@ impl Core {
         }
         if let Some(job) = change.job() {
             self.touched.insert(job);
+        }
+    }
+
+    fn let_go_of_list(&mut self, job: JobId, task: TaskIdx, state: &TaskState) {
+        if let Some(job) = self.jobs.get_mut(&job).filter(|_| *state == TaskState::Pending) {
+            job.let_go(task);
         }
     }
 

@@ -125,9 +125,14 @@ impl Core {
             parent_of(self, *job, *task).iter().for_each(|parent| self.reopen_mapping(*job, *parent, now));
         }
         let mut reset: Vec<(JobId, TaskIdx)> = Vec::new();
-        for (job, task) in &chosen {
-            let parent = parent_of(self, *job, *task);
-            reset.extend(self.reset_dependents(*job, parent.unwrap_or(*task), now).into_iter().map(|task| (*job, task)));
+        for job in &jobs {
+            reset.extend(self.revive_skipped(*job, now).into_iter().map(|task| (*job, task)));
+        }
+        let count = chosen.len() + reset.len();
+        let mut roots = chosen.clone();
+        roots.extend(chosen.iter().filter_map(|(job, task)| Some((*job, parent_of(self, *job, *task)?))));
+        for (job, task) in roots {
+            reset.extend(self.reset_dependents(job, task, now).into_iter().map(|task| (job, task)));
         }
         for job in &jobs {
             self.reopen_finally(*job, now);
@@ -135,10 +140,7 @@ impl Core {
         for (job, task) in chosen.iter().chain(&reset) {
             self.settle_or_end(*job, *task, now);
         }
-        for job in jobs {
-            self.revive_skipped(job, now);
-        }
-        Ok(Done::Affected { count: u32::try_from(chosen.len()).unwrap_or(u32::MAX) })
+        Ok(Done::Affected { count: u32::try_from(count).unwrap_or(u32::MAX) })
     }
 
     /// What a named task means: itself, or of a mapped one its instances that failed.
@@ -167,7 +169,7 @@ impl Core {
             let job = self.jobs.get(&job);
             let is_failed = |idx: &TaskIdx| {
                 let state = job.and_then(|job| job.get(*idx)).map(|task| &task.state);
-                matches!(state, Some(TaskState::Failed | TaskState::Cancelled))
+                matches!(state, Some(TaskState::Failed | TaskState::Cancelled | TaskState::UpstreamFailed))
             };
             let failed: Vec<TaskIdx> = mapped.instances.iter().take(mapped.items.len()).copied().filter(is_failed).collect();
             if failed.is_empty() {
@@ -197,7 +199,9 @@ impl Core {
         let task = self.task(job, task).and_then(|task| task.instance).map_or(task, |instance| instance.of);
         let (mut after, mut seen, mut work) = (BTreeSet::new(), BTreeSet::from([task]), vec![task]);
         while let Some(task) = work.pop() {
-            for dependent in self.task(job, task).map(|task| task.dependents.as_slice()).unwrap_or_default() {
+            let Some(of) = self.task(job, task) else { continue };
+            let instances = of.mapped.iter().flat_map(|mapped| &mapped.instances).filter_map(|idx| self.task(job, *idx));
+            for dependent in std::iter::once(of).chain(instances).flat_map(|task| &task.dependents) {
                 let Some(found) = self.task(job, *dependent).filter(|_| seen.insert(*dependent)) else { continue };
                 if found.state.live_attempt().is_some() || is_left_to_others(&found.state) {
                     let job = self.jobs.get(&job).map(|job| job.name.to_string()).unwrap_or_default();
@@ -220,14 +224,16 @@ impl Core {
                 // What failed of a mapped task are its instances.
                 let is_mapped = task.mapped.as_ref().is_some_and(|mapped| mapped.tally.failed + mapped.tally.cancelled > 0);
                 let is_of_now = task.instance.is_none_or(|instance| self.takes_back(job.id, instance.of));
+                let is_given_up = task.instance.is_some() && task.state == TaskState::UpstreamFailed;
                 !is_mapped
                     && is_of_now
-                    && matches!(
-                        task.state,
-                        TaskState::Failed
-                            | TaskState::Cancelled
-                            | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
-                    )
+                    && (is_given_up
+                        || matches!(
+                            task.state,
+                            TaskState::Failed
+                                | TaskState::Cancelled
+                                | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
+                        ))
             }
             // A mapped task makes its instances anew.
             RequeueWhich::All | RequeueWhich::From => task.state.is_terminal() && task.instance.is_none(),
@@ -273,12 +279,18 @@ impl Core {
     /// Whether instances of a mapped task may run again by themselves: it stands where they have brought it.
     fn takes_back(&self, job: JobId, parent: TaskIdx) -> bool {
         use TaskState::{Cancelled, Completed, Failed, Mapped, Skipped};
-        let state = self.task(job, parent).map(|task| &task.state);
-        matches!(state, Some(Mapped { .. } | Completed | Failed | Cancelled | Skipped { why: SkipReason::Rule }))
+        let Some(task) = self.task(job, parent) else { return false };
+        // Without a list it is where something else has brought it.
+        let has_list = task.mapped.as_ref().is_some_and(|mapped| !mapped.items.is_empty());
+        has_list && matches!(task.state, Mapped { .. } | Completed | Failed | Cancelled | Skipped { why: SkipReason::Rule })
     }
 
     /// A mapped task goes on when an instance of it does.
     fn reopen_mapping(&mut self, job: JobId, parent: TaskIdx, now: Now) {
+        if let Some(mapped) = self.jobs.get_mut(&job).and_then(|job| job.mapped_mut(parent)) {
+            // What is told by its instances is news again.
+            mapped.seen = (false, false);
+        }
         let Some(task) = self.task(job, parent) else { return };
         let Some(mapped) = &task.mapped else { return };
         let to = TaskState::Mapped { instances: u32::try_from(mapped.items.len()).unwrap_or(u32::MAX) };
@@ -301,8 +313,8 @@ impl Core {
     }
 
     /// Tasks that `on_failure: stop` skipped get their turn again once the stop is lifted.
-    fn revive_skipped(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get(&id) else { return };
+    fn revive_skipped(&mut self, id: JobId, now: Now) -> Vec<TaskIdx> {
+        let Some(job) = self.jobs.get(&id) else { return Vec::new() };
         let skipped: Vec<TaskIdx> = (0u32..)
             .map(TaskIdx)
             .zip(&job.tasks)
@@ -316,8 +328,6 @@ impl Core {
                 self.reopen_mapping(id, instance.of, now);
             }
         }
-        for task in skipped {
-            self.settle_or_end(id, task, now);
-        }
+        skipped
     }
 }

@@ -257,3 +257,19 @@ fn a_terminal_gets_one_sequence_and_nothing_out_of_the_words_escapes_it() {
     assert_eq!(ring::signal(Ring::Osc9, "", "4;100;x", false), "\x1b]9;x\x07");
     assert!(ring::signal(Ring::Osc9, "", &"x".repeat(10_000), false).len() < 300);
 }
+
+#[test]
+fn what_failed_of_a_mapped_task_is_told_of_its_instances_and_not_again_of_itself() {
+    let told = |outcome, state| {
+        let change = Change::TaskEnded { job: JobId(1), task: TaskIdx(0), outcome: Box::new(outcome), state };
+        texts_of(&Digest::default().take(&[event(5, 1, Some("fix"), NIGHT, change)], &[], CLOCK))
+    };
+    let failed = |cause| Outcome::Failed { cause };
+    assert!(told(failed(FailCause::Instances { failed: 200, of: 500 }), TaskState::Failed).is_empty());
+    let why = FailCause::Decision("for_each: no such field".to_owned());
+    let texts = told(failed(why), TaskState::Failed);
+    assert!(texts.len() == 1 && texts[0].ends_with("/fix failed: cannot be decided: for_each: no such field"), "{texts:?}");
+    let texts = told(Outcome::Succeeded, TaskState::Completed);
+    assert!(texts.len() == 1 && texts[0].ends_with("/fix completed"), "{texts:?}");
+    assert!(told(Outcome::Cancelled, TaskState::Cancelled).is_empty());
+}

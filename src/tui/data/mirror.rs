@@ -11,7 +11,7 @@ use crate::model::state::{Counts, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::early::Early;
-use super::instances::{begin_anew, expand};
+use super::instances::{begin_anew, expand, let_go};
 use super::row::{NONE, Needs, TaskRow};
 
 /// Jobs kept, newest first; older ones are only counted.
@@ -317,6 +317,7 @@ impl Mirror {
             }
             return;
         }
+        let_go(job, event, task.0);
         if let Change::TaskAdded { .. } = change {
             if job.loaded == Loaded::All && job.tasks.len() == task.0 as usize {
                 add(job, event, change);

@@ -157,7 +157,12 @@ impl Note {
 /// What of many tasks a person has to know.
 fn attention(app: &App, counts: &Counts) -> Vec<Note> {
     let asking = if counts.of(TaskKind::AwaitingInput) == 1 { "waits for you" } else { "wait for you" };
-    let kinds = [(TaskKind::Failed, "failed"), (TaskKind::Held, "held"), (TaskKind::AwaitingInput, asking)];
+    let kinds = [
+        (TaskKind::Failed, "failed"),
+        (TaskKind::Held, "held"),
+        (TaskKind::AwaitingApproval, "to approve"),
+        (TaskKind::AwaitingInput, asking),
+    ];
     let counted = kinds.into_iter().map(|(kind, word)| (kind, counts.of(kind), word)).filter(|(_, count, _)| *count > 0);
     counted
         .map(|(kind, count, word)| {

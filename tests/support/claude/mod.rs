@@ -1,6 +1,7 @@
 //! The pinned Claude Code CLI and the fake Messages API, for tests. See README.md beside this file.
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,8 +45,17 @@ impl FakeApi {
         FakeApi::start_on(dir, "127.0.0.1")
     }
 
+    /// The same with a file of rules, for prompts that carry no marker.
+    pub fn start_with_rules(dir: &Path, rules: &Path) -> FakeApi {
+        FakeApi::start_as(dir, "127.0.0.1", &["--rules".as_ref(), rules.as_os_str()])
+    }
+
     /// The same on another address of this machine, such as that of a bridge to containers.
     pub fn start_on(dir: &Path, host: &str) -> FakeApi {
+        FakeApi::start_as(dir, host, &[])
+    }
+
+    fn start_as(dir: &Path, host: &str, more: &[&OsStr]) -> FakeApi {
         let port_file = dir.join("port");
         let child = Command::new("python3")
             .arg(format!("{HERE}/fake_messages_api.py"))
@@ -53,6 +63,7 @@ impl FakeApi {
             .arg(&port_file)
             .arg("--log")
             .arg(dir.join("requests.ndjson"))
+            .args(more)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .stdin(Stdio::piped())

@@ -99,9 +99,9 @@ impl Core {
         let Some(schedule) = self.schedules.get(name) else { return Err(no_schedule(name, None)) };
         let (overlap, waiting) = (schedule.rule.overlap, schedule.state.waiting.len());
         let tasks = u32::try_from(schedule.submission.tasks.len()).unwrap_or(u32::MAX);
-        let due = self.own_time(name, schedule, now.utc);
+        let (due, state) = (self.own_time(name, schedule, now.utc), schedule.state.clone());
         let Some(job) = self.job_before(name) else {
-            let job = self.submit_scheduled(name, due, key, now)?;
+            let job = self.submit_scheduled(name, due, state, key, now)?;
             return Ok(Done::Submitted { job, tasks, missing: Vec::new() });
         };
         let conflict = |message: String, hint: String| Err(Refusal { code: RefusalCode::Conflict, message, hint });
@@ -114,7 +114,7 @@ impl Core {
                 conflict(format!("{job} of this schedule is not over, and another time waits already"), String::new())
             }
             Overlap::Queue | Overlap::Replace => {
-                self.take_time(name, due, now);
+                self.take_time(name, due, state, now);
                 Ok(Done::Waits { behind: job })
             }
         }
