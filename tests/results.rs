@@ -205,3 +205,25 @@ fn what_never_started_has_no_artifacts_and_what_failed_for_want_of_one_is_retrie
     assert_eq!(attempts[1].outcome, Some(Outcome::Succeeded));
     assert!(home.ok(["artifacts", "j/a"]).starts_with("nothing was kept"));
 }
+
+#[test]
+fn an_instances_artifacts_are_copied_beside_those_of_a_task_with_names_like_them() {
+    let (home, _) = over(
+        "name: j\nmax_parallel: 2\ntasks:\n  - { id: own, run: \"mkdir 1 && echo own >1/x\", artifacts: [1/x] }\n  - id: many\n    \
+         for_each: [a, b]\n    run: \"echo {{ item }} >x{{ index }}\"\n    artifacts: [\"x[01]\"]\n",
+    );
+    home.ok(["artifacts", "j", "--to", "to"]);
+    let copied = |name: &str| fs::read_to_string(home.work().join("to").join(name)).unwrap();
+    assert_eq!((copied("own/1/x"), copied("many.0/x0"), copied("many.1/x1")), ("own\n".into(), "a\n".into(), "b\n".into()));
+}
+
+#[test]
+fn a_value_that_keeps_its_schema_busy_is_refused_inside_the_task_within_bounds() {
+    let twice = "{ type: object, properties: { a: { $ref: \"#\" } }, required: [b] }";
+    let value = "$(yes '{\"a\":' | head -n 50 | tr -d '\\n')1$(yes '}' | head -n 50 | tr -d '\\n')";
+    let (home, _) = over(&format!(
+        "name: j\ntasks:\n  - id: a\n    run: |\n      airx result \"{value}\" 2>why && exit 3\n      grep -q 'could not be found out' why || exit 4\n      \
+         echo 1\n    result: {{ schema: {{ anyOf: [{{ type: integer }}, {twice}, {twice}, {twice}] }} }}\n"
+    ));
+    assert_eq!(outcome(&home, "j/a"), "succeeded");
+}

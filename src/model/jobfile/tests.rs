@@ -287,6 +287,17 @@ fn many_needs_and_many_wrong_ones_are_read_in_reasonable_time() {
 }
 
 #[test]
+fn two_artifacts_with_one_name_are_a_fault() {
+    let job = |list: &str| format!("name: j\ntasks:\n  - {{ id: a, run: x, artifacts: [{list}] }}\n");
+    let found = faults(&job("a/x, { path: b/y, name: a/x }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].message, "`a/x` and `b/y` would both be kept as `a/x`");
+    for fine in ["a/x, b/x", "x, ./x", "{ path: a/, name: x }, { path: b/, name: x }", "x, \"*\""] {
+        good(&job(fine));
+    }
+}
+
+#[test]
 fn a_far_result_may_be_used_and_one_of_an_unrelated_task_may_not() {
     let chain = many(|n| format!("{{ id: t{n}, needs: [t{}], run: x, result: text }}", n - 1));
     let last = MANY - 1;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use crate::model::artifact::{Artifact, DIRECTORY, MANIFEST, Manifest, RESULT_PATIENCE_MS};
-use crate::model::attempt::RESULT_FILE;
+use crate::model::attempt::{RESULT_FILE, unread};
 use crate::model::time::Utc;
 use crate::os;
 use crate::os::beneath::{self, Links};
@@ -123,6 +123,9 @@ pub fn result(file: &str, cwd: &Path, dir: &Path, most: u64, is_hurried: &dyn Fn
         let root = File::open(cwd)?;
         let source = match beneath::open(&root, file, Links::Inside) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                return Err(io::Error::new(error.kind(), "it leads out of the workspace"));
+            }
             source => File::from(source?),
         };
         if !source.metadata()?.is_file() {
@@ -145,6 +148,6 @@ pub fn result(file: &str, cwd: &Path, dir: &Path, most: u64, is_hurried: &dyn Fn
     };
     keep().err().map(|error| {
         let _ = std::fs::remove_file(&place);
-        format!("the result {file} could not be read: {error}")
+        format!("{}{error}", unread(file))
     })
 }
