@@ -11,8 +11,10 @@ use crate::model::fit::parse_fitting;
 use crate::model::ids::{AddressError, JobName};
 use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed};
 use crate::model::message::{Command, Done};
+use crate::model::schedule::Rule;
 use crate::model::spec::{Action, ClaudeSpec, Submission};
 use crate::model::template::escape;
+use crate::model::time::Utc;
 
 use super::args::{ClaudeArgs, FileArgs, SubmitArgs};
 use super::context::{Context, Failure};
@@ -51,6 +53,9 @@ pub(super) fn submit(context: &Context, args: &SubmitArgs) -> Result<(), Failure
 pub(super) fn validate(context: &Context, args: &FileArgs) -> Result<(), Failure> {
     let parsed = read(context, args)?;
     let Submission { job, tasks } = &parsed.submission;
+    if parsed.schedule.as_ref().is_some_and(|rule| is_past(rule, crate::os::now().utc)) {
+        print::note("warning: the schedule has no time to come, since its `until` is past: it would be refused");
+    }
     if context.is_json() {
         print::out(&print::value(
             context.global.output,
@@ -114,6 +119,11 @@ fn read_for(context: &Context, args: &SubmitArgs) -> Result<Parsed, Failure> {
         parsed.submission.job.priority = priority;
     }
     Ok(parsed)
+}
+
+/// Whether no time of a schedule that is added now would come. A file stays right while time passes, so this is no fault of it.
+fn is_past(rule: &Rule, now: Utc) -> bool {
+    rule.times(now).is_ok_and(|times| times.next_after(now).is_none())
 }
 
 /// Reads and parses the job file; all faults are told.
@@ -305,6 +315,23 @@ pub(super) fn fresh_key() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::schedule::{CatchUp, Overlap, When};
+
+    #[test]
+    fn a_schedule_whose_end_is_past_has_no_time_to_come() {
+        let when = When::Every { ms: 60_000 };
+        let rule = |until| Rule {
+            when: when.clone(),
+            start: None,
+            until,
+            catch_up: CatchUp::Last,
+            overlap: Overlap::Skip,
+            jitter_ms: 0,
+        };
+        let now = Utc(1_800_000_000_000);
+        assert!(is_past(&rule(Some(now.plus(-1))), now));
+        assert!(!is_past(&rule(Some(now.plus(3_600_000))), now) && !is_past(&rule(None), now));
+    }
 
     #[test]
     fn a_file_that_a_job_file_names_is_a_regular_one_or_a_link_to_one_and_nothing_is_waited_for() {

@@ -627,6 +627,9 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
     // An event is shown without the names of a job whose row cannot be decoded.
     let (name, number): (Option<String>, Option<u32>) = (row.get(3).unwrap_or(None), row.get(4).unwrap_or(None));
     let mut change: Change = decode(body, || format!("event {seq}"))?;
+    if let Change::JobSubmitted { spec, .. } = &mut change {
+        *spec = Arc::new(spec.without_values());
+    }
     if let Change::ScheduleSet { submission, .. } = &mut change {
         // What is shown of it is its rule. The whole definition may be larger than a frame, and holds the submitter's environment.
         let job = JobSpec { source: None, ..submission.job.without_values() };

@@ -473,3 +473,19 @@ fn faults_of_approvals_and_of_gates_name_their_place_and_the_remedy() {
     }
     good("name: j\ntasks:\n  - { id: a, run: 'echo {{ gate.output }} {{ gate.attempt }}', accept: 'echo {{ gate.output }}' }\n");
 }
+
+#[test]
+fn a_date_alone_begins_a_schedule_with_its_day_and_ends_one_with_it() {
+    let at = |start: &str, until: &str| {
+        let text = format!(
+            "name: j\nschedule: {{ cron: '0 3 * * *', timezone: Europe/Berlin, start: {start}, until: {until} }}\ntasks: [{{ id: a, run: x }}]\n"
+        );
+        let rule = with(&text, &[], parse).unwrap().schedule.unwrap();
+        [rule.start, rule.until].map(|at| jiff::Timestamp::from_millisecond(at.unwrap().0).unwrap().to_string())
+    };
+    assert_eq!(at("2027-01-30", "2027-01-31"), ["2027-01-29T23:00:00Z", "2027-01-31T22:59:59.999Z"]);
+    // The day that a clock is changed has another length.
+    assert_eq!(at("2027-03-28", "2027-03-28"), ["2027-03-27T23:00:00Z", "2027-03-28T21:59:59.999Z"]);
+    let exact = at("2027-01-30T09:00", "2027-01-31T09:00:00+02:00");
+    assert_eq!(exact, ["2027-01-30T08:00:00Z", "2027-01-31T07:00:00Z"]);
+}

@@ -83,7 +83,7 @@ impl Keeper {
 
 /// The name that a rejected file is kept under: one that leaves room for its reason's, which may be hidden as well.
 fn kept_name(name: &str) -> Cow<'_, str> {
-    if name.len() <= MAX_NAME - REASON.len() - 1 {
+    if name.len() < MAX_NAME - REASON.len() {
         return Cow::Borrowed(name);
     }
     let ending = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or("yaml");

@@ -135,13 +135,17 @@ impl Core {
         }
     }
 
-    /// After the clock was set back a time may come that lies before the one that was waited for. None that is settled does.
+    /// After the clock was set back a time may come that lies before the one that was waited for. None that is settled does. And a
+    /// rule that an older version could not read may have times again.
     fn find_times_anew(&mut self, now: Now) {
         let names: Vec<String> = self.schedules.keys().cloned().collect();
         for name in names {
             let Some(schedule) = self.schedules.get(&name) else { continue };
-            let Some(next) = schedule.state.next else { continue };
-            let sooner = self.next_of(&name, schedule, now.utc).filter(|sooner| sooner.due < next.due);
+            if schedule.state.paused {
+                continue;
+            }
+            let next = schedule.state.next;
+            let sooner = self.next_of(&name, schedule, now.utc).filter(|sooner| next.is_none_or(|next| sooner.due < next.due));
             if sooner.is_some() {
                 let state = ScheduleState { next: sooner, ..schedule.state.clone() };
                 self.emit(Change::ScheduleMoved { name, passed: None, state: Box::new(state) }, now);

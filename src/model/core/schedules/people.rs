@@ -47,7 +47,10 @@ impl Core {
         let next = self.next_of(&name, &schedule, now.utc);
         let is_paused = schedule.state.paused;
         if next.is_none() && !is_paused && !keeps {
-            return Err(invalid(format!("the schedule of `{name}` has no time to come"), "look at its `until`"));
+            return Err(invalid(
+                format!("the schedule of `{name}` has no time to come: its `until` is past"),
+                "move `until`, or leave it out",
+            ));
         }
         if !keeps {
             schedule.state.next = next.filter(|_| !is_paused);

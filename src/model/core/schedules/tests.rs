@@ -426,6 +426,18 @@ fn an_end_is_an_end_and_one_that_is_past_is_refused() {
 }
 
 #[test]
+fn a_rule_that_can_be_read_again_has_its_next_time_again() {
+    let mut bench = Bench::with("{ every: 10m }");
+    let state = bench.core.schedules().next().unwrap().1.state.clone();
+    bench.core.apply_schedule_state("nightly", &ScheduleState { next: None, ..state });
+    bench.restart_after(25 * MINUTE);
+    assert_eq!(bench.core.next_wake().0, Some(Utc(BEGIN + 30 * MINUTE)), "the next one, and nothing is made up for");
+    bench.pause(true);
+    bench.restart_after(MINUTE);
+    assert_eq!(bench.core.next_wake().0, None, "one that is paused stays so");
+}
+
+#[test]
 fn jitter_puts_each_time_off_and_none_past_the_next_one() {
     let mut bench = Bench::with("{ every: 1m, jitter: 1h, overlap: queue }");
     let mut delays = Vec::new();
