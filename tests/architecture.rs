@@ -25,6 +25,7 @@ const LONG: &[(&str, &str)] = &[
     ("src/model/message.rs", "the protocol's vocabulary, a list of types"),
     ("src/model/state.rs", "the state machines and their words"),
     ("src/model/runner.rs", "one state machine"),
+    ("src/model/replay.rs", "one fold, an arm a change"),
     ("src/store/queries.rs", "one query a function"),
     ("src/cli/print.rs", "how things are printed"),
     ("src/cli/read.rs", "one reading command a function"),

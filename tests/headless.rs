@@ -451,3 +451,16 @@ fn from_a_directory_that_was_removed_nothing_is_queued_to_work_elsewhere() {
     let output = inside(&["jobs", "-o", "json"]);
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).trim()), (Some(0), "[]"), "{}", text(&output));
 }
+
+#[test]
+fn what_is_printed_of_a_job_holds_no_values_of_the_submitters_environment() {
+    let mut home = TestHome::new();
+    home.env.push(("API_WORD".to_owned(), "hunter2".to_owned()));
+    home.start();
+    let file = home.job_file("j.yaml", "name: j\nenv_pass: [API_WORD]\ntasks: [{ id: a, run: 'test ${#API_WORD} = 7' }]\n");
+    home.ok([std::ffi::OsStr::new("submit"), file.as_os_str()]);
+    assert_eq!(home.until_over("j"), "completed", "the task has it");
+    for said in [home.ok(["events", "-o", "json"]), home.ok(["events", "-o", "jsonl"]), home.ok(["show", "j", "-o", "json"])] {
+        assert!(said.contains("API_WORD") && !said.contains("hunter2"), "{said}");
+    }
+}

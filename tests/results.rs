@@ -63,6 +63,9 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
          >$AIRX_DIR/outbox/00000$n-r.json\n      done\n      echo 1\n    result: {slow}\n  - {{ id: deep, run: \"echo $(yes [ | head -n 100)$(yes ] | \
          head -n 100)\", result: json }}\n"
     ));
+    let other = home.submit("name: other\ntasks:\n  - { id: a, run: echo 1 }\n  - { id: b, needs: [a], run: echo 2 }\n");
+    home.until_over(&other);
+    assert!(home.task("j/flood").attempts[0].outcome.is_none(), "it held up what has nothing to do with it");
     home.until_over(&job);
     assert!(
         outcome(&home, "j/slow").contains("whether it fits its schema could not be found out"),
@@ -74,6 +77,7 @@ fn a_value_that_keeps_its_schema_busy_costs_the_manager_nothing() {
     let events = home.ok(["events", "--job", "j"]);
     assert_eq!(events.matches("could not be found out").count(), 1 + 3, "a flood of them is looked at three times: {events}");
     assert_eq!(events.matches("took too long to be compared").count(), 5, "{events}");
+    assert!(!events.contains("late news"), "what an attempt left is read once: {events}");
 }
 
 #[test]
@@ -200,4 +204,26 @@ fn what_never_started_has_no_artifacts_and_what_failed_for_want_of_one_is_retrie
     assert_eq!(attempts[0].outcome, Some(Outcome::Failed { cause }));
     assert_eq!(attempts[1].outcome, Some(Outcome::Succeeded));
     assert!(home.ok(["artifacts", "j/a"]).starts_with("nothing was kept"));
+}
+
+#[test]
+fn an_instances_artifacts_are_copied_beside_those_of_a_task_with_names_like_them() {
+    let (home, _) = over(
+        "name: j\nmax_parallel: 2\ntasks:\n  - { id: own, run: \"mkdir 1 && echo own >1/x\", artifacts: [1/x] }\n  - id: many\n    \
+         for_each: [a, b]\n    run: \"echo {{ item }} >x{{ index }}\"\n    artifacts: [\"x[01]\"]\n",
+    );
+    home.ok(["artifacts", "j", "--to", "to"]);
+    let copied = |name: &str| fs::read_to_string(home.work().join("to").join(name)).unwrap();
+    assert_eq!((copied("own/1/x"), copied("many.0/x0"), copied("many.1/x1")), ("own\n".into(), "a\n".into(), "b\n".into()));
+}
+
+#[test]
+fn a_value_that_keeps_its_schema_busy_is_refused_inside_the_task_within_bounds() {
+    let twice = "{ type: object, properties: { a: { $ref: \"#\" } }, required: [b] }";
+    let value = "$(yes '{\"a\":' | head -n 50 | tr -d '\\n')1$(yes '}' | head -n 50 | tr -d '\\n')";
+    let (home, _) = over(&format!(
+        "name: j\ntasks:\n  - id: a\n    run: |\n      airx result \"{value}\" 2>why && exit 3\n      grep -q 'could not be found out' why || exit 4\n      \
+         echo 1\n    result: {{ schema: {{ anyOf: [{{ type: integer }}, {twice}, {twice}, {twice}] }} }}\n"
+    ));
+    assert_eq!(outcome(&home, "j/a"), "succeeded");
 }

@@ -193,7 +193,8 @@ fn copy(
     // Of a whole job each task has a directory.
     let name_of = |row: &Row| match address.task {
         Some(_) => row.file.name.clone(),
-        None => format!("{}/{}", row.task, row.file.name),
+        // An instance `fix/2` has its own beside `fix`, whose artifacts may have any names; no task's id has a dot.
+        None => format!("{}/{}", row.task.replace('/', "."), row.file.name),
     };
     if let Some(row) = rows.iter().find(|row| !is_kept_name(&row.file.name)) {
         return Err(Failure::failed(format!("the manager named an artifact that can have no file: {:?}", row.file.name), ""));

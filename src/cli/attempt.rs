@@ -12,9 +12,8 @@ use crate::api::client::{ClientError, ClientErrorKind};
 use crate::api::socket::{Proof, intake, own_tasks};
 use crate::model::attempt::{OutboxBody, RunnerSpec};
 use crate::model::core::Taken;
-use crate::model::json_schema;
 use crate::model::message::{RefusalCode, TaskView};
-use crate::model::result::{sound, unfit};
+use crate::model::result::sound;
 
 use super::context::{Context, Failure, Services};
 
@@ -102,7 +101,7 @@ impl Attempt {
         sound(value).map_err(refused)?;
         // Without one that can be read the manager looks by itself.
         let Some(schema) = self.schema() else { return Ok(()) };
-        json_schema::fits(&schema, value).map_err(|why| refused(unfit(&why)))
+        self.services.fits(&schema, value).map_err(refused)
     }
 
     fn schema(&self) -> Option<Arc<Value>> {

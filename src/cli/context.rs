@@ -37,6 +37,11 @@ pub trait Services: Send + Sync {
     /// # Errors
     /// Why it cannot be put there, in words.
     fn put(&self, directory: &Path, body: OutboxBody, id: Option<&str>) -> Result<(u32, String), String>;
+    /// Whether a value fits a schema, within bounds of time and memory.
+    ///
+    /// # Errors
+    /// Why it does not, or why that could not be found out.
+    fn fits(&self, schema: &serde_json::Value, value: &serde_json::Value) -> Result<(), String>;
     /// Makes a renderer for Claude transcripts.
     fn renderer(&self) -> Renderer;
     /// What a Claude task takes from its submitter's environment.

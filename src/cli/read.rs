@@ -227,6 +227,8 @@ pub(super) fn show(context: &Context, address: &Address) -> Result<(), Failure> 
     }
     let Answer::Job(detail) = client.query(Query::Job { job: address.job.clone() })?.body else { return Err(unexpected()) };
     if context.is_json() {
+        // What is printed ends in logs and tickets; the values of the submitter's environment stay in the home.
+        let detail = JobDetail { spec: detail.spec.without_values(), ..*detail };
         print::out(&print::value(context.global.output, &detail));
         return Ok(());
     }

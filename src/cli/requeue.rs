@@ -52,12 +52,14 @@ fn rerun(client: &mut dyn Client, targets: &[Address], which: RequeueWhich) -> R
     }
 }
 
-/// A whole job of which something is finished; what comes after a task only when it cost something.
+/// A whole job of which something is finished; named tasks when that means more than themselves (instances), or cost something;
+/// what comes after a task only when it cost something.
 fn asks(rerun: &RerunView, targets: &[Address], which: RequeueWhich) -> bool {
     let is_whole = targets.iter().any(|target| target.task.is_none());
+    let is_more = rerun.finished as usize > targets.len();
     match which {
         RequeueWhich::Failed => false,
-        RequeueWhich::All => rerun.finished > 0 && is_whole,
+        RequeueWhich::All => rerun.finished > 0 && (is_whole || is_more || rerun.cost_microusd > 0),
         RequeueWhich::From => rerun.finished > 0 && (is_whole || rerun.cost_microusd > 0),
     }
 }
@@ -110,5 +112,9 @@ mod tests {
         assert!(asks(&free, &whole, RequeueWhich::All) && asks(&paid, &one, RequeueWhich::From));
         assert!(!asks(&free, &one, RequeueWhich::From) && !asks(&paid, &whole, RequeueWhich::Failed));
         assert!(!asks(&RerunView::default(), &whole, RequeueWhich::All));
+        // Of a mapped task all instances are run again.
+        let mapped = RerunView { finished: 300, ..RerunView::default() };
+        assert!(asks(&mapped, &one, RequeueWhich::All) && asks(&paid, &one, RequeueWhich::All));
+        assert!(!asks(&free, &one, RequeueWhich::All));
     }
 }

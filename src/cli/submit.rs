@@ -11,8 +11,10 @@ use crate::model::fit::parse_fitting;
 use crate::model::ids::{AddressError, JobName};
 use crate::model::jobfile::{MAX_FAULTS, MAX_FILE, ParseOptions, Parsed};
 use crate::model::message::{Command, Done};
+use crate::model::schedule::Rule;
 use crate::model::spec::{Action, ClaudeSpec, Submission};
 use crate::model::template::escape;
+use crate::model::time::Utc;
 
 use super::args::{ClaudeArgs, FileArgs, SubmitArgs};
 use super::context::{Context, Failure};
@@ -51,6 +53,9 @@ pub(super) fn submit(context: &Context, args: &SubmitArgs) -> Result<(), Failure
 pub(super) fn validate(context: &Context, args: &FileArgs) -> Result<(), Failure> {
     let parsed = read(context, args)?;
     let Submission { job, tasks } = &parsed.submission;
+    if parsed.schedule.as_ref().is_some_and(|rule| is_past(rule, crate::os::now().utc)) {
+        print::note("warning: the schedule has no time to come, since its `until` is past: it would be refused");
+    }
     if context.is_json() {
         print::out(&print::value(
             context.global.output,
@@ -116,6 +121,11 @@ fn read_for(context: &Context, args: &SubmitArgs) -> Result<Parsed, Failure> {
     Ok(parsed)
 }
 
+/// Whether no time of a schedule that is added now would come. A file stays right while time passes, so this is no fault of it.
+fn is_past(rule: &Rule, now: Utc) -> bool {
+    rule.times(now).is_ok_and(|times| times.next_after(now).is_none())
+}
+
 /// Reads and parses the job file; all faults are told.
 pub(super) fn read(context: &Context, args: &FileArgs) -> Result<Parsed, Failure> {
     let path = context.cwd.join(&args.file);
@@ -176,7 +186,7 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
         environment: &context.env,
         pools: Some(&pools),
         claude_passed: &context.services.claude_passed(&context.env),
-        read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
+        read_file: &read_named,
     };
     match parse_fitting(text, &options, &settings.settings) {
         Ok(parsed) => {
@@ -218,7 +228,7 @@ pub fn checker(context: &Context) -> Checker {
             environment: &environment,
             pools: Some(&pools),
             claude_passed: &claude_passed,
-            read_file: &|path| read_file(path, &path.display().to_string()).map_err(|why| why.message),
+            read_file: &read_named,
         };
         parse_fitting(text, &options, &settings)
     })
@@ -242,6 +252,18 @@ fn read_file(path: &Path, name: &str) -> Result<String, Unreadable> {
         return Err(unreadable(format!("{name} is a directory, not a file")));
     }
     read_all(file, name)
+}
+
+/// A file that a job file names. Where no person waits, as in the drop directory, nobody would end a wait for a fifo's writer.
+fn read_named(path: &Path) -> Result<String, String> {
+    let name = path.display().to_string();
+    // A link to a file is as good as the file.
+    let opened = path.canonicalize().and_then(|path| match path.is_dir() {
+        true => Err(std::io::Error::other("it is a directory, not a file")),
+        false => crate::os::open_regular(&path),
+    });
+    let file = opened.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    read_all(file, &name).map_err(|why| why.message)
 }
 
 fn read_all(source: impl Read, name: &str) -> Result<String, Unreadable> {
@@ -288,4 +310,40 @@ pub(super) fn tell_missing(missing: &[String]) {
 /// A key that no other submission has, so that a lost answer can be asked for again.
 pub(super) fn fresh_key() -> String {
     crate::os::random_hex(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schedule::{CatchUp, Overlap, When};
+
+    #[test]
+    fn a_schedule_whose_end_is_past_has_no_time_to_come() {
+        let when = When::Every { ms: 60_000 };
+        let rule = |until| Rule {
+            when: when.clone(),
+            start: None,
+            until,
+            catch_up: CatchUp::Last,
+            overlap: Overlap::Skip,
+            jitter_ms: 0,
+        };
+        let now = Utc(1_800_000_000_000);
+        assert!(is_past(&rule(Some(now.plus(-1))), now));
+        assert!(!is_past(&rule(Some(now.plus(3_600_000))), now) && !is_past(&rule(None), now));
+    }
+
+    #[test]
+    fn a_file_that_a_job_file_names_is_a_regular_one_or_a_link_to_one_and_nothing_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::write(at("prompt"), "Fix it.").unwrap();
+        std::os::unix::fs::symlink(at("prompt"), at("link")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert_eq!((read_named(&at("prompt")), read_named(&at("link"))), (Ok("Fix it.".to_owned()), Ok("Fix it.".to_owned())));
+        let why = |name: &str| read_named(&at(name)).unwrap_err();
+        assert!(why("fifo").ends_with("fifo cannot be read: it is no regular file"), "{}", why("fifo"));
+        assert!(why(".").contains("is a directory") && why("none").contains("No such file"), "{} {}", why("."), why("none"));
+        assert!(read_named(Path::new("/dev/zero")).is_err());
+    }
 }

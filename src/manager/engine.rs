@@ -340,9 +340,10 @@ impl<S: Store> Engine<S> {
                 self.backend.forget(attempt);
             }
             Effect::Decide(ticket, launch) => {
-                let decision = self.composer.decide(&launch);
                 let (job, task) = (launch.attempt.job, launch.attempt.task);
-                self.pending.push(Input::Decided { job, task, ticket, decision });
+                // Without an answer it is asked for again at the next poll.
+                let decision = self.composer.decide(&launch);
+                self.pending.extend(decision.map(|decision| Input::Decided { job, task, ticket, decision }));
             }
             Effect::CheckSecrets(launch) => self.check_secrets(*launch),
             Effect::Reply(id, answer) => {

@@ -15,6 +15,10 @@ pub use pattern::{Fault, Part, Pattern, parse};
 pub const MAX_FILES: usize = 1_000;
 /// Most bytes of them together when nothing else is said: 1 GiB.
 pub const DEFAULT_BYTES: u64 = 1 << 30;
+/// Longest time that a runner takes to keep them, in milliseconds. Whoever waits for its record has to allow for it.
+pub const PATIENCE_MS: u64 = 120_000;
+/// The same for the file that is a result.
+pub const RESULT_PATIENCE_MS: u64 = 30_000;
 /// Most patterns of a task.
 pub const MAX_PATTERNS: usize = 100;
 /// Longest name of a kept file, in bytes.

@@ -357,6 +357,12 @@ pub const MAX_RESULT: u64 = 64 << 20;
 pub const MAX_JSON_RESULT: u64 = 8 << 20;
 /// The file that a result of the workspace is copied to, in the attempt's directory.
 pub const RESULT_FILE: &str = "result";
+
+/// Begins the runner's remark on such a file that was there and could not be copied; why follows.
+pub fn unread(file: &str) -> String {
+    format!("the result {file} could not be read: ")
+}
+
 /// Most bytes of all files of one attempt's outbox together: the manager holds them at once when the attempt is over.
 pub const MAX_OUTBOX_TOTAL: u64 = 32 << 20;
 /// Largest result kept in the row; a larger one becomes a file named by its hash.

@@ -69,7 +69,8 @@ pub enum Change {
         /// Its first state: pending, queued, or already decided.
         state: TaskState,
     },
-    /// A task went to another state without an attempt's beginning or end.
+    /// A task went to another state without an attempt's beginning or end. A mapped one that is pending again lets go of its
+    /// list: its instances are skipped, since their items are to be told anew.
     TaskMoved {
         /// The job.
         job: JobId,
@@ -78,7 +79,8 @@ pub enum Change {
         /// The new state.
         state: TaskState,
     },
-    /// A person ran a finished task again: its retry budgets start afresh after this attempt.
+    /// A person ran a finished task again: its retry budgets start afresh after this attempt. A mapped one lets go of its list, as
+    /// in [`Change::TaskMoved`].
     TaskRequeued {
         /// The job.
         job: JobId,

@@ -144,6 +144,14 @@ impl ReplayedJob {
     }
 }
 
+impl Replayed {
+    /// A mapped task that is pending again has no list until it is told anew.
+    fn let_go(&mut self, job: JobId, task: TaskIdx, state: &TaskState) -> Result<(), String> {
+        let has_list = self.task(job, task)?.items.as_ref().is_some_and(|items| !items.is_empty());
+        if *state == TaskState::Pending && has_list { self.job(job)?.expand(task.0, &Arc::new(Vec::new())) } else { Ok(()) }
+    }
+}
+
 impl ReplayedTask {
     fn new(state: TaskState, instance: Option<(u32, u32)>) -> ReplayedTask {
         ReplayedTask {
@@ -223,11 +231,17 @@ impl Replayed {
                 job.tasks.push(ReplayedTask::new(state.clone(), None));
                 Ok(())
             }
-            Change::TaskMoved { job, task, state } => self.task(*job, *task)?.leave(state),
-            Change::TaskRequeued { job, task, state, anew } => self.task(*job, *task).map(|task| {
-                task.anew(state.clone());
-                task.child = task.child.filter(|_| !anew);
-            }),
+            Change::TaskMoved { job, task, state } => {
+                self.let_go(*job, *task, state)?;
+                self.task(*job, *task)?.leave(state)
+            }
+            Change::TaskRequeued { job, task, state, anew } => {
+                self.let_go(*job, *task, state)?;
+                self.task(*job, *task).map(|task| {
+                    task.anew(state.clone());
+                    task.child = task.child.filter(|_| !anew);
+                })
+            }
             Change::TaskEnded { job, task, state, result, .. } => {
                 let task = self.task(*job, *task)?;
                 result.iter().for_each(|result| task.result = Some(result.clone()));

@@ -5,10 +5,11 @@
 //! written, whatever links lie there; what is no regular file is left alone.
 
 mod copy;
+mod own;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +17,9 @@ use std::path::Path;
 
 use rustix::fs::{Dir, FileType};
 
-use crate::model::artifact::{Artifact, ArtifactSpec, MAX_DEPTH, MAX_FILES, Manifest, Missing, Part, Pattern, parse};
+use crate::model::artifact::{
+    Artifact, ArtifactSpec, MAX_DEPTH, MAX_FILES, Manifest, Missing, PATIENCE_MS, Part, Pattern, parse,
+};
 use crate::model::spec::Artifacts;
 use crate::os;
 use crate::os::beneath::{self, Links};
@@ -25,8 +28,6 @@ pub use copy::result;
 
 /// Most entries of directories that are looked at.
 const MAX_LOOKED: u32 = 100_000;
-/// Longest time for all of it.
-const PATIENCE_MS: u64 = 120_000;
 /// Files of one kind of trouble that are named in remarks.
 const MAX_NAMED: usize = 3;
 
@@ -53,6 +54,7 @@ pub fn artifacts(wanted: &Artifacts, cwd: &Path, dir: &Path, is_hurried: &dyn Fn
         }
     };
     let until = os::now().mono.0.saturating_add(PATIENCE_MS);
+    let own = own::Own::of(&root, dir);
     let mut keeper = Keeper {
         root,
         place,
@@ -60,20 +62,27 @@ pub fn artifacts(wanted: &Artifacts, cwd: &Path, dir: &Path, is_hurried: &dyn Fn
         looked: 0,
         until,
         is_hurried,
-        names: BTreeSet::new(),
+        own,
+        names: BTreeMap::new(),
+        kept: false,
+        unkept: None,
+        odd: None,
         files: Vec::new(),
         trouble: Trouble::default(),
         stopped: None,
     };
     for artifact in &wanted.files {
         let Ok(pattern) = parse(&artifact.path) else { continue };
-        let found = keeper.find(artifact, &pattern);
-        if keeper.stopped.is_some() {
-            break;
+        // There is no time left; but without what has to be there the attempt has failed.
+        if keeper.stopped.is_some() && artifact.missing != Missing::Fails {
+            continue;
         }
+        let found = keeper.find(artifact, &pattern);
         match artifact.missing {
-            Missing::Noted if !found => kept.notes.push(format!("there is no artifact {}", artifact.path)),
-            Missing::Fails if !found && kept.missing.is_none() => kept.missing = Some(artifact.path.clone()),
+            Missing::Noted if !found && keeper.stopped.is_none() => {
+                kept.notes.push(format!("there is no artifact {}", artifact.path));
+            }
+            Missing::Fails if kept.missing.is_none() => kept.missing = keeper.lacks(&artifact.path),
             _ => {}
         }
     }
@@ -85,6 +94,22 @@ pub fn artifacts(wanted: &Artifacts, cwd: &Path, dir: &Path, is_hurried: &dyn Fn
     }
     kept
 }
+
+/// Why files are not kept: said of many, and of one.
+type Why = (&'static str, &'static str);
+
+const OUTSIDE: Why =
+    ("since they cannot be read or lead out of the workspace", "it cannot be read or leads out of the workspace");
+const DANGLING: Why = ("since they are links that lead nowhere", "it is a link that leads nowhere");
+const IRREGULAR: Why = ("since they are no regular files", "it is no regular file");
+const UNNAMED: Why =
+    ("since their names are too long, or hold control characters", "its name is too long, or holds control characters");
+const UNREADABLE: Why = ("since they cannot be read", "it cannot be read");
+const OWN: Why = ("since they belong to airx itself, not to the task", "it belongs to airx itself");
+const UNSTORED: Why = ("since they are no files of a disk", "it is no file of a disk");
+const LARGE: Why = ("since all together have more bytes than `max_bytes`", "all together have more bytes than `max_bytes`");
+const CLASH: Why = ("since another artifact has this name", "another artifact has this name");
+const FAILED: Why = ("since they could not be copied", "it could not be copied");
 
 /// What could not be kept, by its reason.
 #[derive(Debug, Default)]
@@ -119,7 +144,15 @@ struct Keeper<'a> {
     looked: u32,
     until: u64,
     is_hurried: &'a dyn Fn() -> bool,
-    names: BTreeSet<String>,
+    own: own::Own,
+    /// What each name stands for.
+    names: BTreeMap<String, String>,
+    /// Whether anything of the present entry was kept.
+    kept: bool,
+    /// Why a file of it was not, the first one.
+    unkept: Option<String>,
+    /// The same of what is no file that could be kept.
+    odd: Option<&'static str>,
     files: Vec<Artifact>,
     trouble: Trouble,
     stopped: Option<String>,
@@ -135,16 +168,14 @@ struct At<'p> {
 impl Keeper<'_> {
     /// Whether there is anything that is meant.
     fn find(&mut self, artifact: &ArtifactSpec, pattern: &Pattern) -> bool {
+        (self.kept, self.unkept, self.odd) = (false, None, None);
         let fixed = if pattern.fixed.is_empty() { ".".to_owned() } else { pattern.fixed.join("/") };
         let opened = beneath::open(&self.root, &fixed, Links::Inside);
         let mut at = At { artifact, pattern, below: Vec::new() };
         let base = match opened {
             Ok(base) => base,
             Err(error) if is_missing(&error) => return false,
-            Err(_) => {
-                self.trouble.of("since they cannot be read or lead out of the workspace", artifact.path.clone());
-                return true;
-            }
+            Err(_) => return self.is_odd(OUTSIDE, artifact.path.clone(), true),
         };
         match rustix::fs::fstat(&base).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Ok(FileType::Directory) if pattern.parts.is_empty() => self.whole(&mut at),
@@ -152,6 +183,36 @@ impl Keeper<'_> {
             _ if !pattern.parts.is_empty() => false,
             _ => self.file(&at),
         }
+    }
+
+    /// What to say of an entry that has to be kept and is not, or not all of it.
+    fn lacks(&self, path: &str) -> Option<String> {
+        match (&self.unkept, self.odd) {
+            (Some(why), _) => Some(format!("{path} ({why})")),
+            _ if self.kept => None,
+            (None, Some(why)) => Some(format!("{path} ({why})")),
+            (None, None) => Some(path.to_owned()),
+        }
+    }
+
+    /// What is there and is no file that could be kept.
+    fn is_odd(&mut self, why: Why, path: String, is_meant: bool) -> bool {
+        self.odd.get_or_insert(why.1);
+        self.trouble.of(why.0, path);
+        is_meant
+    }
+
+    /// A file that is meant, and is not kept.
+    fn is_unkept(&mut self, why: Why, path: String) {
+        self.unkept.get_or_insert_with(|| why.1.to_owned());
+        self.trouble.of(why.0, path);
+    }
+
+    /// Whether nothing more is kept, which this entry lacks then.
+    fn is_stopped(&mut self) -> bool {
+        let Some(why) = &self.stopped else { return false };
+        self.unkept.get_or_insert_with(|| why.clone());
+        true
     }
 
     /// Everything below.
@@ -191,14 +252,18 @@ impl Keeper<'_> {
 
     /// What a directory holds, by name. A name that is no text is none that can be kept.
     fn entries(&mut self, at: &At<'_>) -> Vec<(String, FileType)> {
-        if self.stopped.is_some() || at.below.len() >= MAX_DEPTH {
+        if self.is_stopped() || at.below.len() >= MAX_DEPTH {
             return Vec::new();
         }
         let opened = self.directory(at);
         let Ok((dir, read)) = opened.and_then(|dir| Ok((Dir::read_from(&dir)?, dir))).map(|(read, dir)| (dir, read)) else {
-            self.trouble.of("since they cannot be read", path_of(at));
+            self.is_unkept(UNREADABLE, path_of(at));
             return Vec::new();
         };
+        if let Some(why) = self.foreign(&dir) {
+            self.is_odd(why, path_of(at), false);
+            return Vec::new();
+        }
         let mut entries = Vec::new();
         for entry in read.flatten() {
             let Ok(name) = entry.file_name().to_str() else { continue };
@@ -228,58 +293,64 @@ impl Keeper<'_> {
         if at.below.is_empty() { Ok(base) } else { beneath::open(&base, &at.below.join("/"), Links::None) }
     }
 
+    /// Why something is none of the task's.
+    fn foreign(&self, opened: &OwnedFd) -> Option<Why> {
+        let why = self.own.has(opened).then_some(OWN);
+        why.or_else(|| own::is_without_storage(opened).then_some(UNSTORED))
+    }
+
     /// Keeps a file; whether it is one that is meant, kept or not.
     fn file(&mut self, at: &At<'_>) -> bool {
-        self.check_time();
-        if self.stopped.is_some() {
-            return true;
-        }
         let path = path_of(at);
         let source = match beneath::open(&self.root, &path, Links::Inside) {
-            Ok(source) => File::from(source),
-            Err(error) if is_missing(&error) => {
-                self.trouble.of("since they are links that lead nowhere", path);
-                return false;
-            }
-            Err(_) => {
-                self.trouble.of("since they cannot be read or lead out of the workspace", path);
-                return true;
-            }
+            Ok(source) => source,
+            Err(error) if is_missing(&error) => return self.is_odd(DANGLING, path, false),
+            Err(_) => return self.is_odd(OUTSIDE, path, true),
         };
+        if let Some(why) = self.foreign(&source) {
+            return self.is_odd(why, path, true);
+        }
+        let source = File::from(source);
         let Ok(data) = source.metadata() else { return false };
         if !data.is_file() {
-            self.trouble.of("since they are no regular files", path);
-            return false;
+            return self.is_odd(IRREGULAR, path, false);
         }
         let Some(name) = at.pattern.name_of(at.artifact.name.as_deref(), &at.below) else {
-            self.trouble.of("since their names are too long, or hold control characters", path);
+            self.is_unkept(UNNAMED, path);
             return true;
         };
-        if !self.names.insert(name.clone()) {
-            return true;
+        match self.names.get(&name) {
+            Some(before) if *before == path => self.kept = true,
+            Some(_) => self.is_unkept(CLASH, path),
+            None => self.copy(&source, path, name),
         }
-        if self.files.len() >= MAX_FILES {
-            self.stop(&format!("there are {MAX_FILES}, the most of one attempt"));
-            return true;
-        }
-        self.copy(&source, path, name);
         true
     }
 
     fn copy(&mut self, source: &File, path: String, name: String) {
+        self.check_time();
+        if self.stopped.is_none() && self.files.len() >= MAX_FILES {
+            self.stop(&format!("there are {MAX_FILES}, the most of one attempt"));
+        }
+        if self.is_stopped() {
+            return;
+        }
         let (until, is_hurried) = (self.until, self.is_hurried);
         let goes_on = || os::now().mono.0 < until && !is_hurried();
         match self.place.copy(source, &name, self.left, &goes_on) {
             Ok(artifact) => {
                 self.left = self.left.saturating_sub(artifact.bytes);
                 self.files.push(artifact);
+                self.names.insert(name, path);
+                self.kept = true;
             }
-            Err(copy::Stop::TooLarge) => self.trouble.of("since all together have more bytes than `max_bytes`", path),
-            Err(copy::Stop::Clash) => self.trouble.of("since another artifact has this name", path),
-            Err(copy::Stop::Time) => self.stop("it took too long, or the attempt's end was asked for"),
+            Err(copy::Stop::TooLarge) => self.is_unkept(LARGE, path),
+            Err(copy::Stop::Clash) => self.is_unkept(CLASH, path),
+            Err(copy::Stop::Time) => self.stop(copy::TOO_LONG),
             Err(copy::Stop::Full(error)) => self.stop(&format!("{error}")),
-            Err(copy::Stop::Other) => self.trouble.of("since they could not be copied", path),
+            Err(copy::Stop::Other) => self.is_unkept(FAILED, path),
         }
+        self.is_stopped();
     }
 
     fn stop(&mut self, why: &str) {
@@ -288,7 +359,7 @@ impl Keeper<'_> {
 
     fn check_time(&mut self) {
         if os::now().mono.0 >= self.until || (self.is_hurried)() {
-            self.stop("it took too long, or the attempt's end was asked for");
+            self.stop(copy::TOO_LONG);
         }
     }
 }

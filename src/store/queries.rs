@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::manager::launch::attempt_directory;
 use crate::model::by_hand;
 use crate::model::change::{Change, Event, Origin, Seq};
+use crate::model::decide::shown;
 use crate::model::ids::{Address, JobName, JobRef, is_name};
 use crate::model::message::{
     Answer, AttemptView, EventView, JobDetail, JobView, MAX_PAGE, MappingView, OutputPiece, OutputStream, OverviewView, PoolView,
@@ -25,6 +26,8 @@ use crate::model::why::{Circumstances, why};
 
 /// A page ends when its encoded rows reach this size, so that it fits a frame.
 pub(super) const MAX_PAGE_BYTES: usize = 700 * 1024;
+/// Longest event that is told whole, in bytes; it has to fit a frame beside others.
+const MAX_EVENT_BYTES: usize = 384 * 1024;
 /// Jobs in a status.
 const RECENT: u32 = 20;
 
@@ -624,10 +627,21 @@ fn event_view(row: &Row<'_>, body: &str) -> Result<EventView, Refusal> {
     // An event is shown without the names of a job whose row cannot be decoded.
     let (name, number): (Option<String>, Option<u32>) = (row.get(3).unwrap_or(None), row.get(4).unwrap_or(None));
     let mut change: Change = decode(body, || format!("event {seq}"))?;
+    if let Change::JobSubmitted { spec, .. } = &mut change {
+        *spec = Arc::new(spec.without_values());
+    }
     if let Change::ScheduleSet { submission, .. } = &mut change {
         // What is shown of it is its rule. The whole definition may be larger than a frame, and holds the submitter's environment.
         let job = JobSpec { source: None, ..submission.job.without_values() };
         *submission = Arc::new(Submission { job, tasks: Vec::new() });
+    }
+    if let Change::TaskExpanded { items, .. } = &mut change
+        && body.len() > MAX_EVENT_BYTES
+    {
+        // How many there are is told in any case; what they are, each in a few words, or by the rows.
+        let most = (MAX_EVENT_BYTES / items.len().max(1)).saturating_sub(8);
+        let short = |item: &serde_json::Value| shown(item).chars().take(most / 4).collect::<String>().into();
+        *items = Arc::new(items.iter().map(short).collect());
     }
     if let Change::TaskAdded { spec, .. } = &mut change {
         Arc::make_mut(spec).reduce();

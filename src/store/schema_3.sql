@@ -10,6 +10,8 @@ CREATE TABLE mapping (
 ) WITHOUT ROWID;
 ALTER TABLE task ADD COLUMN mapping INTEGER;
 ALTER TABLE task ADD COLUMN item INTEGER;
+-- Only instances are in it; without it each new list would look at all tasks of its job.
+CREATE INDEX task_instance ON task (job, mapping) WHERE mapping IS NOT NULL;
 
 -- Priorities.
 ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;

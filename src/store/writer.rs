@@ -203,8 +203,12 @@ impl Writer<'_> {
                     params![job.0, task.0, spec.id, state.kind() as i64, json(state), self.at.0],
                 )
             }
-            Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state),
+            Change::TaskMoved { job, task, state } => {
+                self.let_go(*job, *task, state)?;
+                self.move_task(*job, *task, state)
+            }
             Change::TaskRequeued { job, task, state, anew } => {
+                self.let_go(*job, *task, state)?;
                 self.execute(
                     "UPDATE task SET child = iif(?3, NULL, child), spent_retry = 0, spent_infra = 0, progress = NULL, used_cost = 0, used_tokens = 0,
                             rounds = NULL, spent = NULL WHERE job = ?1 AND idx = ?2",

@@ -37,6 +37,10 @@ impl Services for Program {
         airx::runner::outbox::put(directory, body, id).map_err(|error| error.to_string())
     }
 
+    fn fits(&self, schema: &serde_json::Value, value: &serde_json::Value) -> Result<(), String> {
+        airx::backend::checking::check(schema, value)
+    }
+
     fn renderer(&self) -> Renderer {
         let mut renderer = airx::claude::render::Renderer::new();
         Box::new(move |bytes| {

@@ -52,15 +52,15 @@ fn a_dropped_file_is_submitted_once_and_kept_under_its_jobs_name() {
 fn a_bad_file_is_set_aside_with_all_its_faults_beside_it() {
     let home = quick();
     put(&home, "bad.yaml", "name: bad\ntasks:\n  - { id: a, run: x, needs: [b] }\n  - { id: a, rum: y }\n");
+    put(&home, "latin.yaml", b"name: b\xe4d\n");
+    let huge = std::fs::File::create(place(&home, "huge.yaml")).unwrap();
+    huge.set_len(9 << 20).unwrap();
     home.until("it was rejected", || exists(&home, "rejected/bad.yaml"));
     let why = std::fs::read_to_string(place(&home, "rejected/bad.yaml.error")).unwrap();
     for part in ["bad.yaml:3:", "there is no task `b`", "bad.yaml:4:", "has no key `rum`", "did you mean `run`?"] {
         assert!(why.contains(part), "{part}: {why}");
     }
-    put(&home, "latin.yaml", b"name: b\xe4d\n");
     home.until("it was rejected", || exists(&home, "rejected/latin.yaml"));
-    let huge = std::fs::File::create(place(&home, "huge.yaml")).unwrap();
-    huge.set_len(9 << 20).unwrap();
     home.until("it was rejected unread", || exists(&home, "rejected/huge.yaml"));
     assert!(std::fs::read_to_string(place(&home, "rejected/huge.yaml.error")).unwrap().contains("larger than 8 MiB"));
     home.until("people are told", || home.ok(["status"]).contains("3 dropped job files were rejected: "));
@@ -79,6 +79,7 @@ fn what_is_being_written_and_what_is_no_file_of_ones_own_is_left_alone() {
     for name in [".hidden.yaml", "half.yaml.tmp", "half.yaml.part", "notes.txt"] {
         put(&home, name, job("never"));
     }
+    put(&home, "empty.yaml", "");
     std::fs::write(home.work().join("elsewhere.yaml"), job("never")).unwrap();
     symlink(home.work().join("elsewhere.yaml"), place(&home, "link.yaml")).unwrap();
     std::fs::create_dir(place(&home, "directory.yaml")).unwrap();
@@ -98,7 +99,17 @@ fn what_is_being_written_and_what_is_no_file_of_ones_own_is_left_alone() {
     home.until("it was taken up whole", || exists(&home, "taken/growing.1.yaml"));
     put(&home, "last.yaml", job("last"));
     home.until("the directory is still looked at", || exists(&home, "taken/last.1.yaml"));
-    for name in [".hidden.yaml", "half.yaml.tmp", "half.yaml.part", "notes.txt", "link.yaml", "directory.yaml", "fifo.yaml"] {
+    let left = [
+        ".hidden.yaml",
+        "half.yaml.tmp",
+        "half.yaml.part",
+        "notes.txt",
+        "link.yaml",
+        "directory.yaml",
+        "fifo.yaml",
+        "empty.yaml",
+    ];
+    for name in left {
         assert!(exists(&home, name), "{name} is left alone");
     }
     assert_eq!(jobs(&home).len(), 2);
@@ -127,4 +138,23 @@ fn a_manager_that_is_killed_over_and_over_takes_each_file_once() {
     });
     assert_eq!(jobs(&home).len(), 40, "each once");
     assert!(jobs(&home).iter().all(|job| job.name.number == 1));
+}
+
+#[test]
+fn a_file_that_cannot_be_moved_away_is_told_asked_about_once_and_moved_when_that_is_possible() {
+    let home = quick();
+    // What is in the way of the directory of files that were taken up.
+    put(&home, "taken", "in the way");
+    put(&home, "often.yaml", "name: often\nschedule: { every: 1h }\ntasks: [{ id: a, run: \"true\" }]\n");
+    home.until("people are told", || home.ok(["status"]).contains("cannot be moved away: often.yaml"));
+    home.ok(["schedule", "remove", "often"]);
+    // Its rights are changed, and the directory is looked at again: a later file is dealt with.
+    std::fs::set_permissions(place(&home, "often.yaml"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    put(&home, "zzz.yaml", "name: zzz\ntasks: [{ id: a, run: \"true\" }]\n");
+    home.until("the later one was submitted", || jobs(&home).len() == 1);
+    assert!(schedules(&home).is_empty(), "what a person removed stays removed");
+    std::fs::remove_file(place(&home, "taken")).unwrap();
+    home.until("it was moved", || exists(&home, "taken/often.yaml") && exists(&home, "taken/zzz.1.yaml"));
+    home.until("nothing is told any more", || !home.ok(["status"]).contains("cannot be moved"));
+    assert!(schedules(&home).is_empty() && jobs(&home).len() == 1);
 }

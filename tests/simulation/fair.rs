@@ -136,6 +136,9 @@ impl Fair {
             Change::PrioritySet { job, priority } => self.job(*job, |job| job.priority = *priority),
             Change::JobPaused { job, paused } => self.job(*job, |job| job.paused = *paused),
             Change::TaskMoved { job, task, state } | Change::TaskRequeued { job, task, state, .. } => {
+                if *state == TaskState::Pending {
+                    self.job(*job, |job| job.expand(*task, 0));
+                }
                 self.go(AttemptId { job: *job, task: *task, number: 0 }, state);
             }
             Change::AttemptOpened { attempt, .. } => {

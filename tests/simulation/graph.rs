@@ -88,6 +88,12 @@ impl Graph {
                 nodes.push(Node { spec: spec.clone(), state: state.clone(), instance: None, items: None });
             }
             Change::TaskExpanded { items, .. } => return expand(nodes, task, items.len()).map_err(|why| at(job, task, why)),
+            Change::TaskMoved { state: TaskState::Pending, .. } | Change::TaskRequeued { state: TaskState::Pending, .. }
+                if nodes[task].items.is_some() =>
+            {
+                let_go(nodes, task).map_err(|why| at(job, task, why))?;
+                nodes[task].state = TaskState::Pending;
+            }
             Change::TaskMoved { state, .. } => {
                 judge(nodes, task, state).map_err(|why| at(job, task, why))?;
                 nodes[task].state = state.clone();
@@ -167,6 +173,19 @@ fn expand(nodes: &mut Vec<Node>, task: usize, items: usize) -> Result<(), String
         0 => TaskState::Skipped { why: SkipReason::Empty },
         instances => TaskState::Mapped { instances: instances as u32 },
     };
+    Ok(())
+}
+
+/// Of a mapped task that is pending again nothing of the old list stands any more, and nothing of it goes on.
+fn let_go(nodes: &mut [Node], task: usize) -> Result<(), String> {
+    let of: Vec<usize> = (0..nodes.len()).filter(|of| nodes[*of].instance.is_some_and(|(parent, _)| parent == task)).collect();
+    for of in of {
+        if !nodes[of].state.is_terminal() {
+            return Err("a mapped task begins anew while instances go on".to_owned());
+        }
+        nodes[of].state = TaskState::Skipped { why: SkipReason::Gone };
+    }
+    nodes[task].items = Some(0);
     Ok(())
 }
 

@@ -35,9 +35,16 @@ pub struct Kind {
     pub artifacts: bool,
 }
 
+impl Kind {
+    /// Whether results are compared with a schema, which can take long.
+    pub fn is_compared(&self) -> bool {
+        self.result.as_ref().is_some_and(|result| result.schema.is_some())
+    }
+}
+
 /// A check that takes longer counts as slow, as does one without an answer.
 const SLOW: Duration = Duration::from_millis(500);
-/// Slow checks of one attempt before its outbox is looked at no more: each holds up all that the thread watches.
+/// Slow checks of one attempt before its outbox is looked at no more: each holds up those of others.
 const MAX_SLOW: u32 = 3;
 
 /// What lies in the outbox, compared with what results must fit.
@@ -81,8 +88,8 @@ pub fn news(
 }
 
 /// The report of an attempt's end: its whole outbox, its result, its transcript, and remarks.
-pub fn over(attempt: AttemptId, dir: &Path, kind: &Kind, exit: ExitFinding, mut told: Told, reading: Reading<'_>) -> Report {
-    let outbox = take(dir, 0, kind, &mut told, reading);
+pub fn over(attempt: AttemptId, dir: &Path, kind: &Kind, exit: ExitFinding, told: &mut Told, reading: Reading<'_>) -> Report {
+    let outbox = take(dir, 0, kind, told, reading);
     let claude = kind.claude.then(|| reading.claude.read(&dir.join("out")));
     let own = outbox.iter().any(|item| matches!(item.body, OutboxBody::Result(_) | OutboxBody::Stored(_)));
     let result = match (&exit, &kind.result) {
@@ -98,5 +105,5 @@ pub fn over(attempt: AttemptId, dir: &Path, kind: &Kind, exit: ExitFinding, mut 
         told.note(notes);
         kept.facts()
     });
-    Report::Over { attempt, outbox, end: Box::new(EndReport { exit, result, artifacts, claude, notes: told.notes }) }
+    Report::Over { attempt, outbox, end: Box::new(EndReport { exit, result, artifacts, claude, notes: told.notes.take() }) }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::directory::read;
-use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT, MAX_JSON_RESULT, MAX_RESULT, RESULT_FILE};
+use crate::model::attempt::{End, ExitRecord, MAX_INLINE_RESULT, MAX_JSON_RESULT, MAX_RESULT, RESULT_FILE, unread};
 use crate::model::change::TaskResult;
 use crate::model::exit_file::{EXIT_FILE_BYTES, ExitFile, decode};
 use crate::model::report::{ClaudeReport, ClaudeResult, ResultFinding};
@@ -45,7 +45,7 @@ pub fn result(
         return None;
     }
     let value = match claude {
-        None => value(dir, spec),
+        None => value(dir, spec, &record.notes),
         // Without a result that is no error the attempt fails, and for a better reason than its answer.
         Some(report) => answer(dir, spec.kind, report.result.as_ref().filter(|result| !result.is_error)?),
     };
@@ -59,7 +59,7 @@ pub fn result(
     })
 }
 
-fn value(dir: &Path, spec: &ResultSpec) -> Result<Value, String> {
+fn value(dir: &Path, spec: &ResultSpec, notes: &[String]) -> Result<Value, String> {
     let most = if spec.kind == ResultKind::Json { MAX_JSON_RESULT } else { MAX_RESULT };
     let (place, what) = match &spec.file {
         None => ("out", "the output".to_owned()),
@@ -69,7 +69,10 @@ fn value(dir: &Path, spec: &ResultSpec) -> Result<Value, String> {
     let bytes = match read(&dir.join(place), most) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound && spec.file.is_some() => {
-            return Err(format!("there is no file {} in the workspace", spec.file.as_deref().unwrap_or_default()));
+            let file = spec.file.as_deref().unwrap_or_default();
+            // It may be there, and not be what can be copied: the runner has seen which.
+            let remark = notes.iter().find(|note| note.starts_with(&unread(file)));
+            return Err(remark.cloned().unwrap_or_else(|| format!("there is no file {file} in the workspace")));
         }
         // Nothing was written.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -154,5 +157,14 @@ mod tests {
         assert_eq!(answer(dir.path(), ResultKind::Lines, &first).unwrap(), serde_json::json!(["[1,", "2]"]));
         assert_eq!(answer(dir.path(), ResultKind::Json, &first).unwrap(), serde_json::json!({ "a": "b" }));
         assert_eq!(answer(dir.path(), ResultKind::Json, &second).unwrap(), serde_json::json!([1, 2]));
+    }
+
+    #[test]
+    fn of_a_file_that_is_no_result_the_runners_reason_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = ResultSpec { kind: ResultKind::Text, file: Some("link".to_owned()), schema: None };
+        assert_eq!(value(dir.path(), &spec, &[]).unwrap_err(), "there is no file link in the workspace");
+        let notes = ["another remark".to_owned(), format!("{}it leads out of the workspace", unread("link"))];
+        assert_eq!(value(dir.path(), &spec, &notes).unwrap_err(), notes[1]);
     }
 }

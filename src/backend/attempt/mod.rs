@@ -3,6 +3,7 @@
 pub mod artifacts;
 pub mod checking;
 pub mod collect;
+pub mod desk;
 pub mod directory;
 pub mod ending;
 pub mod inbox;

@@ -15,7 +15,9 @@ pub struct Told {
     /// Number of the last outbox item reported.
     pub reported: u32,
     /// Remarks for the end.
-    pub notes: Vec<String>,
+    pub notes: Notes,
+    /// Whether its end is told, or about to be: nothing comes after that.
+    pub is_over: bool,
     /// Results in its outbox that took long to be compared with their schema.
     pub slow_checks: u32,
     /// How far its Claude run was when it was last told, and when that was.
@@ -35,13 +37,29 @@ impl Told {
         }
     }
 
-    /// Keeps remarks, each once, at most [`MAX_NOTES`].
+    /// Keeps remarks.
     pub fn note(&mut self, notes: impl IntoIterator<Item = String>) {
+        self.notes.add(notes);
+    }
+}
+
+/// Remarks about one attempt: each once, at most [`MAX_NOTES`].
+#[derive(Debug, Default)]
+pub struct Notes(Vec<String>);
+
+impl Notes {
+    /// Keeps remarks.
+    pub fn add(&mut self, notes: impl IntoIterator<Item = String>) {
         for note in notes {
-            if self.notes.len() < MAX_NOTES && !self.notes.contains(&note) {
-                self.notes.push(note);
+            if self.0.len() < MAX_NOTES && !self.0.contains(&note) {
+                self.0.push(note);
             }
         }
+    }
+
+    /// All of them; none are left.
+    pub fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.0)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
 use super::record::Record;
+use crate::backend::attempt::desk::Source;
 use crate::backend::attempt::directory;
-use crate::backend::attempt::told::Told;
+use crate::backend::attempt::told::{Notes, Told};
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
 
@@ -60,7 +62,9 @@ pub struct Custody {
     /// What was put into its inbox on a remote engine: it is said again and again, and carried there once.
     pub inbox: RefCell<BTreeMap<String, Vec<u8>>>,
     /// What was told of it.
-    pub told: RefCell<Told>,
+    pub told: Arc<Mutex<Told>>,
+    /// Remarks for the end.
+    pub notes: RefCell<Notes>,
     /// What was told of its end, and how often it was asked for since.
     pub over: RefCell<Option<(Report, u32)>>,
 }
@@ -85,9 +89,16 @@ impl Custody {
             kills: Cell::new(0),
             outages: Cell::new(None),
             inbox: RefCell::default(),
-            told: RefCell::default(),
+            told: Arc::default(),
+            notes: RefCell::default(),
             over: RefCell::default(),
         }
+    }
+
+    /// What is read of it.
+    pub fn source(&self) -> Source {
+        let kind = self.record.borrow().kind();
+        Source { attempt: self.attempt, dir: self.dir.clone(), kind, told: self.told.clone() }
     }
 
     /// The name of its container.
@@ -138,6 +149,6 @@ impl Custody {
 
     /// A remark.
     pub fn note(&self, note: impl Into<String>) {
-        self.told.borrow_mut().note([note.into()]);
+        self.notes.borrow_mut().add([note.into()]);
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::custody::Custody;
 use super::fault::Fault;
 use super::plan::{EngineFacts, Side};
+use crate::backend::attempt::desk::Desk;
 use crate::backend::places::Places;
 use crate::manager::ports::{ClaudeCli, ReportSink};
 use crate::model::ids::AttemptId;
@@ -53,6 +54,8 @@ pub struct Parts {
 pub struct Engine {
     /// What it is made of.
     pub parts: Parts,
+    /// Reads what attempts leave.
+    pub desk: Desk,
     /// Our program on a remote engine.
     pub program: super::remote::Program,
     client: RefCell<Option<Docker>>,
@@ -74,6 +77,7 @@ impl Engine {
     /// Not connected yet.
     pub fn new(parts: Parts) -> Engine {
         Engine {
+            desk: Desk::new(parts.results.clone(), parts.claude.clone(), parts.sink.clone()),
             parts,
             program: super::remote::Program::default(),
             client: RefCell::default(),

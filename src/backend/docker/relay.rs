@@ -106,7 +106,7 @@ async fn listen(engine: &Rc<Engine>, custody: &Rc<Custody>) -> Result<(), Fault>
             keep(&custody.dir, frame, limit, &mut room).map_err(|error| refused(format!("it cannot be kept here: {error}")))?;
         }
         if has_news {
-            worker::tell_news(engine, custody, None);
+            engine.desk.news(custody.source(), None);
         }
     }
 }

@@ -14,7 +14,6 @@ use super::fault::Fault;
 use super::launch::{Launched, Obstacle, launch};
 use super::reduced::{Others, ended_by_others, follow, said_by_init};
 use super::{left, relay};
-use crate::backend::attempt::collect::{self, Reading};
 use crate::backend::attempt::{directory, ending};
 use crate::manager::ports::{DockerPlace, LaunchOrder};
 use crate::model::attempt::StopCause;
@@ -128,14 +127,15 @@ pub async fn tell_end(engine: &Rc<Engine>, custody: &Custody, kept: (u64, u64), 
             if let Some(workspace) = &record.workspace {
                 left::fetch_workspace(engine, custody, workspace).await;
             }
-            let mut told = std::mem::take(&mut *custody.told.borrow_mut());
-            told.note(notes);
+            let mut remarks = custody.notes.borrow_mut().take();
+            remarks.extend(notes);
             if needs_engine {
-                told.note(ending::runner_log(&custody.dir));
+                remarks.extend(ending::runner_log(&custody.dir));
             }
-            let kind = record.kind();
-            let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
-            let report = collect::over(custody.attempt, &custody.dir, &kind, exit, told, reading);
+            let (done, read) = tokio::sync::oneshot::channel();
+            // Nobody waits any more when the manager leaves.
+            engine.desk.over(custody.source(), exit, remarks, Box::new(move |report| drop(done.send(report))));
+            let Ok(report) = read.await else { return };
             *custody.over.borrow_mut() = Some((report.clone(), 0));
             engine.tell(report);
         }

@@ -17,7 +17,6 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::record::Record;
 use super::{Command, names, owner, remote, watch};
-use crate::backend::attempt::collect::{self, Reading};
 use crate::backend::attempt::{directory, ending, inbox};
 use crate::manager::ports::{LaunchOrder, Place};
 use crate::model::exit_file::ExitFile;
@@ -111,17 +110,8 @@ fn forget(engine: &Rc<Engine>, attempt: AttemptId) {
 /// Looks for what is new of an attempt.
 pub fn intake(engine: &Rc<Engine>, attempt: AttemptId, asked: Option<u32>) {
     if let Some(custody) = engine.get(attempt) {
-        tell_news(engine, &custody, asked);
+        engine.desk.news(custody.source(), asked);
     }
-}
-
-/// Tells what is new in its directory, as far as that is known here.
-pub fn tell_news(engine: &Engine, custody: &Custody, asked: Option<u32>) {
-    let kind = custody.record.borrow().kind();
-    let reading = Reading { results: &engine.parts.results, claude: &*engine.parts.claude };
-    let told = &mut custody.told.borrow_mut();
-    let news = collect::news(custody.attempt, &custody.dir, &kind, told, asked, reading, os::now().mono);
-    news.into_iter().for_each(|news| engine.tell(news));
 }
 
 /// Where nothing tells what happens on a remote engine: what is small is copied, and told.
@@ -132,7 +122,7 @@ pub async fn copy_small(engine: &Engine, custody: &Custody) {
             tracing::debug!(attempt = %custody.attempt, "{part}: {fault}");
         }
     }
-    tell_news(engine, custody, None);
+    engine.desk.news(custody.source(), None);
 }
 
 fn put(engine: &Rc<Engine>, attempt: AttemptId, name: String, content: Vec<u8>) {

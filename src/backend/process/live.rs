@@ -2,13 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 
 use crate::backend::attempt::collect::Kind;
+use crate::backend::attempt::desk::Source;
 use crate::backend::attempt::directory;
-use crate::backend::attempt::told::Told;
+use crate::backend::attempt::told::{Notes, Told};
 use crate::model::attempt::RunnerSpec;
+use crate::model::ids::AttemptId;
 use crate::model::spec::ResultSpec;
 use crate::model::time::Mono;
 use crate::os;
@@ -24,7 +27,9 @@ pub struct Live {
     pub asked: Option<bool>,
     pub kills: u32,
     /// What was told of it.
-    pub told: Told,
+    pub told: Arc<Mutex<Told>>,
+    /// Remarks for the end.
+    pub notes: Notes,
 }
 
 /// What of the specification is needed at the end.
@@ -61,12 +66,17 @@ impl From<RunnerSpec> for Facts {
 
 impl Live {
     pub fn new(dir: PathBuf, facts: Facts, watch: Watch, child: Option<u32>) -> Live {
-        Live { dir, facts, watch, child, asked: None, kills: 0, told: Told::default() }
+        Live { dir, facts, watch, child, asked: None, kills: 0, told: Arc::default(), notes: Notes::default() }
+    }
+
+    /// What is read of it.
+    pub fn source(&self, attempt: AttemptId) -> Source {
+        Source { attempt, dir: self.dir.clone(), kind: self.facts.kind(), told: self.told.clone() }
     }
 
     /// A remark for the end.
     pub fn note(&mut self, notes: impl IntoIterator<Item = String>) {
-        self.told.note(notes);
+        self.notes.add(notes);
     }
 
     /// Asks the runner, or tells it to insist. A runner that is stopped, or was told before, is killed itself; what it

@@ -3,6 +3,7 @@
 //! One thread watches them all by pidfd. What it knows lies in the attempt directories and the process table, so a
 //! backend that is started anew goes on where the last one stopped.
 
+mod ended;
 mod live;
 mod sweep;
 mod worker;
@@ -20,6 +21,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, ReportSink};
 use crate::model::ids::AttemptId;
+use crate::model::time::Mono;
 use crate::os;
 
 /// Commands waiting for the thread. More are dropped: whatever a command would have done, the next inspection finds
@@ -38,7 +40,8 @@ pub struct Settings {
 enum Command {
     Launch(Box<LaunchOrder>),
     Stop(AttemptId, bool),
-    Inspect(Vec<(AttemptId, PathBuf)>),
+    /// And when it was asked for.
+    Inspect(Vec<(AttemptId, PathBuf)>, Mono),
     Intake(AttemptId, u32),
     Put(AttemptId, String, Vec<u8>),
     Forget(AttemptId),
@@ -104,7 +107,7 @@ impl Backend for ProcessBackend {
     }
 
     fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, _set_aside: &BTreeSet<String>) {
-        self.send(Command::Inspect(attempts));
+        self.send(Command::Inspect(attempts, os::now().mono));
     }
 
     fn intake(&mut self, attempt: AttemptId, after: u32) {

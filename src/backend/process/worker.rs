@@ -14,10 +14,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
+use super::ended::Ended;
 use super::live::{Facts, Live, Watch};
 use super::sweep::{self, Vanished};
 use super::{Command, Settings};
-use crate::backend::attempt::collect::{self, Reading};
+use crate::backend::attempt::desk::Desk;
 use crate::backend::attempt::directory::{self, Lock};
 use crate::backend::attempt::{ending, inbox};
 use crate::manager::ports::{ClaudeCli, LaunchOrder, ReportSink};
@@ -37,9 +38,9 @@ const INFO_MS: u64 = 5000;
 const WAKE: u64 = 0;
 
 pub struct Worker {
-    settings: Settings,
     sink: ReportSink,
-    claude: Arc<dyn ClaudeCli>,
+    desk: Desk,
+    ended: Ended,
     queue: Receiver<Command>,
     wake: Arc<OwnedFd>,
     epoll: OwnedFd,
@@ -71,9 +72,9 @@ impl Worker {
         let path = format!("/proc/self/fd/{}", exe.as_raw_fd());
         let exe_identity = sweep::identity(Path::new(&path));
         Ok(Worker {
-            settings,
+            desk: Desk::new(settings.results, claude, sink.clone()),
+            ended: Ended::default(),
             sink,
-            claude,
             queue,
             wake,
             epoll,
@@ -129,7 +130,9 @@ impl Worker {
             match self.queue.try_recv() {
                 Ok(Command::Launch(order)) => self.launch(*order),
                 Ok(Command::Stop(attempt, kill)) => self.stop(attempt, kill),
-                Ok(Command::Inspect(attempts)) => attempts.into_iter().for_each(|(attempt, dir)| self.inspect(attempt, dir)),
+                Ok(Command::Inspect(attempts, at)) => {
+                    attempts.into_iter().for_each(|(attempt, dir)| self.inspect(attempt, dir, at));
+                }
                 Ok(Command::Intake(attempt, after)) => self.intake(attempt, Some(after)),
                 Ok(Command::Put(attempt, name, content)) => self.put(attempt, &name, &content),
                 Ok(Command::Forget(attempt)) => self.forget(attempt),
@@ -143,6 +146,9 @@ impl Worker {
         let attempt = order.attempt;
         if self.live.contains_key(&attempt) {
             return (self.sink)(Report::Started { attempt });
+        }
+        if let Some(report) = self.ended.report(attempt) {
+            return report.into_iter().for_each(|report| (self.sink)(report));
         }
         match directory::lock(&order.dir) {
             Ok(Lock::Missing) => {}
@@ -228,13 +234,16 @@ impl Worker {
         }
     }
 
-    fn inspect(&mut self, attempt: AttemptId, dir: PathBuf) {
+    fn inspect(&mut self, attempt: AttemptId, dir: PathBuf, asked_at: Mono) {
         if let Some(live) = self.live.get(&attempt) {
             if !matches!(live.watch, Watch::Sweeping) {
                 (self.sink)(Report::Live { attempt });
                 self.intake(attempt, None);
             }
             return;
+        }
+        if let Some(answer) = self.ended.answer(attempt, asked_at) {
+            return (self.sink)(answer);
         }
         match directory::lock(&dir) {
             Ok(Lock::Missing) => self.without_lock(attempt, dir),
@@ -281,10 +290,9 @@ impl Worker {
 
     /// Reports what is new in the outbox.
     fn intake(&mut self, attempt: AttemptId, asked: Option<u32>) {
-        let reading = Reading { results: &self.settings.results, claude: &*self.claude };
-        let Some(live) = self.live.get_mut(&attempt) else { return };
-        let news = collect::news(attempt, &live.dir, &live.facts.kind(), &mut live.told, asked, reading, os::now().mono);
-        news.into_iter().for_each(|news| (self.sink)(news));
+        if let Some(live) = self.live.get(&attempt) {
+            self.desk.news(live.source(attempt), asked);
+        }
     }
 
     fn put(&mut self, attempt: AttemptId, name: &str, content: &[u8]) {
@@ -296,6 +304,7 @@ impl Worker {
     }
 
     fn forget(&mut self, attempt: AttemptId) {
+        self.ended.forget(attempt);
         if let Some(Live { watch: Watch::Pidfd { token, .. }, .. }) = self.live.remove(&attempt) {
             self.tokens.remove(&token);
         }
@@ -356,8 +365,13 @@ impl Worker {
                 ExitFinding::Missing { rebooted }
             }
         };
-        let reading = Reading { results: &self.settings.results, claude: &*self.claude };
-        (self.sink)(collect::over(attempt, &live.dir, &live.facts.kind(), exit, live.told, reading));
+        self.ended.begin(attempt);
+        let (sink, ended) = (self.sink.clone(), self.ended.clone());
+        let tell = move |report: Report| {
+            ended.told(&report, attempt, os::now().mono);
+            sink(report);
+        };
+        self.desk.over(live.source(attempt), exit, live.notes.take(), Box::new(tell));
     }
 
     /// Waits for the runner's body, if it is a child of this process: started by this backend, or by an earlier one here.

@@ -1,6 +1,7 @@
 //! What the expressions of a task see, and what they say about it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use serde_json::Value;
 
@@ -11,11 +12,12 @@ use crate::model::decide::{Decision, decide};
 use crate::model::template::Context;
 
 impl Composer {
-    /// What a task does, as its expressions say.
-    pub fn decide(&self, launch: &Launch) -> Decision {
+    /// What a task does, as its expressions say; none when that cannot be told just now.
+    pub fn decide(&self, launch: &Launch) -> Option<Decision> {
         match self.context(launch) {
-            Ok(context) => decide(&launch.task, &context),
-            Err(Obstacle::Secret(why) | Obstacle::Never(why)) => Decision::Fail(why),
+            Ok(context) => Some(decide(&launch.task, &context)),
+            Err(Obstacle::Never(why)) => Some(Decision::Fail(why)),
+            Err(Obstacle::Secret(_)) => None,
         }
     }
 
@@ -49,8 +51,14 @@ impl Composer {
 
     fn read_result(&self, sha256: &str) -> Result<Value, Obstacle> {
         let path = self.home.join("results").join(sha256);
-        let broken = |why: String| Obstacle::Never(format!("cannot read the result {}: {why}", path.display()));
-        let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
-        serde_json::from_str(&text).map_err(|error| broken(error.to_string()))
+        let broken = |why: String| format!("cannot read the result {}: {why}", path.display());
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            // What is there, and cannot be read just now, may be read later.
+            ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::PermissionDenied => {
+                Obstacle::Never(broken(error.to_string()))
+            }
+            _ => Obstacle::Secret(broken(error.to_string())),
+        })?;
+        serde_json::from_str(&text).map_err(|error| Obstacle::Never(broken(error.to_string())))
     }
 }

@@ -1,10 +1,11 @@
 //! The only place where memory moves: a change is applied exactly as it will be committed.
 
+use crate::model::artifact;
 use crate::model::change::{Change, mapped_state};
 use crate::model::ids::{AttemptId, JobId, TaskIdx};
 use crate::model::outcome::gated_after;
 use crate::model::question::OF_APPROVAL;
-use crate::model::spec::{ROUND_TIMEOUT_MS, RetryClass};
+use crate::model::spec::{ROUND_TIMEOUT_MS, RetryClass, TaskSpec};
 use crate::model::state::{BudgetOf, Hold, Spends, TaskState};
 use crate::model::stored::StoredQuestion;
 use crate::model::time::{Mono, Now};
@@ -43,8 +44,12 @@ impl Core {
                     }
                 }
             }
-            Change::TaskMoved { job, task, state } => self.move_task(*job, *task, state, now),
+            Change::TaskMoved { job, task, state } => {
+                self.let_go_of_list(*job, *task, state);
+                self.move_task(*job, *task, state, now);
+            }
             Change::TaskRequeued { job, task, state, anew } => {
+                self.let_go_of_list(*job, *task, state);
                 if let Some(task) = self.task_mut(*job, *task) {
                     task.begin_anew();
                     task.child = task.child.take().filter(|_| !anew);
@@ -181,6 +186,12 @@ impl Core {
         }
     }
 
+    fn let_go_of_list(&mut self, job: JobId, task: TaskIdx, state: &TaskState) {
+        if let Some(job) = self.jobs.get_mut(&job).filter(|_| *state == TaskState::Pending) {
+            job.let_go(task);
+        }
+    }
+
     pub(super) fn task_mut(&mut self, job: JobId, task: TaskIdx) -> Option<&mut Task> {
         self.jobs.get_mut(&job)?.tasks.get_mut(task.0 as usize)
     }
@@ -197,8 +208,9 @@ impl Core {
         // What follows the command within the same attempt has deadlines of its own, each with a grace.
         let condition_ms = task.spec.repeat.as_ref().map(|_| ROUND_TIMEOUT_MS);
         let gate_ms = task.spec.accept.as_ref().map(|gate| gate.timeout_ms);
+        let keeping_ms = keeping_ms(&task.spec);
         let further_ms = [condition_ms, gate_ms].into_iter().flatten().map(|ms| ms.saturating_add(limits.grace_ms));
-        let further_ms = further_ms.fold(0, u64::saturating_add);
+        let further_ms = further_ms.fold(keeping_ms, u64::saturating_add);
         job.set_state(idx, state.clone());
         self.index_waiting(id, idx, &old, state);
         let Some(job) = self.jobs.get(&id) else { return };
@@ -236,7 +248,8 @@ impl Core {
                         .timeout_ms
                         .map(|timeout| [timeout, limits.grace_ms, further_ms, BACKSTOP_MS].into_iter().fold(now.mono, after)),
                     TaskState::Cancelling { kill, .. } => {
-                        Some(after(after(now.mono, BACKSTOP_MS), if *kill { 0 } else { limits.grace_ms }))
+                        let patience_ms = if *kill { 0 } else { limits.grace_ms.saturating_add(keeping_ms) };
+                        Some(after(after(now.mono, BACKSTOP_MS), patience_ms))
                     }
                     _ => None,
                 };
@@ -292,6 +305,13 @@ impl Core {
             self.learn_number(&name, number);
         }
     }
+}
+
+/// Longest time that the runner takes, once all of a task's commands have ended, to keep what is left of its workspace.
+fn keeping_ms(task: &TaskSpec) -> u64 {
+    let artifacts_ms = task.artifacts.as_ref().map(|_| artifact::PATIENCE_MS);
+    let result_ms = task.result.as_ref().and_then(|result| result.file.as_ref()).map(|_| artifact::RESULT_PATIENCE_MS);
+    artifacts_ms.unwrap_or(0).saturating_add(result_ms.unwrap_or(0))
 }
 
 /// Never past the end of time: whoever submits may write any number.

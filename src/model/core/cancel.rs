@@ -1,11 +1,11 @@
 //! Cancel, kill, abandon.
 
 use crate::model::change::{AttemptFacts, Change};
-use crate::model::ids::{Address, AttemptId, JobId, TaskIdx};
+use crate::model::ids::{Address, AttemptId, JobId, JobName, TaskIdx};
 use crate::model::message::{CancelHow, Done, Refusal};
 use crate::model::question::OF_APPROVAL;
 use crate::model::spec::Rule;
-use crate::model::state::{LostCause, Outcome, TaskEvent, TaskState, Verdict};
+use crate::model::state::{LostCause, Outcome, TaskEvent, TaskKind, TaskState, Verdict};
 use crate::model::time::Now;
 
 use super::{Core, Effect, Task};
@@ -50,6 +50,33 @@ impl Core {
         let first: Vec<TaskIdx> = tasks().filter(|(_, task)| !outlives(task)).map(|(idx, _)| idx).collect();
         let chosen = if first.is_empty() { tasks().map(|(idx, _)| idx).collect() } else { first };
         self.cancel_tasks(id, &chosen, how, now)
+    }
+
+    /// Cancels a job for the next one of its schedule, however often that comes. What runs `finally` is never cancelled for it: the
+    /// next one waits for that too. What runs by `rule: always` is, unless it cleans up after a cancel.
+    pub(super) fn replace_job(&mut self, name: &JobName, now: Now) {
+        if let Some(id) = self.by_name.get(name) {
+            self.replace(*id, now);
+        }
+    }
+
+    fn replace(&mut self, id: JobId, now: Now) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let tasks = || (0u32..).map(TaskIdx).zip(&job.tasks);
+        let stops = || tasks().filter(|(_, task)| !task.state.is_terminal() && !task.spec.finally);
+        let first: Vec<TaskIdx> = stops().filter(|(_, task)| task.spec.rule != Rule::Always).map(|(idx, _)| idx).collect();
+        let is_cancelled = |task: &Task| matches!(task.state.kind(), TaskKind::Cancelling | TaskKind::Cancelled);
+        let chosen = match first.is_empty() {
+            false => first,
+            true if tasks().any(|(_, task)| is_cancelled(task)) => return,
+            true => stops().map(|(idx, _)| idx).collect(),
+        };
+        let (left, own): (Vec<TaskIdx>, Vec<TaskIdx>) = chosen.into_iter().partition(|task| self.child_of(id, *task).is_some());
+        self.cancel_tasks(id, &own, CancelHow::Ask, now);
+        // The same holds for what runs at the end of a child job.
+        for child in left.into_iter().filter_map(|task| self.child_of(id, task)).collect::<Vec<_>>() {
+            self.replace(child, now);
+        }
     }
 
     /// Cancels these and then looks at what follows, so that none of them is given up because of another.

@@ -10,8 +10,12 @@ use crate::model::time::Now;
 
 use super::{Core, Effect, Task};
 
-/// Decisions that are asked for in one turn; the others have theirs in the next.
-const MAX_AT_ONCE: usize = 256;
+/// Decisions that are asked for and not answered yet; the others have their turn after these.
+const MAX_AT_ONCE: usize = 64;
+/// Of these, of one job, so that none keeps all others waiting.
+const MAX_OF_JOB: usize = 16;
+/// Of these, lists to map over: each answer may hold 100,000 items.
+const MAX_LISTS: usize = 4;
 
 impl Task {
     /// Whether an expression of its definition says what it does, what a child job gets, or what a person is asked.
@@ -29,10 +33,20 @@ impl Task {
 impl Core {
     /// Asks about the tasks of a job that are queued and undecided.
     pub(super) fn ask_decisions(&mut self, id: JobId, now: Now) {
+        let is_list = |(job, task): &(JobId, TaskIdx)| {
+            self.task(*job, *task).is_some_and(|task| task.spec.each.is_some() && task.instance.is_none())
+        };
+        let mut lists = self.deciding.keys().filter(|of| is_list(of)).count();
         let Some(job) = self.jobs.get(&id) else { return };
+        let room = MAX_OF_JOB.min(MAX_AT_ONCE.saturating_sub(self.deciding.len()));
         let has_room = job.has_room_for_children();
         let may_go_on = |task: &TaskIdx| has_room || !job.get(*task).is_some_and(Task::is_delegated);
-        let undecided: Vec<TaskIdx> = job.undecided.iter().copied().filter(may_go_on).take(MAX_AT_ONCE).collect();
+        let mut has_place = |task: &TaskIdx| {
+            lists += usize::from(is_list(&(id, *task)));
+            lists <= MAX_LISTS
+        };
+        let undecided = job.undecided.iter().copied().filter(may_go_on);
+        let undecided: Vec<TaskIdx> = undecided.take(room).take_while(|task| has_place(task)).collect();
         for task in undecided {
             let Some(number) = self.task(id, task).map(|task| task.attempts) else { continue };
             let Some(launch) = self.launch(AttemptId { job: id, task, number }, now) else { continue };
@@ -42,6 +56,19 @@ impl Core {
                 job.undecided.remove(&task);
             }
             self.effects.push(Effect::Decide(self.last_decision, Box::new(launch)));
+        }
+    }
+
+    /// What was asked and not answered (a result could not be read just now) is asked again, under its number: of two answers the
+    /// first counts.
+    pub(super) fn ask_again(&mut self, now: Now) {
+        let mut asked: Vec<(u64, JobId, TaskIdx)> =
+            self.deciding.iter().map(|((job, task), ticket)| (*ticket, *job, *task)).collect();
+        asked.sort_unstable();
+        for (ticket, job, task) in asked {
+            let Some(number) = self.task(job, task).map(|task| task.attempts) else { continue };
+            let launch = self.launch(AttemptId { job, task, number }, now);
+            self.effects.extend(launch.map(|launch| Effect::Decide(ticket, Box::new(launch))));
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Job {
     pub(super) finally: Vec<TaskIdx>,
     /// Tasks that are not over and not in `finally`.
     pub(super) open: u32,
+    /// Whether what runs at the end was looked at since `open` is 0.
+    pub(super) at_end: bool,
     /// Tasks queued at run time, by who queued them under which key.
     pub(super) by_key: BTreeMap<(Option<TaskIdx>, String), TaskIdx>,
     /// Parameters that a person changed: in `spec` already.
@@ -250,6 +252,7 @@ impl Job {
             by_key: BTreeMap::new(),
             finally: Vec::new(),
             open: 0,
+            at_end: false,
             ready: BTreeMap::new(),
             bounded: BTreeSet::new(),
             undecided: BTreeSet::new(),
@@ -298,6 +301,7 @@ impl Job {
             self.finally.push(idx);
         }
         self.open += u32::from(!task.spec.finally && !state.is_terminal());
+        self.at_end &= self.open == 0;
         self.tasks.push(task);
         self.tell_mapping(idx, None, Some(&state));
         if state == TaskState::Queued {
@@ -361,6 +365,7 @@ impl Job {
         self.counts.add(state.kind());
         if !task.spec.finally {
             self.open = self.open + u32::from(!state.is_terminal()) - u32::from(!old.is_terminal());
+            self.at_end &= self.open == 0;
         }
         if old.is_terminal() || state.is_terminal() {
             for dependent in task.dependents.clone() {
@@ -378,18 +383,6 @@ impl Job {
         }
         if let Some(instance) = self.get(idx).and_then(|task| task.instance) {
             self.let_through(instance.of);
-        }
-    }
-
-    pub(super) fn mapped_mut(&mut self, parent: TaskIdx) -> Option<&mut Mapped> {
-        self.tasks.get_mut(parent.0 as usize)?.mapped.as_deref_mut()
-    }
-
-    /// Tells a task's mapping, if it is an instance, what became of it.
-    fn tell_mapping(&mut self, idx: TaskIdx, old: Option<&TaskState>, new: Option<&TaskState>) {
-        let Some(instance) = self.get(idx).and_then(|task| task.instance) else { return };
-        if let Some(mapped) = self.mapped_mut(instance.of) {
-            mapped.instance_moved(instance.index, old, new);
         }
     }
 }

@@ -30,12 +30,22 @@ pub(super) struct Mapped {
     pub ready: u32,
     /// Queued instances that wait for room in the mapping.
     pub backlog: BTreeSet<TaskIdx>,
+    /// Whether those that do not wait for all of it have seen one that completed, and one that failed.
+    pub seen: (bool, bool),
 }
 
 impl Mapped {
     /// Before its instances.
     pub fn new(items: Arc<Vec<Value>>) -> Mapped {
-        Mapped { items, instances: Vec::new(), tally: Tally::default(), live: 0, ready: 0, backlog: BTreeSet::new() }
+        Mapped {
+            items,
+            instances: Vec::new(),
+            tally: Tally::default(),
+            live: 0,
+            ready: 0,
+            backlog: BTreeSet::new(),
+            seen: (false, false),
+        }
     }
 
     /// An instance went from one state to another, or came into being.
@@ -71,6 +81,25 @@ impl Mapped {
 }
 
 impl Job {
+    pub(super) fn mapped_mut(&mut self, parent: TaskIdx) -> Option<&mut Mapped> {
+        self.tasks.get_mut(parent.0 as usize)?.mapped.as_deref_mut()
+    }
+
+    /// Tells a task's mapping, if it is an instance, what became of it.
+    pub(super) fn tell_mapping(&mut self, idx: TaskIdx, old: Option<&TaskState>, new: Option<&TaskState>) {
+        let Some(instance) = self.get(idx).and_then(|task| task.instance) else { return };
+        if let Some(mapped) = self.mapped_mut(instance.of) {
+            mapped.instance_moved(instance.index, old, new);
+        }
+    }
+
+    /// A mapped task begins anew: its list is to be told again, and what there was of the old one is none of it.
+    pub(super) fn let_go(&mut self, parent: TaskIdx) {
+        if self.get(parent).and_then(|task| task.mapped.as_ref()).is_some_and(|mapped| !mapped.items.is_empty()) {
+            self.expand(parent, &Arc::new(Vec::new()));
+        }
+    }
+
     /// Takes a new list: instances that there are begin anew, further ones come into being, those beyond it are skipped.
     pub(super) fn expand(&mut self, parent: TaskIdx, items: &Arc<Vec<Value>>) {
         let known = self.get(parent).and_then(|task| task.mapped.as_ref()).map(|mapped| mapped.instances.clone());

@@ -258,6 +258,7 @@ impl Core {
                 // Also when none lives: what a backend has beyond that is to be cleared away.
                 self.effects.push(Effect::Inspect(live));
                 self.check_held_secrets(now);
+                self.ask_again(now);
                 self.evict();
             }
             Input::Evict => self.evict(),

@@ -117,13 +117,13 @@ impl Core {
         };
         let taken_care_of: BTreeSet<_> = chosen.iter().copied().filter(is_taken_care_of).collect();
         chosen.retain(|task| !taken_care_of.contains(task));
-        let count = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
-        self.run_again(chosen, which != RequeueWhich::Failed, now);
-        Ok(Done::Affected { count })
+        let count = chosen.len();
+        let revived = self.run_again(chosen, which != RequeueWhich::Failed, now);
+        Ok(Done::Affected { count: u32::try_from(count + revived).unwrap_or(u32::MAX) })
     }
 
     /// Runs these again, and brings back what was given up because of them; with new child jobs when all of it begins anew.
-    pub(super) fn run_again(&mut self, chosen: BTreeSet<(JobId, TaskIdx)>, anew: bool, now: Now) {
+    pub(super) fn run_again(&mut self, chosen: BTreeSet<(JobId, TaskIdx)>, anew: bool, now: Now) -> usize {
         let jobs: BTreeSet<JobId> = chosen.iter().map(|(job, _)| *job).collect();
         for job in &jobs {
             if self.jobs.get(job).is_some_and(|job| job.stopped) {
@@ -148,26 +148,29 @@ impl Core {
         for job in jobs {
             all.extend(self.reopen_above(job, now));
         }
-        self.bring_back(&all, now);
+        self.bring_back(&all, now)
     }
 
-    /// What follows when these have left their end.
-    pub(super) fn bring_back(&mut self, tasks: &[(JobId, TaskIdx)], now: Now) {
+    /// What follows when these have left their end; how many others run again because of a stop that is lifted.
+    pub(super) fn bring_back(&mut self, tasks: &[(JobId, TaskIdx)], now: Now) -> usize {
         let mut reset: Vec<(JobId, TaskIdx)> = Vec::new();
-        for (job, task) in tasks {
-            let named = self.mapping_of(*job, *task).unwrap_or(*task);
-            reset.extend(self.reset_dependents(*job, named, now).into_iter().map(|task| (*job, task)));
-        }
         let jobs: BTreeSet<JobId> = tasks.iter().map(|(job, _)| *job).collect();
+        for job in &jobs {
+            reset.extend(self.revive_skipped(*job, now).into_iter().map(|task| (*job, task)));
+        }
+        let revived = reset.len();
+        let mut roots: BTreeSet<(JobId, TaskIdx)> = tasks.iter().copied().collect();
+        roots.extend(tasks.iter().filter_map(|(job, task)| Some((*job, self.mapping_of(*job, *task)?))));
+        for (job, task) in roots {
+            reset.extend(self.reset_dependents(job, task, now).into_iter().map(|task| (job, task)));
+        }
         for job in &jobs {
             self.reopen_finally(*job, now);
         }
         for (job, task) in tasks.iter().chain(&reset) {
             self.settle_or_end(*job, *task, now);
         }
-        for job in jobs {
-            self.revive_skipped(job, now);
-        }
+        revived
     }
 
     /// The mapped task that a task is an instance of.
@@ -200,7 +203,7 @@ impl Core {
         {
             let is_failed = |idx: &TaskIdx| {
                 let state = self.task(job, *idx).map(|task| &task.state);
-                matches!(state, Some(TaskState::Failed | TaskState::Cancelled))
+                matches!(state, Some(TaskState::Failed | TaskState::Cancelled | TaskState::UpstreamFailed))
             };
             let current = || mapped.instances.iter().take(mapped.items.len()).copied();
             let below = current().filter_map(|idx| self.child_of(job, idx)).flat_map(|child| self.in_job(child, which));
@@ -238,7 +241,9 @@ impl Core {
         let task = self.task(job, task).and_then(|task| task.instance).map_or(task, |instance| instance.of);
         let (mut after, mut seen, mut work) = (BTreeSet::new(), BTreeSet::from([task]), vec![task]);
         while let Some(task) = work.pop() {
-            for dependent in self.task(job, task).map(|task| task.dependents.as_slice()).unwrap_or_default() {
+            let Some(of) = self.task(job, task) else { continue };
+            let instances = of.mapped.iter().flat_map(|mapped| &mapped.instances).filter_map(|idx| self.task(job, *idx));
+            for dependent in std::iter::once(of).chain(instances).flat_map(|task| &task.dependents) {
                 let Some(found) = self.task(job, *dependent).filter(|_| seen.insert(*dependent)) else { continue };
                 if found.state.live_attempt().is_some() || is_left_to_others(&found.state) {
                     let job = self.jobs.get(&job).map(|job| job.name.to_string()).unwrap_or_default();
@@ -262,14 +267,16 @@ impl Core {
                 // What failed of a mapped task are its instances.
                 let is_mapped = task.mapped.as_ref().is_some_and(|mapped| mapped.tally.failed + mapped.tally.cancelled > 0);
                 let is_of_now = task.instance.is_none_or(|instance| self.takes_back(job.id, instance.of));
+                let is_given_up = task.instance.is_some() && task.state == TaskState::UpstreamFailed;
                 !is_mapped
                     && is_of_now
-                    && matches!(
-                        task.state,
-                        TaskState::Failed
-                            | TaskState::Cancelled
-                            | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
-                    )
+                    && (is_given_up
+                        || matches!(
+                            task.state,
+                            TaskState::Failed
+                                | TaskState::Cancelled
+                                | TaskState::Held { hold: Hold::Login { .. } | Hold::Limit { asks: true, .. } }
+                        ))
             }
             // A mapped task makes its instances anew.
             RequeueWhich::All | RequeueWhich::From => task.state.is_terminal() && task.instance.is_none(),
@@ -319,12 +326,18 @@ impl Core {
     /// Whether instances of a mapped task may run again by themselves: it stands where they have brought it.
     pub(super) fn takes_back(&self, job: JobId, parent: TaskIdx) -> bool {
         use TaskState::{Cancelled, Completed, Failed, Mapped, Skipped};
-        let state = self.task(job, parent).map(|task| &task.state);
-        matches!(state, Some(Mapped { .. } | Completed | Failed | Cancelled | Skipped { why: SkipReason::Rule }))
+        let Some(task) = self.task(job, parent) else { return false };
+        // Without a list it is where something else has brought it.
+        let has_list = task.mapped.as_ref().is_some_and(|mapped| !mapped.items.is_empty());
+        has_list && matches!(task.state, Mapped { .. } | Completed | Failed | Cancelled | Skipped { why: SkipReason::Rule })
     }
 
     /// A mapped task goes on when an instance of it does.
     pub(super) fn reopen_mapping(&mut self, job: JobId, parent: TaskIdx, now: Now) {
+        if let Some(mapped) = self.jobs.get_mut(&job).and_then(|job| job.mapped_mut(parent)) {
+            // What is told by its instances is news again.
+            mapped.seen = (false, false);
+        }
         let Some(task) = self.task(job, parent) else { return };
         let Some(mapped) = &task.mapped else { return };
         let to = TaskState::Mapped { instances: u32::try_from(mapped.items.len()).unwrap_or(u32::MAX) };
@@ -347,8 +360,8 @@ impl Core {
     }
 
     /// Tasks that `on_failure: stop` skipped get their turn again once the stop is lifted.
-    fn revive_skipped(&mut self, id: JobId, now: Now) {
-        let Some(job) = self.jobs.get(&id) else { return };
+    fn revive_skipped(&mut self, id: JobId, now: Now) -> Vec<TaskIdx> {
+        let Some(job) = self.jobs.get(&id).filter(|job| !job.stopped) else { return Vec::new() };
         let skipped: Vec<TaskIdx> = (0u32..)
             .map(TaskIdx)
             .zip(&job.tasks)
@@ -362,8 +375,6 @@ impl Core {
                 self.reopen_mapping(id, instance.of, now);
             }
         }
-        for task in skipped {
-            self.settle_or_end(id, task, now);
-        }
+        skipped
     }
 }

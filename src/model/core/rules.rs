@@ -74,15 +74,14 @@ impl Readiness {
 impl Job {
     /// What the rule of a task says now.
     pub(super) fn readiness(&self, task: &Task) -> Readiness {
-        if task.instance.is_some() {
-            return Readiness::Ready;
-        }
+        // An instance waits for what its mapping needs, when that is run again.
+        let task = task.instance.and_then(|instance| self.get(instance.of)).unwrap_or(task);
         if task.spec.finally && self.open > 0 {
             return Readiness::Waits;
         }
         let needs = u32::try_from(task.needs.len()).unwrap_or(u32::MAX);
         let is_over = task.tally.over() >= needs;
-        // Of a mapping that goes on, the instances that are over count already.
+        // Of a mapping the instances of its present list count one by one.
         let early = || {
             let mapped = task.needs.iter().filter_map(|need| self.get(*need)?.mapped.as_deref());
             mapped.map(|mapped| mapped.tally).fold((0, 0), |sum, tally| (sum.0 + tally.completed, sum.1 + tally.failed))

@@ -2,16 +2,44 @@
 
 use crate::model::change::{Change, TaskResult};
 use crate::model::ids::{JobId, TaskIdx};
-use crate::model::spec::{OnFailure, TaskSpec};
-use crate::model::state::{Outcome, SkipReason, TaskEvent, TaskState, Verdict};
+use crate::model::spec::{OnFailure, Rule, TaskSpec};
+use crate::model::state::{Outcome, SkipReason, TaskEvent, TaskKind, TaskState, Verdict};
 use crate::model::time::Now;
 
-use super::Core;
 use super::rules::Readiness;
+use super::{Core, Job, Task};
 
 /// Whether a task starts also after `on_failure: stop`.
 pub(super) fn outlives_failure(spec: &TaskSpec) -> bool {
     spec.finally || spec.rule.accepts_failure()
+}
+
+impl Job {
+    /// Tasks that need a mapped one and do not wait for all of it, when its instances tell them something new.
+    fn early_of(&mut self, mapping: TaskIdx) -> Vec<TaskIdx> {
+        let Some(mapped) = self.mapped_mut(mapping) else { return Vec::new() };
+        let now = (mapped.tally.completed > 0, mapped.tally.failed > 0);
+        let is_new = (now.0 && !mapped.seen.0) || (now.1 && !mapped.seen.1);
+        mapped.seen = (mapped.seen.0 || now.0, mapped.seen.1 || now.1);
+        let Some(task) = self.get(mapping).filter(|_| is_new) else { return Vec::new() };
+        let is_early = |task: &Task| matches!(task.spec.rule, Rule::OneSuccess | Rule::OneFailed);
+        task.dependents.iter().copied().filter(|dependent| self.get(*dependent).is_some_and(is_early)).collect()
+    }
+
+    /// What runs at the end, once for each time that everything else has come to its end.
+    fn finally_now(&mut self) -> Vec<TaskIdx> {
+        let is_now = self.open == 0 && !self.at_end;
+        self.at_end = self.open == 0;
+        if is_now { self.finally.clone() } else { Vec::new() }
+    }
+
+    /// Instances of a mapped task that wait for what it needs.
+    fn pending_of(&self, mapping: TaskIdx) -> Vec<TaskIdx> {
+        let task = self.get(mapping).filter(|task| matches!(task.state, TaskState::Mapped { .. }));
+        let instances = task.and_then(|task| task.mapped.as_ref()).map(|mapped| mapped.instances.as_slice()).unwrap_or_default();
+        let is_pending = |idx: &TaskIdx| self.get(*idx).is_some_and(|task| task.state == TaskState::Pending);
+        if self.counts.of(TaskKind::Pending) == 0 { Vec::new() } else { instances.iter().copied().filter(is_pending).collect() }
+    }
 }
 
 impl Core {
@@ -27,23 +55,28 @@ impl Core {
             }
             failed |= task.state == TaskState::Failed;
             let (dependents, instance) = (task.dependents.clone(), task.instance);
-            work.extend(dependents.into_iter().filter(|dependent| self.settle_task(id, *dependent, now)));
+            dependents.into_iter().for_each(|dependent| self.settle_whole(id, dependent, &mut work, now));
             if let Some(instance) = instance {
                 if self.settle_mapping(id, instance.of, now) {
                     work.push(instance.of);
                 } else {
-                    let early = self.task(id, instance.of).map(|parent| parent.dependents.clone()).unwrap_or_default();
+                    let early = self.jobs.get_mut(&id).map(|job| job.early_of(instance.of)).unwrap_or_default();
                     work.extend(early.into_iter().filter(|dependent| self.settle_task(id, *dependent, now)));
                 }
             }
-            if let Some(job) = self.jobs.get(&id).filter(|job| job.open == 0) {
-                let finally = job.finally.clone();
-                work.extend(finally.into_iter().filter(|task| self.settle_task(id, *task, now)));
-            }
+            let finally = self.jobs.get_mut(&id).map(Job::finally_now).unwrap_or_default();
+            finally.into_iter().for_each(|task| self.settle_whole(id, task, &mut work, now));
         }
         if failed {
             self.stop_job(id, now);
         }
+    }
+
+    /// A task, and of a mapped one the instances that wait for what it needs; those that are over by that go into `work`.
+    fn settle_whole(&mut self, id: JobId, idx: TaskIdx, work: &mut Vec<TaskIdx>, now: Now) {
+        let mut tasks = self.jobs.get(&id).map(|job| job.pending_of(idx)).unwrap_or_default();
+        tasks.push(idx);
+        work.extend(tasks.into_iter().filter(|task| self.settle_task(id, *task, now)));
     }
 
     /// A pending task whose rule has its answer goes on; whether it is over by that.

@@ -7,7 +7,7 @@ use crate::model::attempt::AddedTask;
 use crate::model::change::{Change, Origin, Parent};
 use crate::model::ids::{Address, JobId, JobName, JobRef, TaskIdx, is_name};
 use crate::model::message::{Done, Refusal, RefusalCode};
-use crate::model::spec::{MAX_NESTING, MAX_TASKS, SubJob, Submission, TaskSpec};
+use crate::model::spec::{MAX_NESTING, MAX_TASKS, Rule, SubJob, Submission, TaskSpec};
 use crate::model::state::{SkipReason, TaskState};
 use crate::model::time::Now;
 
@@ -93,6 +93,10 @@ impl Core {
         let known = |need: &str| job.find(need).is_some();
         let spec = crate::model::added::build(added, &name, &job.spec.added_defaults, parent.as_deref(), &known)
             .map_err(|why| invalid(why, ""))?;
+        let is_last = |need: &&String| job.find(need).and_then(|need| job.get(need)).is_some_and(|need| need.spec.finally);
+        if let Some(need) = spec.needs.iter().find(is_last).filter(|_| !spec.finally) {
+            return Err(waits_for_last(need));
+        }
         let state = self.first_state(id, &spec, origin.parent);
         let task = TaskIdx(u32::try_from(job.tasks.len()).unwrap_or(u32::MAX));
         self.emit(Change::TaskAdded { job: id, task, spec: Arc::new(spec), origin: Some(origin), state }, now);
@@ -135,6 +139,10 @@ fn derived_id(job: &super::Job, origin: &Origin) -> String {
         return plain;
     }
     (2..=u32::MAX).map(|n| format!("{plain}-{n}")).find(|name| job.find(name).is_none()).unwrap_or(plain)
+}
+
+fn waits_for_last(need: &str) -> Refusal {
+    invalid(format!("`{need}` runs when everything else is over: nothing else can wait for it"), "leave it out of the needs")
 }
 
 /// A stable digest of a request, to tell a repetition from another definition under the same key.
@@ -195,7 +203,17 @@ fn check(submission: &Submission) -> Result<(), Refusal> {
     let mut waiting = vec![0usize; submission.tasks.len()];
     let mut dependents = vec![Vec::new(); submission.tasks.len()];
     for (place, task) in submission.tasks.iter().enumerate() {
+        if task.each.as_ref().is_some_and(|each| each.max_parallel == Some(0)) {
+            return Err(invalid(format!("max_parallel of the task `{}` is 0", task.id), "it is at least 1"));
+        }
+        if task.needs.is_empty() && matches!(task.rule, Rule::OneSuccess | Rule::OneFailed) {
+            return Err(invalid(format!("the rule of the task `{}` can never hold: it needs no other", task.id), ""));
+        }
         for need in &task.needs {
+            let last = places.get(need.as_str()).is_some_and(|place| submission.tasks[*place].finally);
+            if last && !task.finally {
+                return Err(waits_for_last(need));
+            }
             let Some(needed) = places.get(need.as_str()) else {
                 return Err(invalid(format!("the task `{}` needs `{need}`, which does not exist", task.id), ""));
             };

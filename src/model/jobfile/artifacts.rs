@@ -27,8 +27,27 @@ pub(super) fn artifacts(reader: &mut Reader<'_>, node: &Node) -> Option<Artifact
     if let Some(node) = items.get(MAX_PATTERNS) {
         reader.fault(node, format!("there are more than {MAX_PATTERNS} artifacts"), "use patterns: out/*.html");
     }
-    let files = items.iter().take(MAX_PATTERNS).filter_map(|item| artifact(reader, item)).collect();
+    let mut files: Vec<ArtifactSpec> = Vec::new();
+    for item in items.iter().take(MAX_PATTERNS) {
+        let Some(file) = artifact(reader, item) else { continue };
+        let clash = literal(&file).and_then(|(path, name)| {
+            let is_other = |before: &&ArtifactSpec| literal(before).is_some_and(|(its, named)| named == name && its != path);
+            Some((files.iter().find(is_other)?.path.clone(), name))
+        });
+        if let Some((before, name)) = clash {
+            let message = format!("`{before}` and `{}` would both be kept as `{name}`", file.path);
+            reader.fault(item, message, "give them different names; the path of a directory ends with `/`");
+        }
+        files.push(file);
+    }
     Some(Artifacts { files, max_bytes })
+}
+
+/// Path and name of what is one file, as far as its path tells.
+fn literal(file: &ArtifactSpec) -> Option<(Vec<String>, String)> {
+    let pattern = parse(&file.path).ok().filter(|pattern| pattern.parts.is_empty() && !file.path.ends_with('/'))?;
+    let name = pattern.name_of(file.name.as_deref(), &[])?;
+    Some((pattern.fixed, name))
 }
 
 fn artifact(reader: &mut Reader<'_>, node: &Node) -> Option<ArtifactSpec> {

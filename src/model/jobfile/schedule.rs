@@ -1,8 +1,8 @@
 //! `schedule:` of a job.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::schedule::{CatchUp, CronFault, MIN_EVERY_MS, Overlap, Rule, Timetable, When, zone};
 use crate::model::time::Utc;
@@ -13,6 +13,13 @@ use super::read::Reader;
 
 /// Longest jitter: a day.
 const MAX_JITTER_MS: u64 = 86_400_000;
+
+/// Which moment of a day its date alone means.
+#[derive(Clone, Copy)]
+enum Edge {
+    Begin,
+    End,
+}
 
 /// The rule of a file that has one.
 pub(super) fn of(reader: &mut Reader<'_>, root: &Node) -> Option<Rule> {
@@ -61,8 +68,8 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
         }
     };
     let zone = zone::find(&name).unwrap_or(TimeZone::UTC);
-    let start = fields.get("start").and_then(|node| time(reader, node, &zone));
-    let until = fields.get("until").and_then(|node| time(reader, node, &zone));
+    let start = fields.get("start").and_then(|node| time(reader, node, &zone, Edge::Begin));
+    let until = fields.get("until").and_then(|node| time(reader, node, &zone, Edge::End));
     let catch_up = fields
         .get("catch_up")
         .and_then(|node| reader.one_of(node, &[("none", CatchUp::None), ("last", CatchUp::Last), ("all", CatchUp::All)]));
@@ -125,12 +132,23 @@ fn cron(reader: &mut Reader<'_>, node: &Node, text: &str, timezone: &str, is_def
 }
 
 /// A point in time: with an offset or `Z`, or as a clock of the schedule's zone shows it.
-fn time(reader: &mut Reader<'_>, node: &Node, zone: &TimeZone) -> Option<Utc> {
+fn time(reader: &mut Reader<'_>, node: &Node, zone: &TimeZone, edge: Edge) -> Option<Utc> {
     let text = reader.text(node)?;
     let trimmed = text.trim();
     let local = || {
-        let local = trimmed.parse::<DateTime>().ok().or_else(|| trimmed.parse::<Date>().ok().map(DateTime::from))?;
-        zone.to_timestamp(local).ok()
+        // A date is no less a date and time, at midnight, to the parser of those.
+        if trimmed.contains(['T', 't', ' ', ':']) {
+            return zone.to_timestamp(trimmed.parse::<DateTime>().ok()?).ok();
+        }
+        let date = trimmed.parse::<Date>().ok()?;
+        match edge {
+            Edge::Begin => zone.to_timestamp(DateTime::from(date)).ok(),
+            // To the last moment of the day.
+            Edge::End => {
+                let midnight = zone.to_timestamp(DateTime::from(date.tomorrow().ok()?)).ok()?;
+                midnight.checked_sub(SignedDuration::from_millis(1)).ok()
+            }
+        }
     };
     match trimmed.parse::<Timestamp>().ok().or_else(local) {
         Some(at) => Some(Utc(at.as_millisecond())),

@@ -287,6 +287,17 @@ fn many_needs_and_many_wrong_ones_are_read_in_reasonable_time() {
 }
 
 #[test]
+fn two_artifacts_with_one_name_are_a_fault() {
+    let job = |list: &str| format!("name: j\ntasks:\n  - {{ id: a, run: x, artifacts: [{list}] }}\n");
+    let found = faults(&job("a/x, { path: b/y, name: a/x }"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].message, "`a/x` and `b/y` would both be kept as `a/x`");
+    for fine in ["a/x, b/x", "x, ./x", "{ path: a/, name: x }, { path: b/, name: x }", "x, \"*\""] {
+        good(&job(fine));
+    }
+}
+
+#[test]
 fn a_far_result_may_be_used_and_one_of_an_unrelated_task_may_not() {
     let chain = many(|n| format!("{{ id: t{n}, needs: [t{}], run: x, result: text }}", n - 1));
     let last = MANY - 1;
@@ -461,4 +472,20 @@ fn faults_of_approvals_and_of_gates_name_their_place_and_the_remedy() {
         assert!(text.contains(wanted) && text.starts_with("job.yaml:3:"), "{line}: {text}");
     }
     good("name: j\ntasks:\n  - { id: a, run: 'echo {{ gate.output }} {{ gate.attempt }}', accept: 'echo {{ gate.output }}' }\n");
+}
+
+#[test]
+fn a_date_alone_begins_a_schedule_with_its_day_and_ends_one_with_it() {
+    let at = |start: &str, until: &str| {
+        let text = format!(
+            "name: j\nschedule: {{ cron: '0 3 * * *', timezone: Europe/Berlin, start: {start}, until: {until} }}\ntasks: [{{ id: a, run: x }}]\n"
+        );
+        let rule = with(&text, &[], parse).unwrap().schedule.unwrap();
+        [rule.start, rule.until].map(|at| jiff::Timestamp::from_millisecond(at.unwrap().0).unwrap().to_string())
+    };
+    assert_eq!(at("2027-01-30", "2027-01-31"), ["2027-01-29T23:00:00Z", "2027-01-31T22:59:59.999Z"]);
+    // The day that a clock is changed has another length.
+    assert_eq!(at("2027-03-28", "2027-03-28"), ["2027-03-27T23:00:00Z", "2027-03-28T21:59:59.999Z"]);
+    let exact = at("2027-01-30T09:00", "2027-01-31T09:00:00+02:00");
+    assert_eq!(exact, ["2027-01-30T08:00:00Z", "2027-01-31T07:00:00Z"]);
 }

@@ -7,9 +7,9 @@
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::diagnostic::nearest;
 use crate::model::time::Utc;
@@ -18,6 +18,8 @@ use super::zone;
 
 /// Days that are looked through for the next time. 29 February on a given weekday comes within 40 years.
 const MAX_DAYS: u32 = 41 * 366;
+/// No clock is changed by more.
+const CALM: SignedDuration = SignedDuration::from_hours(48);
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const NICKNAMES: [(&str, &str); 7] = [
@@ -78,6 +80,9 @@ impl Timetable {
     /// The first time after `after`; none when there is none within 40 years.
     pub fn next_after(&self, after: Utc) -> Option<Utc> {
         let after = Timestamp::from_millisecond(after.0).ok()?;
+        if let Some(found) = self.in_calm(after) {
+            return Some(Utc(found.as_millisecond()));
+        }
         let today = self.zone.to_datetime(after).date();
         // A clock that goes back, or leaves out an hour around midnight, makes the day before the one to look at.
         let mut date = today.yesterday().unwrap_or(today);
@@ -91,6 +96,36 @@ impl Timetable {
             date = tomorrow;
         }
         None
+    }
+
+    /// The first time after `after` when that is today or tomorrow and the clock is not changed around either: then local times are
+    /// in the order of instants, and nearly all questions are answered at little cost.
+    fn in_calm(&self, after: Timestamp) -> Option<Timestamp> {
+        let local = self.zone.to_datetime(after);
+        let later_today = || self.has_day(local.date()).then(|| self.first_after(local.time())).flatten();
+        let found = match later_today() {
+            Some(time) => local.date().to_datetime(time),
+            None => {
+                let tomorrow = local.date().tomorrow().ok().filter(|date| self.has_day(*date))?;
+                tomorrow.to_datetime(Time::new(*self.hours.first()?, *self.minutes.first()?, 0, 0).ok()?)
+            }
+        };
+        let found = self.zone.to_ambiguous_timestamp(found).unambiguous().ok()?;
+        let begin = after.checked_sub(CALM).ok()?;
+        let is_calm = self.zone.following(begin).next().is_none_or(|change| {
+            let end = found.checked_add(CALM);
+            end.is_ok_and(|end| change.timestamp() > end)
+        });
+        is_calm.then_some(found)
+    }
+
+    /// The first time of a day after this one.
+    fn first_after(&self, time: Time) -> Option<Time> {
+        let hours = self.hours.iter().filter(|hour| **hour >= time.hour());
+        hours.flat_map(|hour| self.minutes.iter().map(|minute| (*hour, *minute))).find_map(|(hour, minute)| {
+            let at = Time::new(hour, minute, 0, 0).ok()?;
+            (at > time).then_some(at)
+        })
     }
 
     fn has_day(&self, date: Date) -> bool {

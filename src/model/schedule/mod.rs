@@ -174,8 +174,10 @@ impl Clockwork<'_> {
             times.count += 1;
             at = next;
             if times.count == MAX_COUNTED {
-                times.newest = self.newest(at, to);
-                times.count += times.newest.len() as u64;
+                let newest = self.newest(at, to);
+                times.count += newest.len() as u64;
+                times.newest.extend(newest);
+                times.newest.drain(..times.newest.len().saturating_sub(KEPT));
                 break;
             }
         }

@@ -148,6 +148,19 @@ fn passed_times_are_counted_and_the_newest_are_kept() {
 }
 
 #[test]
+fn a_week_of_missed_minutes_holds_nobody_up() {
+    let minutely = cron("* * * * *", "Europe/Berlin");
+    let from = at("2026-06-01T00:00:00Z");
+    let times = minutely.times(from).unwrap();
+    let begun = std::time::Instant::now();
+    let week = times.between(from, from.plus(7 * 24 * HOUR));
+    assert_eq!((week.count, week.newest.len()), (7 * 24 * 60, KEPT), "also when few lie beyond those that are counted");
+    assert_eq!((week.newest[0], week.newest[KEPT - 1]), (from.plus(7 * 24 * HOUR - 100 * MINUTE), from.plus(7 * 24 * HOUR)));
+    // Finding all instants of three days for each of them takes far longer.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn zones_are_found_whatever_their_case_and_near_misses_are_named() {
     assert!(zone::find("europe/berlin").is_some() && zone::find("utc").is_some());
     assert!(zone::find("Europe/Berln").is_none() && zone::find("../../etc/passwd").is_none());

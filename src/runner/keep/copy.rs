@@ -10,14 +10,16 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use crate::model::artifact::{Artifact, DIRECTORY, MANIFEST, Manifest};
-use crate::model::attempt::RESULT_FILE;
+use crate::model::artifact::{Artifact, DIRECTORY, MANIFEST, Manifest, RESULT_PATIENCE_MS};
+use crate::model::attempt::{RESULT_FILE, unread};
 use crate::model::time::Utc;
 use crate::os;
 use crate::os::beneath::{self, Links};
 
 /// Bytes that are copied at once.
 const PIECE: usize = 256 << 10;
+/// Why copying has ended before its time.
+pub(super) const TOO_LONG: &str = "it took too long, or the attempt's end was asked for";
 const DIRECTORY_FLAGS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Why a file was not kept.
@@ -109,26 +111,43 @@ pub(super) fn write_manifest(dir: &Path, manifest: &Manifest) -> io::Result<()> 
 }
 
 /// Copies the file that is the task's result into the attempt's directory, at most one byte more than `most`, by which it is known
-/// to be too large. A remark when it could not be; that it is not there is seen by whoever looks for the copy.
-pub fn result(file: &str, cwd: &Path, dir: &Path, most: u64) -> Option<String> {
+/// to be too large. Ends early when `is_hurried` says so. A remark when it could not be; that it is not there is seen by whoever
+/// looks for the copy.
+pub fn result(file: &str, cwd: &Path, dir: &Path, most: u64, is_hurried: &dyn Fn() -> bool) -> Option<String> {
     // What the task may have put in its place is no result.
     let place = dir.join(RESULT_FILE);
     let _ = std::fs::remove_file(&place);
-    let keep = || -> io::Result<bool> {
+    let until = os::now().mono.0.saturating_add(RESULT_PATIENCE_MS);
+    let goes_on = || os::now().mono.0 < until && !is_hurried();
+    let keep = || -> io::Result<()> {
         let root = File::open(cwd)?;
         let source = match beneath::open(&root, file, Links::Inside) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(false),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                return Err(io::Error::new(error.kind(), "it leads out of the workspace"));
+            }
             source => File::from(source?),
         };
         if !source.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
         let mut target = os::create_regular(&place, std::fs::OpenOptions::new().write(true).truncate(true))?;
-        io::copy(&mut source.take(most.saturating_add(1)), &mut target)?;
-        Ok(true)
+        let mut source = source.take(most.saturating_add(1));
+        let mut buffer = vec![0; PIECE];
+        loop {
+            if !goes_on() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, TOO_LONG));
+            }
+            match source.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => target.write_all(&buffer[..count])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     };
     keep().err().map(|error| {
         let _ = std::fs::remove_file(&place);
-        format!("the result {file} could not be read: {error}")
+        format!("{}{error}", unread(file))
     })
 }

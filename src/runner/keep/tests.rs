@@ -152,8 +152,11 @@ fn whoever_insists_on_the_end_does_not_wait_for_copies() {
     bench.file("a", "x");
     let files = vec![of("a", None, Missing::Fails)];
     let kept = artifacts(&Artifacts { files, max_bytes: 10 }, &bench.work(), &bench.attempt(), &|| true);
-    assert!(names(&kept).is_empty() && kept.missing.is_none(), "{kept:?}");
+    assert!(names(&kept).is_empty(), "{kept:?}");
+    assert!(kept.missing.as_deref().is_some_and(|missing| missing.starts_with("a (it took too long")), "{kept:?}");
     assert!(kept.notes[0].contains("the attempt's end was asked for"), "{:?}", kept.notes);
+    let note = result("a", &bench.work(), &bench.attempt(), 10, &|| true).unwrap();
+    assert!(note.contains("the attempt's end was asked for") && !bench.attempt().join("result").exists(), "{note}");
 }
 
 #[test]
@@ -162,12 +165,14 @@ fn a_result_is_copied_from_its_file_and_from_nowhere_else() {
     bench.file("out/report.json", "[1]");
     symlink("../secret", bench.work().join("stolen.json")).unwrap();
     let copied = bench.attempt().join("result");
-    let copy = |name: &str, most| result(name, &bench.work(), &bench.attempt(), most);
+    let copy = |name: &str, most| result(name, &bench.work(), &bench.attempt(), most, &|| false);
     assert_eq!(copy("out/report.json", 100), None);
     assert_eq!(fs::read(&copied).unwrap(), b"[1]");
     assert_eq!(copy("gone.json", 100), None);
     assert!(!copied.exists(), "that of before is none");
-    assert!(copy("stolen.json", 100).is_some() && !copied.exists());
+    let note = copy("stolen.json", 100).unwrap();
+    assert_eq!(note, "the result stolen.json could not be read: it leads out of the workspace");
+    assert!(!copied.exists());
     assert!(copy("out", 100).is_some() && !copied.exists());
     bench.file("large", &"x".repeat(1_000));
     assert_eq!(copy("large", 100), None);
@@ -176,4 +181,72 @@ fn a_result_is_copied_from_its_file_and_from_nowhere_else() {
     symlink(bench.place.path().join("secret"), &copied).unwrap();
     assert_eq!(copy("out/report.json", 100), None);
     assert_eq!(fs::read(bench.place.path().join("secret")).unwrap(), b"secret");
+}
+
+#[test]
+fn what_has_to_be_kept_and_is_not_is_missing_whatever_the_reason() {
+    let lacks = |bench: &Bench, paths: &[(&str, Missing)], max_bytes| {
+        let files = paths.iter().map(|(path, missing)| of(path, None, *missing)).collect();
+        bench.keep_all(&Artifacts { files, max_bytes }).missing
+    };
+    let bench = Bench::new();
+    symlink("/etc/passwd", bench.work().join("lnk")).unwrap();
+    symlink("nowhere", bench.work().join("d")).unwrap();
+    bench.file("big", &"x".repeat(60));
+    bench.file("out/ok", "x");
+    symlink("/etc/passwd", bench.work().join("out/lnk")).unwrap();
+    assert_eq!(lacks(&bench, &[("lnk", Missing::Fails)], 99).unwrap(), "lnk (it cannot be read or leads out of the workspace)");
+    assert_eq!(lacks(&bench, &[("d", Missing::Fails)], 99).unwrap(), "d");
+    assert_eq!(lacks(&bench, &[("big", Missing::Fails)], 9).unwrap(), "big (all together have more bytes than `max_bytes`)");
+    assert_eq!(lacks(&bench, &[("out/", Missing::Fails), ("o*/ok", Missing::Fails)], 9), None);
+    for is_there in [false, true] {
+        let many = Bench::new();
+        (0..=MAX_FILES).for_each(|n| many.file(&format!("many/{n:05}"), ""));
+        if is_there {
+            many.file("must.txt", "");
+        }
+        let why = lacks(&many, &[("many", Missing::Noted), ("must.txt", Missing::Fails)], 99);
+        let expected = if is_there { "must.txt (there are 1000, the most of one attempt)" } else { "must.txt" };
+        assert_eq!(why.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn of_two_files_with_one_name_the_second_is_told() {
+    let bench = Bench::new();
+    bench.file("a/x", "1");
+    bench.file("b/x", "2");
+    let files = [("a/x", Missing::Noted), ("b/x", Missing::Noted), ("b/x", Missing::Fails)];
+    let files = files.map(|(path, missing)| of(path, Some("x"), missing)).to_vec();
+    let kept = bench.keep_all(&Artifacts { files, max_bytes: 99 });
+    assert_eq!(names(&kept), ["x"]);
+    assert!(kept.notes.join("\n").contains("since another artifact has this name: b/x"), "{:?}", kept.notes);
+    assert_eq!(kept.missing.as_deref(), Some("b/x (another artifact has this name)"));
+}
+
+#[test]
+fn the_home_of_airx_is_no_artifact_and_neither_are_the_words_of_the_kernel() {
+    let bench = Bench::new();
+    for name in ["home/airx.db", "home/jobs/a.1/t.1/spec.json", "data/fine"] {
+        bench.file(name, "x");
+    }
+    symlink("home", bench.work().join("other")).unwrap();
+    symlink("../home/airx.db", bench.work().join("data/link")).unwrap();
+    let dir = bench.work().join("home/jobs/a.1/t.1");
+    let paths = ["**", "home/airx.db", "other/airx.db", "data/", "home/jobs/"];
+    let files = paths.iter().map(|path| of(path, None, Missing::Noted)).collect();
+    let kept = artifacts(&Artifacts { files, max_bytes: 99 }, &bench.work(), &dir, &|| false);
+    assert_eq!(names(&kept), ["data/fine"]);
+    assert!(kept.notes.join("\n").contains("since they belong to airx itself"), "{:?}", kept.notes);
+    let proc = Artifacts { files: vec![of("self/environ", None, Missing::Noted)], max_bytes: 1 << 20 };
+    let kept = artifacts(&proc, Path::new("/proc"), &bench.attempt(), &|| false);
+    assert!(names(&kept).is_empty(), "{kept:?}");
+}
+
+#[test]
+fn a_workspace_in_the_home_of_airx_is_a_workspace() {
+    let bench = Bench::new();
+    fs::write(bench.place.path().join("airx.db"), "").unwrap();
+    bench.file("a", "x");
+    assert_eq!(names(&bench.keep(&["a"])), ["a"]);
 }

@@ -82,20 +82,22 @@ impl Supervisor {
         }
         let here = Path::new(".");
         let is_success = self.machine.end() == Some(&End::Exited(0)) && self.machine.stopped().is_none();
+        let is_told = Cell::new(false);
+        let is_hurried = || {
+            // Whoever insists does not want to wait for this.
+            is_told.set(is_told.get() || os::signal::told(&self.signals).kill);
+            is_told.get()
+        };
+        let mut notes = Vec::new();
         if let Some((kind, file)) = self.spec.result.as_ref().and_then(|result| Some((result.kind, result.file.as_ref()?)))
             && is_success
         {
             let most = if kind == ResultKind::Json { MAX_JSON_RESULT } else { MAX_RESULT };
-            self.notes.extend(keep::result(file, &self.spec.cwd, here, most));
+            notes.extend(keep::result(file, &self.spec.cwd, here, most, &is_hurried));
         }
-        let wanted = self.spec.artifacts.as_ref()?;
-        let is_hurried = Cell::new(false);
-        let kept = keep::artifacts(wanted, &self.spec.cwd, here, &|| {
-            // Whoever insists does not want to wait for this.
-            is_hurried.set(is_hurried.get() || os::signal::told(&self.signals).kill);
-            is_hurried.get()
-        });
-        self.notes.extend(kept.notes);
+        let wanted = self.spec.artifacts.as_ref();
+        let kept = wanted.map(|wanted| keep::artifacts(wanted, &self.spec.cwd, here, &is_hurried)).unwrap_or_default();
+        self.notes.extend(notes.into_iter().chain(kept.notes));
         kept.missing
     }
 

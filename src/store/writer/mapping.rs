@@ -44,6 +44,15 @@ impl Writer<'_> {
         self.execute("UPDATE task SET child = ?3 WHERE job = ?1 AND idx = ?2", params![parent.job.0, parent.task.0, job.0])
     }
 
+    /// A mapped task that is pending again has no list until it is told anew.
+    pub(super) fn let_go(&mut self, job: JobId, task: TaskIdx, state: &TaskState) -> Result<(), StoreError> {
+        let sql = "UPDATE mapping SET items = '[]' WHERE job = ?1 AND idx = ?2 AND items <> '[]'";
+        if *state == TaskState::Pending && self.count(sql, params![job.0, task.0])? > 0 {
+            self.begin_anew(job, task, 0)?;
+        }
+        Ok(())
+    }
+
     /// A mapped task's list is known.
     pub(super) fn expand(&mut self, job: JobId, task: TaskIdx, items: &[Value]) -> Result<(), StoreError> {
         let number = u32::try_from(items.len()).unwrap_or(u32::MAX);

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::model::change::Seq;
+use crate::model::change::{Change, Seq};
 use crate::model::decide::shown;
 use crate::model::message::{EventView, TaskView};
 use crate::model::state::{Counts, FailCause, Outcome, SkipReason, TaskKind, TaskState};
 
-use super::mirror::{ASKING, JobRow, asks, queued};
+use super::mirror::{ASKING, JobRow, Loaded, asks, queued};
 use super::row::TaskRow;
 
 /// The instances of a mapped task, counted whenever one of them changes: there may be 100,000.
@@ -143,6 +143,17 @@ pub(super) fn expand(job: &mut JobRow, event: &EventView, parent: u32, items: &[
     }
     job.count_instances();
     job.places = HashMap::new();
+}
+
+/// Of a mapped task that is pending again nothing of the old list stands any more.
+pub(super) fn let_go(job: &mut JobRow, event: &EventView, task: u32) {
+    use TaskState::Pending;
+    let (Change::TaskMoved { state: Pending, .. } | Change::TaskRequeued { state: Pending, .. }) = &event.event.change else {
+        return;
+    };
+    if job.loaded == Loaded::All && begin_anew(job, task, event.seq, &[]) > 0 {
+        job.count_instances();
+    }
 }
 
 /// The instances that there are, with another list; how many.

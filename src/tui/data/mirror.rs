@@ -11,7 +11,7 @@ use crate::model::state::{Counts, TaskKind, TaskState};
 use crate::model::time::Utc;
 
 use super::early::Early;
-use super::instances::{begin_anew, expand};
+use super::instances::{begin_anew, expand, let_go};
 use super::row::{NONE, Needs, TaskRow};
 
 /// Jobs kept, newest first; older ones are only counted.
@@ -299,11 +299,9 @@ impl Mirror {
         if let Change::AllPaused { paused } = change {
             self.overview.paused = *paused;
         }
-        if let Change::ParamsSet { job, .. } = change
-            && let Some(at) = self.find(job.0)
-        {
-            // Read again when it is shown.
-            self.jobs[at].spec = None;
+        // Read again when it is shown.
+        if let Change::ParamsSet { job, .. } = change {
+            self.find(job.0).into_iter().for_each(|at| self.jobs[at].spec = None);
         }
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
         let Some(at) = self.find(job.0) else { return };
@@ -317,6 +315,7 @@ impl Mirror {
             }
             return;
         }
+        let_go(job, event, task.0);
         if let Change::TaskAdded { .. } = change {
             if job.loaded == Loaded::All && job.tasks.len() == task.0 as usize {
                 add(job, event, change);

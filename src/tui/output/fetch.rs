@@ -7,9 +7,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::api::client::Client;
-use crate::model::change::{Change, Seq};
+use crate::model::change::Seq;
 use crate::model::ids::{Address, JobRef};
-use crate::model::message::{Answer, EventView, JobDetail, MAX_PAGE, Query};
+use crate::model::message::{Answer, JobDetail, MAX_PAGE, Query};
 use crate::model::time::Mono;
 
 use super::document::{Document, Step};
@@ -114,14 +114,6 @@ fn output(client: &mut dyn Client, task: &Address, attempt: u32, file: &mut dyn 
     }
 }
 
-/// An event as it may leave the home.
-fn harmless(mut view: EventView) -> EventView {
-    if let Change::JobSubmitted { spec, .. } = &mut view.event.change {
-        *spec = std::sync::Arc::new(spec.without_values());
-    }
-    view
-}
-
 fn export(client: &mut dyn Client, job: &JobRef) -> Result<serde_json::Value, crate::api::client::ClientError> {
     let unexpected = || crate::api::client::ClientError::protocol("it answered something else than was asked".to_owned());
     let Answer::Job(detail) = client.query(Query::Job { job: job.clone() })?.body else { return Err(unexpected()) };
@@ -141,7 +133,7 @@ fn export(client: &mut dyn Client, job: &JobRef) -> Result<serde_json::Value, cr
         let Answer::Events(page) = client.query(query)?.body else { return Err(unexpected()) };
         let Some(last) = page.last() else { break };
         since = last.seq;
-        events.extend(page.into_iter().map(harmless));
+        events.extend(page);
     }
     let spec = detail.spec.without_values();
     let detail = JobDetail { spec, ..*detail };

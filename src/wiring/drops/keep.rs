@@ -1,15 +1,24 @@
 //! Where files of the drop directory go: `taken/` under their job's name, `rejected/` with the reason beside them. Both are bounded.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// Files that are kept in each of both directories.
 const KEPT: usize = 100;
 /// Rejected files that are named; more are counted.
 const NAMED: usize = 3;
+
+/// Longest name of a file, in bytes, and what is kept of a longer one.
+const MAX_NAME: usize = 255;
+const SHORT: usize = 200;
+/// What the name of a reason ends with.
+const REASON: &str = ".error";
 
 /// Both directories.
 pub struct Keeper {
@@ -41,20 +50,22 @@ impl Keeper {
     /// As [`Keeper::take`].
     pub fn reject(&self, name: &str, path: &Path, why: &str) -> std::io::Result<()> {
         make(&self.rejected)?;
-        let reason = self.rejected.join(format!("{name}.error"));
-        let written = self.rejected.join(format!(".{name}.error"));
+        let name = &*kept_name(name);
+        let reason = self.rejected.join(format!("{name}{REASON}"));
+        let written = self.rejected.join(format!(".{name}{REASON}"));
         let _ = std::fs::remove_file(&written);
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written)?.write_all(why.as_bytes())?;
         std::fs::rename(&written, reason)?;
         rename(path, &self.rejected.join(name))?;
         prune(&self.rejected);
+        forget_reasons(&self.rejected);
         Ok(())
     }
 
     /// What a person should know of rejected files, in lines.
     pub fn rejected(&self) -> Vec<String> {
         let mut names: Vec<String> = files(&self.rejected).into_iter().map(|(_, name)| name).collect();
-        names.retain(|name| !name.ends_with(".error"));
+        names.retain(|name| !name.ends_with(REASON));
         if names.is_empty() {
             return Vec::new();
         }
@@ -68,6 +79,16 @@ impl Keeper {
             "{number}{word} rejected: {named}{more}; NAME.error in {place} says why, and taking the file away ends this"
         )]
     }
+}
+
+/// The name that a rejected file is kept under: one that leaves room for its reason's, which may be hidden as well.
+fn kept_name(name: &str) -> Cow<'_, str> {
+    if name.len() < MAX_NAME - REASON.len() {
+        return Cow::Borrowed(name);
+    }
+    let ending = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or("yaml");
+    let digest: String = Sha256::digest(name).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Cow::Owned(format!("{}~{digest}.{ending}", &name[..name.floor_char_boundary(SHORT)]))
 }
 
 /// A directory of the user's own; a link to one is none.
@@ -89,24 +110,34 @@ fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// Regular files by when they were moved here, newest first.
 fn files(directory: &Path) -> Vec<((i64, i64), String)> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let data = entry.metadata().ok().filter(|data| data.is_file())?;
-            let name = entry.file_name().into_string().ok().filter(|name| !name.starts_with('.'))?;
-            Some(((data.ctime(), data.ctime_nsec()), name))
-        })
-        .collect();
+    let mut files: Vec<_> = regular(directory).filter(|(_, name)| !name.starts_with('.')).collect();
     files.sort_by(|one, other| other.cmp(one));
     files
 }
 
+fn regular(directory: &Path) -> impl Iterator<Item = ((i64, i64), String)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let data = entry.metadata().ok().filter(|data| data.is_file())?;
+        Some(((data.ctime(), data.ctime_nsec()), entry.file_name().into_string().ok()?))
+    })
+}
+
+/// Lets go of reasons whose file people took away, and of those that were never written to their end.
+fn forget_reasons(directory: &Path) {
+    for (_, name) in regular(directory) {
+        let Some(file) = name.strip_suffix(REASON) else { continue };
+        if file.starts_with('.') || directory.join(file).symlink_metadata().is_err() {
+            let _ = std::fs::remove_file(directory.join(&name));
+        }
+    }
+}
+
 /// Lets go of the oldest, each with its reason.
 fn prune(directory: &Path) {
-    let job_files = files(directory).into_iter().filter(|(_, name)| !name.ends_with(".error"));
+    let job_files = files(directory).into_iter().filter(|(_, name)| !name.ends_with(REASON));
     for (_, name) in job_files.skip(KEPT) {
-        for gone in [directory.join(&name), directory.join(format!("{name}.error"))] {
+        for gone in [directory.join(&name), directory.join(format!("{name}{REASON}"))] {
             // What cannot be removed is tried again when the next file comes.
             let _ = std::fs::remove_file(gone);
         }
@@ -151,6 +182,44 @@ mod tests {
         assert_eq!(names(&keeper.rejected), ["job.yaml", "job.yaml.error"]);
         assert_eq!(std::fs::read_to_string(keeper.rejected.join("job.yaml.error")).expect("read"), "it is bad\n");
         assert!(keeper.rejected()[0].contains("job.yaml"));
+    }
+
+    #[test]
+    fn a_rejected_file_of_the_longest_name_is_kept_under_a_shorter_one_with_its_reason() {
+        let (directory, keeper) = place();
+        for ending in ["ab.yaml", "cd.yaml"] {
+            let name = format!("{}{ending}", "é".repeat(124));
+            let path = directory.path().join(&name);
+            std::fs::write(&path, ending).expect("written");
+            keeper.reject(&name, &path, ending).expect("moved");
+        }
+        let names = names(&keeper.rejected);
+        assert_eq!(names.len(), 4, "none in the place of the other: {names:?}");
+        for name in names.iter().filter(|name| !name.ends_with(REASON)) {
+            let of = |name: &str| std::fs::read_to_string(keeper.rejected.join(name)).expect("read");
+            assert_eq!(of(name), of(&format!("{name}{REASON}")));
+            assert!(name.ends_with(".yaml") && name.len() < 220, "{name}");
+        }
+        assert_eq!(kept_name("job.yaml"), "job.yaml");
+    }
+
+    #[test]
+    fn reasons_leave_with_the_files_that_people_take_away() {
+        let (directory, keeper) = place();
+        let reject = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, "x").expect("written");
+            keeper.reject(name, &path, "it is bad\n").expect("moved");
+        };
+        reject("one.yaml");
+        std::fs::remove_file(keeper.rejected.join("one.yaml")).expect("taken away");
+        std::fs::write(keeper.rejected.join(".half.yaml.error"), "it").expect("a manager was killed while it wrote this");
+        reject("two.yaml");
+        let left: std::collections::BTreeSet<String> = regular(&keeper.rejected).map(|(_, name)| name).collect();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), ["two.yaml", "two.yaml.error"]);
+        // One that is taken away while it is rejected leaves no reason either.
+        keeper.reject("gone.yaml", &directory.path().join("gone.yaml"), "it is bad\n").expect("nothing to move");
+        assert_eq!(names(&keeper.rejected), ["two.yaml", "two.yaml.error"]);
     }
 
     #[test]

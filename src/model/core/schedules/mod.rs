@@ -2,7 +2,7 @@
 //!
 //! A time and the job it leads to are one commit, so no time fires twice and none is lost whatever crashes. `through` only ever
 //! grows, so a clock that is set back finds its times settled. A time is missed when it passed before this manager began to watch,
-//! or while the machine slept: then the catch-up rule decides, else the overlap rule alone.
+//! or while the machine slept, and more than a moment ago: then the catch-up rule decides, else the overlap rule alone.
 
 mod people;
 #[cfg(test)]
@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::change::Change;
-use crate::model::ids::{Address, JobName, JobRef};
-use crate::model::message::{CancelHow, Done, Refusal};
+use crate::model::ids::JobName;
+use crate::model::message::{Done, Refusal};
 use crate::model::schedule::{
     CatchUp, Clockwork, Due, Fired, MAX_CATCH_UP, MAX_WAITING, Overlap, Passed, Rule, ScheduleState, Scheduled, Skipped, Times,
 };
@@ -26,6 +26,10 @@ use super::retry::splitmix;
 
 /// What the wall clock may go ahead of the monotonic one, or fall behind it, before it counts as set, or the machine as asleep.
 const STEP_MS: i64 = 1_000;
+
+/// A time that is decided about so soon after it was not missed, whoever watched: a manager that is started anew, or a clock that is
+/// set right, takes its moment.
+const LATE_MS: u64 = 60_000;
 
 /// A schedule in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,13 +135,17 @@ impl Core {
         }
     }
 
-    /// After the clock was set back a time may come that lies before the one that was waited for. None that is settled does.
+    /// After the clock was set back a time may come that lies before the one that was waited for. None that is settled does. And a
+    /// rule that an older version could not read may have times again.
     fn find_times_anew(&mut self, now: Now) {
         let names: Vec<String> = self.schedules.keys().cloned().collect();
         for name in names {
             let Some(schedule) = self.schedules.get(&name) else { continue };
-            let Some(next) = schedule.state.next else { continue };
-            let sooner = self.next_of(&name, schedule, now.utc).filter(|sooner| sooner.due < next.due);
+            if schedule.state.paused {
+                continue;
+            }
+            let next = schedule.state.next;
+            let sooner = self.next_of(&name, schedule, now.utc).filter(|sooner| next.is_none_or(|next| sooner.due < next.due));
             if sooner.is_some() {
                 let state = ScheduleState { next: sooner, ..schedule.state.clone() };
                 self.emit(Change::ScheduleMoved { name, passed: None, state: Box::new(state) }, now);
@@ -185,7 +193,8 @@ impl Core {
             gone.count = gone.count.saturating_sub(1);
         }
         let last = gone.newest.last().copied().unwrap_or(next.due);
-        let is_missed = self.due(name, rule, &times, last).at < self.watch.awake_since;
+        let last_at = self.due(name, rule, &times, last).at;
+        let is_missed = last_at < self.watch.awake_since && now.utc.since(last_at) >= LATE_MS;
         let runs = match rule.catch_up {
             CatchUp::None if is_missed => Vec::new(),
             CatchUp::None | CatchUp::Last => vec![last],
@@ -194,19 +203,21 @@ impl Core {
         let further = times.next_after(last).map(|due| self.due(name, rule, &times, due));
         let missed = gone.count.saturating_sub(runs.len() as u64);
         let state = ScheduleState { next: further, through: schedule.state.through.max(Some(last)), ..schedule.state };
-        let missed = (missed > 0).then(|| passed(next.due, Fired::Missed { count: missed }, now));
-        // Settled first: whatever follows in this turn only adds to it.
-        self.emit(Change::ScheduleMoved { name: name.to_owned(), passed: missed, state: Box::new(state) }, now);
+        if missed > 0 {
+            let passed = Some(passed(next.due, Fired::Missed { count: missed }, now));
+            self.emit(Change::ScheduleMoved { name: name.to_owned(), passed, state: Box::new(state.clone()) }, now);
+        }
+        // What becomes of the newest one tells where the schedule stands from now on as well.
         match runs.as_slice() {
-            [] => {}
-            [due] => self.take_time(name, *due, now),
-            _ => self.catch_up(name, runs, now),
+            [] if missed > 0 => {}
+            [] => self.emit(Change::ScheduleMoved { name: name.to_owned(), passed: None, state: Box::new(state) }, now),
+            [due] => self.take_time(name, *due, state, now),
+            _ => self.catch_up(name, runs, state, now),
         }
     }
 
     /// Missed times are made up for one after the other, before any further one.
-    fn catch_up(&mut self, name: &str, runs: Vec<Utc>, now: Now) {
-        let Some(mut state) = self.schedules.get(name).map(|schedule| schedule.state.clone()) else { return };
+    fn catch_up(&mut self, name: &str, runs: Vec<Utc>, mut state: ScheduleState, now: Now) {
         state.waiting.extend(runs);
         // After a second break, before all of the first one is made up for.
         let dropped: Vec<Utc> = state.waiting.drain(..state.waiting.len().saturating_sub(MAX_CATCH_UP)).collect();
@@ -215,13 +226,12 @@ impl Core {
         self.emit(Change::ScheduleMoved { name: name.to_owned(), passed, state: Box::new(state) }, now);
     }
 
-    /// A time has come: the overlap rule decides.
-    fn take_time(&mut self, name: &str, due: Utc, now: Now) {
-        let Some(schedule) = self.schedules.get(name) else { return };
-        let (overlap, mut state) = (schedule.rule.overlap, schedule.state.clone());
+    /// A time has come: the overlap rule decides. The schedule will stand as `state` says, but for that.
+    fn take_time(&mut self, name: &str, due: Utc, mut state: ScheduleState, now: Now) {
+        let Some(overlap) = self.schedules.get(name).map(|schedule| schedule.rule.overlap) else { return };
         let before = self.job_before(name);
         let Some(job) = before.clone().or_else(|| state.last.clone().filter(|_| !state.waiting.is_empty())) else {
-            return drop(self.submit_scheduled(name, due, None, now));
+            return drop(self.submit_scheduled(name, due, state, None, now));
         };
         let what = match overlap {
             Overlap::Skip if before.is_none() => Fired::Skipped(Skipped::Waiting),
@@ -241,9 +251,7 @@ impl Core {
         let passed = Some(passed(due, what, now));
         self.emit(Change::ScheduleMoved { name: name.to_owned(), passed, state: Box::new(state) }, now);
         if let Some(job) = before.filter(|_| is_replaced) {
-            let job = JobRef { name: job.name, number: Some(job.number) };
-            // It is in memory, so it is found.
-            let _ = self.cancel(&[Address { job, task: None }], false, CancelHow::Ask, now);
+            self.replace_job(&job, now);
         }
     }
 
@@ -256,21 +264,28 @@ impl Core {
         let free: Vec<String> = self.schedule_waits.iter().filter(|name| !live.contains_key(*name)).cloned().collect();
         for name in free {
             // One that is refused leaves the place to the next one.
-            while let Some(due) = self.schedules.get(&name).and_then(|schedule| schedule.state.waiting.first().copied()) {
-                if self.submit_scheduled(&name, due, None, now).is_ok() {
+            while let Some(state) = self.schedules.get(&name).map(|schedule| schedule.state.clone()) {
+                let Some(due) = state.waiting.first().copied() else { break };
+                if self.submit_scheduled(&name, due, state, None, now).is_ok() {
                     break;
                 }
             }
         }
     }
 
-    /// Submits the job of a schedule for a time, in the same commit as the time's end.
-    fn submit_scheduled(&mut self, name: &str, due: Utc, key: Option<String>, now: Now) -> Result<JobName, Refusal> {
+    /// Submits the job of a schedule for a time, in the same commit as the time's end. The schedule will stand as `state` says.
+    fn submit_scheduled(
+        &mut self,
+        name: &str,
+        due: Utc,
+        mut state: ScheduleState,
+        key: Option<String>,
+        now: Now,
+    ) -> Result<JobName, Refusal> {
         let Some(schedule) = self.schedules.get(name) else {
             return Err(super::commands::not_found(format!("there is no schedule `{name}`"), "`airx schedule` lists them"));
         };
         let mut submission = schedule.submission.as_ref().clone();
-        let mut state = schedule.state.clone();
         submission.job.scheduled = Some(Scheduled { schedule: name.to_owned(), due });
         state.waiting.retain(|waiting| *waiting != due);
         let answer = self.submit(submission, key, now).and_then(|done| match done {

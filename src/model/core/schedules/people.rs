@@ -47,7 +47,10 @@ impl Core {
         let next = self.next_of(&name, &schedule, now.utc);
         let is_paused = schedule.state.paused;
         if next.is_none() && !is_paused && !keeps {
-            return Err(invalid(format!("the schedule of `{name}` has no time to come"), "look at its `until`"));
+            return Err(invalid(
+                format!("the schedule of `{name}` has no time to come: its `until` is past"),
+                "move `until`, or leave it out",
+            ));
         }
         if !keeps {
             schedule.state.next = next.filter(|_| !is_paused);
@@ -99,9 +102,9 @@ impl Core {
         let Some(schedule) = self.schedules.get(name) else { return Err(no_schedule(name, None)) };
         let (overlap, waiting) = (schedule.rule.overlap, schedule.state.waiting.len());
         let tasks = u32::try_from(schedule.submission.tasks.len()).unwrap_or(u32::MAX);
-        let due = self.own_time(name, schedule, now.utc);
+        let (due, state) = (self.own_time(name, schedule, now.utc), schedule.state.clone());
         let Some(job) = self.job_before(name) else {
-            let job = self.submit_scheduled(name, due, key, now)?;
+            let job = self.submit_scheduled(name, due, state, key, now)?;
             return Ok(Done::Submitted { job, tasks, missing: Vec::new() });
         };
         let conflict = |message: String, hint: String| Err(Refusal { code: RefusalCode::Conflict, message, hint });
@@ -114,7 +117,7 @@ impl Core {
                 conflict(format!("{job} of this schedule is not over, and another time waits already"), String::new())
             }
             Overlap::Queue | Overlap::Replace => {
-                self.take_time(name, due, now);
+                self.take_time(name, due, state, now);
                 Ok(Done::Waits { behind: job })
             }
         }

@@ -5,7 +5,7 @@ use super::super::{Core, Effect, Input, Limits};
 use super::*;
 use crate::model::change::Event;
 use crate::model::jobfile::{ParseOptions, parse};
-use crate::model::message::{Command, RefusalCode};
+use crate::model::message::{CancelHow, Command, RefusalCode};
 use crate::model::report::Report;
 use crate::model::state::{JobState, TaskKind, TaskState};
 use crate::model::stored::Loaded;
@@ -26,14 +26,23 @@ struct Bench {
 impl Bench {
     /// With this schedule, added at the beginning.
     fn with(rule: &str) -> Bench {
+        Bench::of(rule, "tasks: [{ id: a, run: x }]")
+    }
+
+    /// The same, of these tasks.
+    fn of(rule: &str, tasks: &str) -> Bench {
         let mut bench =
             Bench { core: Core::new(limits(), 7), now: Now { utc: Utc(BEGIN), mono: Mono(5_000) }, events: Vec::new() };
-        bench.set(rule).unwrap();
+        bench.set_of(rule, tasks).unwrap();
         bench
     }
 
     fn set(&mut self, rule: &str) -> Result<Done, Refusal> {
-        let (submission, rule) = file(rule);
+        self.set_of(rule, "tasks: [{ id: a, run: x }]")
+    }
+
+    fn set_of(&mut self, rule: &str, tasks: &str) -> Result<Done, Refusal> {
+        let (submission, rule) = file(rule, tasks);
         self.ask(Command::ScheduleSet { submission: Box::new(submission), rule: Box::new(rule) })
     }
 
@@ -118,7 +127,7 @@ fn limits() -> Limits {
     Limits { slots: BTreeMap::from([("local".to_owned(), 4)]), ..Limits::default() }
 }
 
-fn file(rule: &str) -> (Submission, Rule) {
+fn file(rule: &str, tasks: &str) -> (Submission, Rule) {
     let none = BTreeMap::new();
     let options = ParseOptions {
         file: "job.yaml",
@@ -129,7 +138,7 @@ fn file(rule: &str) -> (Submission, Rule) {
         claude_passed: &none,
         read_file: &|_| Err(String::new()),
     };
-    let parsed = parse(&format!("name: nightly\nschedule: {rule}\ntasks: [{{ id: a, run: x }}]\n"), &options).unwrap();
+    let parsed = parse(&format!("name: nightly\nschedule: {rule}\n{tasks}\n"), &options).unwrap();
     (parsed.submission, parsed.schedule.unwrap())
 }
 
@@ -166,6 +175,20 @@ fn a_time_that_comes_while_the_job_before_is_there_is_skipped_and_says_why() {
 }
 
 #[test]
+fn a_time_is_one_event_beside_its_job() {
+    for rule in ["{ every: 1m }", "{ every: 1m, overlap: queue }"] {
+        let mut bench = Bench::with(rule);
+        bench.pass(3 * MINUTE);
+        let moved = bench.events.iter().filter(|event| matches!(event.change, Change::ScheduleMoved { .. }));
+        assert_eq!((moved.count(), bench.passed().len()), (3, 3), "{rule}");
+    }
+    let mut bench = Bench::with("{ every: 1m }");
+    bench.pass(MINUTE);
+    let state = bench.core.schedules().next().unwrap().1.state.clone();
+    assert_eq!((state.through, state.next.map(|next| next.due)), (Some(Utc(BEGIN + MINUTE)), Some(Utc(BEGIN + 2 * MINUTE))));
+}
+
+#[test]
 fn one_time_waits_in_the_queue_and_starts_when_the_job_before_is_over() {
     let mut bench = Bench::with("{ every: 1m, overlap: queue }");
     bench.pass(3 * MINUTE);
@@ -196,12 +219,38 @@ fn the_job_before_is_cancelled_and_the_new_one_starts_once_it_is_over() {
 }
 
 #[test]
+fn what_cleans_up_after_a_replaced_job_runs_to_its_end_however_many_times_come() {
+    let state = |bench: &Bench, task: usize| bench.core.job(&name(1)).unwrap().tasks[task].state.kind();
+    let last = "tasks: [{ id: a, run: x }]\nfinally: [{ id: b, run: x }]";
+    for clean in [last, "tasks: [{ id: a, run: x }, { id: b, run: x, needs: [a], rule: always }]"] {
+        let mut bench = Bench::of("{ every: 1m, overlap: replace }", clean);
+        bench.pass(2 * MINUTE);
+        bench.end_jobs();
+        assert_eq!((state(&bench, 0), state(&bench, 1)), (TaskKind::Cancelled, TaskKind::Starting));
+        bench.pass(3 * MINUTE);
+        assert_eq!(state(&bench, 1), TaskKind::Starting, "{clean}: the times after it leave it alone");
+        bench.end_jobs();
+        assert_eq!((bench.submitted(), bench.live_jobs()), (vec![1.0, 5.0], 1));
+        // Also when a person began it.
+        let person = vec!["nightly.2".parse().unwrap()];
+        bench.ask(Command::Cancel { targets: person, all: false, how: CancelHow::Ask }).unwrap();
+        bench.end_jobs();
+        bench.pass(MINUTE);
+        let job = bench.core.job(&name(2)).unwrap();
+        assert_eq!(job.tasks[1].state.kind(), TaskKind::Starting, "{clean}");
+    }
+    let mut bench = Bench::of("{ every: 1m, overlap: replace }", "tasks: [{ id: a, run: x, rule: always }]");
+    bench.pass(2 * MINUTE);
+    assert_eq!(state(&bench, 0), TaskKind::Cancelling, "what is no cleaning up is replaced");
+}
+
+#[test]
 fn what_was_missed_is_made_up_for_by_the_rule() {
     let after_break = |rule: &str| {
         let mut bench = Bench::with(rule);
-        bench.pass(MINUTE);
+        bench.pass(2 * MINUTE);
         bench.end_jobs();
-        bench.restart_after(3 * MINUTE + 30 * SECOND);
+        bench.restart_after(7 * MINUTE + 30 * SECOND);
         // What is caught up for runs one after the other.
         for _ in 0..5 {
             assert!(bench.live_jobs() <= 1, "never two at once");
@@ -209,15 +258,15 @@ fn what_was_missed_is_made_up_for_by_the_rule() {
         }
         bench
     };
-    let none = after_break("{ every: 1m, catch_up: none }");
-    assert_eq!(none.passed()[1..], [(2.0, Fired::Missed { count: 3 })]);
-    let last = after_break("{ every: 1m }");
-    assert_eq!(last.passed()[1..], [(2.0, Fired::Missed { count: 2 }), (4.0, Fired::Submitted { job: name(2) })]);
-    let all = after_break("{ every: 1m, catch_up: all }");
-    assert_eq!(all.submitted(), [1.0, 2.0, 3.0, 4.0]);
+    let none = after_break("{ every: 2m, catch_up: none }");
+    assert_eq!(none.passed()[1..], [(4.0, Fired::Missed { count: 3 })]);
+    let last = after_break("{ every: 2m }");
+    assert_eq!(last.passed()[1..], [(4.0, Fired::Missed { count: 2 }), (8.0, Fired::Submitted { job: name(2) })]);
+    let all = after_break("{ every: 2m, catch_up: all }");
+    assert_eq!(all.submitted(), [2.0, 4.0, 6.0, 8.0]);
     for mut bench in [none, last, all] {
         bench.pass(MINUTE);
-        assert_eq!(bench.submitted().last(), Some(&5.0), "it goes on as before");
+        assert_eq!(bench.submitted().last(), Some(&10.0), "it goes on as before");
     }
 }
 
@@ -234,13 +283,29 @@ fn a_hundred_are_made_up_for_and_the_rest_is_dropped_and_told() {
 
 #[test]
 fn a_suspend_is_a_break_and_a_busy_manager_is_none() {
-    let mut bench = Bench::with("{ every: 1m, catch_up: none }");
-    bench.jump(2 * MINUTE + 30 * SECOND);
-    assert_eq!(bench.passed(), [(1.0, Fired::Missed { count: 2 })], "the machine slept");
+    let mut bench = Bench::with("{ every: 2m, catch_up: none }");
+    bench.jump(5 * MINUTE + 30 * SECOND);
+    assert_eq!(bench.passed(), [(2.0, Fired::Missed { count: 2 })], "the machine slept");
     let mut bench = Bench::with("{ every: 1m, catch_up: none }");
     bench.now = Now { utc: bench.now.utc.plus(90 * SECOND), mono: Mono(bench.now.mono.0 + 90_000) };
     bench.step(vec![Input::Tick]);
     assert_eq!(bench.submitted(), [1.0], "it was late, but there");
+}
+
+#[test]
+fn a_time_within_a_quick_restart_or_a_clock_that_is_set_right_is_not_missed() {
+    let none = "{ every: 10m, catch_up: none }";
+    let mut bench = Bench::with(none);
+    bench.pass(10 * MINUTE - 3 * SECOND);
+    bench.restart_after(8 * SECOND);
+    assert_eq!(bench.submitted(), [10.0], "nobody was away for long");
+    let mut bench = Bench::with(none);
+    bench.pass(10 * MINUTE - SECOND);
+    bench.jump(3 * SECOND);
+    assert_eq!(bench.submitted(), [10.0]);
+    let mut bench = Bench::with(none);
+    bench.restart_after(11 * MINUTE);
+    assert_eq!(bench.passed(), [(10.0, Fired::Missed { count: 1 })], "a minute is a break");
 }
 
 #[test]
@@ -358,6 +423,18 @@ fn an_end_is_an_end_and_one_that_is_past_is_refused() {
     assert_eq!((bench.submitted(), bench.core.next_wake().0), (vec![1.0, 2.0], None));
     let refusal = bench.set("{ every: 1m, until: 2027-01-18T10:03:00Z }").unwrap_err();
     assert!(refusal.message.contains("no time to come"), "{refusal:?}");
+}
+
+#[test]
+fn a_rule_that_can_be_read_again_has_its_next_time_again() {
+    let mut bench = Bench::with("{ every: 10m }");
+    let state = bench.core.schedules().next().unwrap().1.state.clone();
+    bench.core.apply_schedule_state("nightly", &ScheduleState { next: None, ..state });
+    bench.restart_after(25 * MINUTE);
+    assert_eq!(bench.core.next_wake().0, Some(Utc(BEGIN + 30 * MINUTE)), "the next one, and nothing is made up for");
+    bench.pause(true);
+    bench.restart_after(MINUTE);
+    assert_eq!(bench.core.next_wake().0, None, "one that is paused stays so");
 }
 
 #[test]

@@ -286,3 +286,22 @@ fn what_runs_below_a_job_use_counts_for_its_budget() {
     bench.ask(Command::Budget { job: JobRef { name: "a".to_owned(), number: Some(1) }, budget: None }).unwrap();
     assert_eq!(bench.kinds("b", 1)[1], Starting);
 }
+
+#[test]
+fn a_replaced_job_leaves_what_runs_at_the_end_of_its_children_alone() {
+    let mut bench = Bench::new(9);
+    let last = TaskSpec { finally: true, ..task("last", &[]) };
+    bench.submit(named("a", vec![flow("t", &[], named("b", vec![task("t", &[]), last]))]));
+    bench.settle_decisions();
+    let name = JobName { name: "a".to_owned(), number: 1 };
+    for _ in 0..3 {
+        bench.core.replace_job(&name, bench.now);
+        bench.step(Vec::new());
+    }
+    bench.finish_task("b", 1, 0, 1);
+    for _ in 0..3 {
+        bench.core.replace_job(&name, bench.now);
+        bench.step(Vec::new());
+    }
+    assert_eq!(bench.kinds("b", 1), [Cancelled, Starting]);
+}

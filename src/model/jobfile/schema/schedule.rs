@@ -30,7 +30,7 @@ pub(super) struct ScheduleFields {
     every: Option<Duration>,
     /// None before: 2027-01-31, 2027-01-31T09:00, or with an offset; `every` counts from it, else from when it was added.
     start: Option<String>,
-    /// None after.
+    /// None after; a date alone includes its day.
     until: Option<String>,
     /// What becomes of times that passed while no manager ran or the machine slept: last (one run for all, the default), none, or
     /// all (at most 100, one after the other).

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::spec::{ROUND_TIMEOUT_MS, Repeat, Resume, Until};
+use crate::model::artifact::{ArtifactSpec, DEFAULT_BYTES, Missing, PATIENCE_MS, RESULT_PATIENCE_MS};
+use crate::model::spec::{Artifacts, ROUND_TIMEOUT_MS, Repeat, ResultKind, ResultSpec, Resume, Until};
 
 /// The launches among effects: session, whether it is resumed, whether it goes on where it stopped.
 fn launches(effects: &[Effect]) -> Vec<(String, bool, bool)> {
@@ -239,4 +240,27 @@ fn a_condition_that_takes_its_time_is_not_ended_by_the_backstop_behind_the_comma
     let waited = i64::try_from(deadline).unwrap();
     assert_eq!(bench.wait(waited - 1), []);
     assert_eq!(bench.wait(1), [Effect::Stop { attempt: bench.attempt(0), kill: true }]);
+}
+
+#[test]
+fn a_runner_that_keeps_files_when_its_command_has_ended_has_the_time_for_it() {
+    let mut bench = Bench::claude(|_| {});
+    let mut only = claude("a");
+    (only.limits.timeout_ms, only.limits.grace_ms) = (Some(1_000), 500);
+    let files = vec![ArtifactSpec { path: "big".to_owned(), name: None, missing: Missing::Noted }];
+    only.artifacts = Some(Artifacts { files, max_bytes: DEFAULT_BYTES });
+    only.result = Some(ResultSpec { kind: ResultKind::Text, file: Some("r".to_owned()), schema: None });
+    bench.submit(job(1, vec![only]));
+    bench.start(0);
+    let keeping = PATIENCE_MS + RESULT_PATIENCE_MS;
+    let wait = |bench: &mut Bench, deadline: u64| {
+        let waited = i64::try_from(deadline).unwrap();
+        assert_eq!(bench.wait(waited - 1), []);
+        assert_eq!(bench.wait(1), [Effect::Stop { attempt: bench.attempt(0), kill: true }]);
+    };
+    wait(&mut bench, 1_500 + keeping + BACKSTOP_MS);
+    bench.cancel("a", CancelHow::Ask);
+    wait(&mut bench, 500 + keeping + BACKSTOP_MS);
+    bench.cancel("a", CancelHow::Kill);
+    wait(&mut bench, BACKSTOP_MS);
 }
