@@ -547,7 +547,7 @@ pub struct JobView {
     pub submitted: Utc,
     /// When its last change was.
     pub updated: Utc,
-    /// Cost of its Claude runs.
+    /// Cost of its Claude runs, with those of the jobs below it.
     pub cost_microusd: u64,
     /// The task that it does the work of, for a child job.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -56,6 +56,8 @@ pub struct ReplayedJob {
     pub stopped: bool,
     /// What its Claude runs used.
     pub used: (u64, u64),
+    /// What those of all jobs below it used.
+    pub below: (u64, u64),
     /// What a person allowed for all of it.
     pub rules: Vec<String>,
     /// Its priority.
@@ -209,6 +211,7 @@ impl Replayed {
                     paused: false,
                     stopped: false,
                     used: (0, 0),
+                    below: (0, 0),
                     rules: Vec::new(),
                     budget: None,
                     priority: spec.priority,
@@ -334,6 +337,12 @@ impl Replayed {
         let more = claude.map_or((0, 0), |run| (run.cost_microusd, run.input_tokens.saturating_add(run.output_tokens)));
         let job = self.job(attempt.job)?;
         job.used = (job.used.0.saturating_add(more.0), job.used.1.saturating_add(more.1));
+        let mut parent = job.parent;
+        while let Some(above) = parent {
+            let job = self.job(above.job)?;
+            job.below = (job.below.0.saturating_add(more.0), job.below.1.saturating_add(more.1));
+            parent = job.parent;
+        }
         let task = self.task(attempt.job, attempt.task)?;
         match task.outcomes.get_mut((attempt.number as usize).wrapping_sub(1)) {
             Some(open @ None) => *open = Some(outcome.clone()),

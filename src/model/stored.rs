@@ -67,6 +67,8 @@ pub struct StoredJob {
     pub stopped: bool,
     /// What its Claude runs used: millionths of a dollar, and tokens.
     pub used: (u64, u64),
+    /// What those of all jobs below it used.
+    pub below: (u64, u64),
     /// What a person allowed for the whole job.
     pub rules: Vec<String>,
     /// Its budget, once a person gave it another than its definition has.

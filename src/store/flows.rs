@@ -1,11 +1,12 @@
 //! Child jobs and their parents, as rows.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::queries::Queries;
 use super::reader::unreadable;
 use crate::model::ids::{Address, JobName};
 use crate::model::message::{ChildView, JobView, ParentView, Refusal};
+use crate::model::replay::ReplayedJob;
 use crate::model::spec::MAX_NESTING;
 
 /// The condition that an event is of the job `?2`, or of one below it.
@@ -52,4 +53,35 @@ impl Queries<'_> {
         }
         Ok(false)
     }
+}
+
+/// Whose child a job is, which children its tasks have and what these used, as the tables and the journal say it.
+pub(super) fn compare(
+    connection: &Connection,
+    id: u32,
+    name: &str,
+    job: &ReplayedJob,
+    differences: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    let sql = "SELECT below_cost, below_tokens, parent, parent_task FROM job WHERE id = ?1";
+    let number = |row: &Row<'_>, column| row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0));
+    let mut statement = connection.prepare_cached(sql)?;
+    let (below, parent) = statement.query_row([id], |row| {
+        let parent: (Option<u32>, Option<u32>) = (row.get(2)?, row.get(3)?);
+        Ok(((number(row, 0)?, number(row, 1)?), parent.0.zip(parent.1)))
+    })?;
+    let told = (job.below, job.parent.map(|parent| (parent.job.0, parent.task.0)));
+    if (below, parent) != told {
+        differences
+            .push(format!("{name}: the tables say {below:?} used below it and the parent {parent:?}, the journal {told:?}"));
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT idx, child FROM task WHERE job = ?1 AND child IS NOT NULL ORDER BY idx")?;
+    let rows = statement.query_map([id], |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)))?;
+    let stored = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let told: Vec<(u32, u32)> = (0u32..).zip(&job.tasks).filter_map(|(idx, task)| Some((idx, task.child?))).collect();
+    if stored != told {
+        differences.push(format!("{name}: the tables say the children {stored:?}, the journal {told:?}"));
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use super::{runs, schedules};
 
 /// Columns of a job's row, in the order of [`Head::read`].
 const HEAD: &str = "id, name, number, paused, stopped, spec, counts, cost, tokens, rules, budget, priority, params, parent,
-    parent_task, (SELECT p.name || '.' || p.number FROM job p WHERE p.id = job.parent)";
+    parent_task, (SELECT p.name || '.' || p.number FROM job p WHERE p.id = job.parent), below_cost, below_tokens";
 
 /// Why a job was set aside.
 pub(super) type Undecodable = String;
@@ -122,6 +122,7 @@ struct Head {
     spec: Vec<u8>,
     counts: Counts,
     used: (u64, u64),
+    below: (u64, u64),
     rules: Vec<String>,
     budget: Option<Option<Budget>>,
     priority: i32,
@@ -159,6 +160,7 @@ impl Head {
             spec: bytes(row, 5).map_err(bad)?,
             counts: decode("the job's counts", &bytes(row, 6).map_err(bad)?)?,
             used: (u64::try_from(cost).unwrap_or(0), u64::try_from(tokens).unwrap_or(0)),
+            below: (number_of(row, 16), number_of(row, 17)),
             rules: decode_some("the job's rules", &bytes(row, 9).map_err(bad)?)?.unwrap_or_default(),
             budget: decode_some("the job's budget", &bytes(row, 10).map_err(bad)?)?,
             priority: row.get(11).map_err(bad)?,
@@ -223,8 +225,22 @@ fn with_tasks(connection: &Connection, head: Head) -> Result<Result<StoredJob, U
     if counts != head.counts {
         return Ok(Err("the job's counts contradict its tasks".to_owned()));
     }
-    let Head { id, name, paused, stopped, used, rules, budget, priority, params, parent, .. } = head;
-    Ok(Ok(StoredJob { id, name, spec: Arc::new(spec), paused, stopped, used, rules, budget, priority, parent, params, tasks }))
+    let Head { id, name, paused, stopped, used, below, rules, budget, priority, params, parent, .. } = head;
+    Ok(Ok(StoredJob {
+        id,
+        name,
+        spec: Arc::new(spec),
+        paused,
+        stopped,
+        used,
+        below,
+        rules,
+        budget,
+        priority,
+        parent,
+        params,
+        tasks,
+    }))
 }
 
 fn number_of(row: &Row<'_>, column: usize) -> u64 {

@@ -81,7 +81,7 @@ pub(super) struct Queries<'a> {
 }
 
 /// Columns of a [`JobView`], in the order of [`job_view`]; among them mapped tasks that are where their instances brought them.
-const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost, priority,
+const JOB_COLUMNS: &str = "id, name, number, state, paused, stopped, counts, submitted, updated, cost + below_cost, priority,
      (SELECT group_concat(t.kind) FROM mapping m JOIN task t ON t.job = m.job AND t.idx = m.idx
       WHERE m.job = job.id AND t.kind IN (6, 7, 8, 14)), parent, parent_task,
      (SELECT p.name || '.' || p.number || '/' || t.id FROM job p JOIN task t ON t.job = p.id

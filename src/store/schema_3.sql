@@ -47,3 +47,6 @@ ALTER TABLE job ADD COLUMN parent INTEGER;
 ALTER TABLE job ADD COLUMN parent_task INTEGER;
 CREATE INDEX job_parent ON job (parent) WHERE parent IS NOT NULL;
 ALTER TABLE task ADD COLUMN child INTEGER;
+-- What the runs of all jobs below a job used.
+ALTER TABLE job ADD COLUMN below_cost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN below_tokens INTEGER NOT NULL DEFAULT 0;

@@ -82,6 +82,7 @@ fn compare(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         }
         compare_tasks(connection, id, &name, job, &mut differences)?;
         compare_runs(connection, id, &name, job, &mut differences)?;
+        super::flows::compare(connection, id, &name, job, &mut differences)?;
         if let Err(why) = super::load::decodes(connection, id) {
             differences.push(format!("{name}: {why}"));
         }

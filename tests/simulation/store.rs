@@ -63,6 +63,7 @@ impl Journal {
                     paused: false,
                     stopped: false,
                     used: (0, 0),
+                    below: (0, 0),
                     rules: Vec::new(),
                     budget: None,
                     priority: 0,
@@ -140,6 +141,7 @@ impl Journal {
         }
         job.paused = rows.paused;
         job.stopped = rows.stopped;
+        job.below = rows.below;
         (job.used, job.rules, job.budget) = (rows.used, rows.rules.clone(), rows.budget);
         if self.plant != Plant::ParamsForgotten {
             job.params.clone_from(&rows.params);

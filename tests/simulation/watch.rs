@@ -174,6 +174,7 @@ impl Watch {
         if self.budgets.get(&attempt.job).copied().flatten().is_some_and(|most| used >= most) {
             return Err(format!("no run starts while a budget is spent: {attempt}, its job used {used}"));
         }
+        self.has_money_above(attempt, journal)?;
         let own = self.used_by_task.get(&(attempt.job, attempt.task)).copied().unwrap_or(0);
         if task.budget.and_then(|budget| budget.microusd).is_some_and(|most| own >= most) {
             return Err(format!("no run starts while a budget is spent: {attempt}, its task used {own}"));
@@ -182,6 +183,25 @@ impl Watch {
         let today: u64 = self.spending.iter().filter(|(at, _)| (day.begins..day.ends).contains(at)).map(|(_, used)| used).sum();
         if day.budget.is_spent(today + seen(false), 0) {
             return Err(format!("no run starts while a budget is spent: {attempt}, today used {today}"));
+        }
+        Ok(())
+    }
+
+    /// What is below a job counts for its budget.
+    fn has_money_above(&self, attempt: AttemptId, journal: &Journal) -> Result<(), String> {
+        let above = |id: &JobId| journal.jobs.get(&id.0)?.parent.as_ref().map(|(parent, _)| parent.job);
+        let line = |id: JobId| std::iter::successors(Some(id), above).collect::<Vec<_>>();
+        if line(attempt.job).iter().any(|id| journal.damaged.contains(&id.0)) {
+            return Ok(());
+        }
+        for of in line(attempt.job).into_iter().skip(1) {
+            let Some(most) = self.budgets.get(&of).copied().flatten() else { continue };
+            let over: u64 = self.used.iter().filter(|(id, _)| line(**id).contains(&of)).map(|(_, used)| used).sum();
+            let open = self.open.iter().filter(|(id, _)| line(id.job).contains(&of) && !journal.damaged.contains(&id.job.0));
+            let used = over + open.map(|(_, open)| open.seen).sum::<u64>();
+            if used >= most {
+                return Err(format!("no run starts while a budget above it is spent: {attempt}, below job {of} {used} are used"));
+            }
         }
         Ok(())
     }
@@ -231,6 +251,12 @@ impl Sim {
     pub fn check_memory(&self, limits: Limits) -> Result<(), String> {
         use airx::manager::ports::Store;
         let Some(turn) = &self.turn else { return Ok(()) };
+        let journal = self.journal.lock().expect("one thread");
+        // What is used below a job that is set aside is known to those above it once it is back.
+        if journal.damaged.iter().any(|id| journal.jobs.get(id).is_some_and(|job| job.parent.is_some())) {
+            return Ok(());
+        }
+        drop(journal);
         let loaded = SimStore(self.journal.clone()).load().map_err(|error| error.to_string())?;
         let (mut now, mut then) = (turn.core().memory(), Core::load(limits, 42, loaded, self.now()).memory());
         // Jobs that are over are not read; those that are set aside are not in memory.

@@ -92,6 +92,11 @@ impl Core {
                 if let Some(job) = self.jobs.get_mut(&attempt.job) {
                     job.used = (job.used.0.saturating_add(microusd), job.used.1.saturating_add(tokens));
                 }
+                for above in self.line_of(attempt.job).skip(1).map(|job| job.id).collect::<Vec<_>>() {
+                    if let Some(job) = self.jobs.get_mut(&above) {
+                        job.below = (job.below.0.saturating_add(microusd), job.below.1.saturating_add(tokens));
+                    }
+                }
                 if let Some(task) = self.task_mut(attempt.job, attempt.task) {
                     if task.run.is_some() || facts.round.is_some() {
                         let run = task.run_mut();

@@ -1,6 +1,6 @@
 //! What Claude runs have used, and what they may still use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::attempt::Allowance;
 use crate::model::change::{AttemptFacts, Change, ClaudeFacts};
@@ -48,19 +48,31 @@ impl Spending {
 }
 
 impl Core {
-    /// What live runs have used so far: of one job, or of all.
+    /// What live runs have used so far: of one job and those below it, or of all.
     fn live_use(&self, job: Option<JobId>) -> (u64, u64) {
-        let runs = self.live.iter().filter(|(attempt, _)| job.is_none_or(|job| attempt.job == job));
+        let is_of = |of: JobId, job: JobId| of == job || self.line_of(of).any(|above| above.id == job);
+        let runs = self.live.iter().filter(|(_, live)| live.facts.is_some());
+        let runs = runs.filter(|(attempt, _)| job.is_none_or(|job| is_of(attempt.job, job)));
         let used = runs.filter_map(|(_, live)| live.facts.as_ref()).map(|facts| facts.spent);
         used.fold((0, 0), |sum, spent| (sum.0.saturating_add(spent.cost_microusd), sum.1.saturating_add(spent.tokens())))
     }
 
-    /// Why a job's Claude tasks may not start: its budget is spent.
-    pub(super) fn job_hold(&self, job: &Job) -> Option<Hold> {
-        let budget = job.budget?;
+    /// What a job and all below it have used.
+    fn whole_use(&self, job: &Job) -> (u64, u64) {
         let live = self.live_use(Some(job.id));
-        let spent = budget.is_spent(job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1));
-        spent.then_some(Hold::Budget { of: BudgetOf::Job, until: None })
+        let all = [job.used, job.below, live];
+        all.into_iter().fold((0, 0), |sum, used| (sum.0.saturating_add(used.0), sum.1.saturating_add(used.1)))
+    }
+
+    /// Why a job's Claude tasks may not start: its budget is spent, or that of a job that it is below.
+    pub(super) fn job_hold(&self, job: &Job) -> Option<Hold> {
+        let is_spent = |job: &Job| {
+            job.budget.is_some_and(|budget| {
+                let used = self.whole_use(job);
+                budget.is_spent(used.0, used.1)
+            })
+        };
+        self.line_of(job.id).any(is_spent).then_some(Hold::Budget { of: BudgetOf::Job, until: None })
     }
 
     /// Why no Claude task may start today.
@@ -86,19 +98,20 @@ impl Core {
         let task = job.get(attempt.task)?;
         let Action::Claude(claude) = &task.spec.action else { return None };
         let own = claude.max_budget_usd.and_then(micro).map(|most| Budget { microusd: Some(most), tokens: None });
-        let live = self.live_use(Some(attempt.job));
-        let job_used = (job.used.0.saturating_add(live.0), job.used.1.saturating_add(live.1));
         let all = [
             own.map(|left| (left, BudgetOf::Attempt)),
             task.spec.budget.map(|budget| (budget.left(task.used().0, task.used().1), BudgetOf::Task)),
-            job.budget.map(|budget| (budget.left(job_used.0, job_used.1), BudgetOf::Job)),
             self.day(now).map(|day| {
                 let used = self.used_today(day);
                 (day.budget.left(used.0, used.1), BudgetOf::Day)
             }),
         ];
         // Dollars and tokens may be tightest in different budgets; the one that names the end is that of the dollars.
-        let all: Vec<(Budget, BudgetOf)> = all.into_iter().flatten().collect();
+        let of_jobs = self.line_of(attempt.job).filter_map(|job| {
+            let used = self.whole_use(job);
+            Some((job.budget?.left(used.0, used.1), BudgetOf::Job))
+        });
+        let all: Vec<(Budget, BudgetOf)> = all.into_iter().flatten().chain(of_jobs).collect();
         let dollars = all.iter().filter_map(|(left, of)| Some((left.microusd?, *of))).min_by_key(|(left, _)| *left);
         let tokens = all.iter().filter_map(|(left, of)| Some((left.tokens?, *of))).min_by_key(|(left, _)| *left);
         let of = dollars.or(tokens)?.1;
@@ -111,9 +124,11 @@ impl Core {
             if !self.is_spent(attempt, of, now) {
                 continue;
             }
+            let jobs: BTreeSet<JobId> = self.live.keys().map(|other| other.job).collect();
+            let spent = |job: &JobId| self.jobs.get(job).is_some_and(|job| self.job_hold(job).is_some());
+            let sharing: BTreeSet<JobId> = jobs.into_iter().filter(|job| of == BudgetOf::Day || spent(job)).collect();
             for (other, live) in &mut self.live {
-                let shares = of == BudgetOf::Day || other.job == attempt.job;
-                if shares && live.facts.is_some() && live.told_budget.is_none() {
+                if sharing.contains(&other.job) && live.facts.is_some() && live.told_budget.is_none() {
                     live.told_budget = Some(of);
                     self.effects.push(Effect::OverBudget { attempt: *other, of });
                 }
@@ -152,7 +167,7 @@ impl Core {
         let day = self.day(now).map(|day| (day.budget, self.spending.between(day.begins, day.ends)));
         if spent(task.spec.budget, plus(task.used())) {
             BudgetOf::Task
-        } else if spent(job.budget, plus(job.used)) {
+        } else if self.line_of(job.id).any(|job| spent(job.budget, plus(over(job)))) {
             BudgetOf::Job
         } else if day.is_some_and(|(budget, used)| spent(Some(budget), plus(used))) {
             BudgetOf::Day
@@ -177,7 +192,16 @@ impl Core {
                 (Budget { microusd: claude.max_budget_usd.and_then(micro), tokens: None }, (0, 0))
             }
             (BudgetOf::Task, _) => (task.spec.budget?, task.used()),
-            (BudgetOf::Job, _) => (job.budget?, job.used),
+            (BudgetOf::Job, _) => {
+                let is_spent = |job: &&Job| {
+                    job.budget.is_some_and(|budget| {
+                        let used = over(job);
+                        budget.is_spent(used.0.saturating_add(microusd), used.1.saturating_add(tokens))
+                    })
+                };
+                let job = self.line_of(job.id).find(is_spent).unwrap_or(job);
+                (job.budget?, over(job))
+            }
             (BudgetOf::Day, _) => {
                 let day = self.limits.claude.day?;
                 (day.budget, self.spending.between(day.begins, day.ends))
@@ -245,6 +269,11 @@ impl Core {
         self.hear(attempt, &facts, now);
         self.watch_budgets(attempt, now);
     }
+}
+
+/// What attempts that are over used, of a job and all below it.
+fn over(job: &Job) -> (u64, u64) {
+    (job.used.0.saturating_add(job.below.0), job.used.1.saturating_add(job.below.1))
 }
 
 /// What a run used, in millionths of a dollar and tokens.

@@ -39,7 +39,9 @@ pub struct Job {
     pub counts: Counts,
     /// What its Claude runs used: millionths of a dollar, and tokens.
     pub used: (u64, u64),
-    /// What they may use.
+    /// What those of all jobs below it used.
+    pub below: (u64, u64),
+    /// What they may use, all together.
     pub budget: Option<Budget>,
     /// What a person allowed for the whole job.
     pub rules: BTreeSet<String>,
@@ -233,6 +235,7 @@ impl Job {
             id,
             name,
             used: (0, 0),
+            below: (0, 0),
             budget: spec.budget,
             rules: BTreeSet::new(),
             params: BTreeMap::new(),
@@ -261,7 +264,7 @@ impl Job {
         job.parent = stored.parent;
         job.paused = stored.paused;
         job.stopped = stored.stopped;
-        job.used = stored.used;
+        (job.used, job.below) = (stored.used, stored.below);
         job.rules = stored.rules.into_iter().collect();
         job.budget = stored.budget.unwrap_or(job.budget);
         job.priority = stored.priority;
@@ -380,14 +383,6 @@ impl Job {
         }
         if let Some(instance) = self.get(idx).and_then(|task| task.instance) {
             self.let_through(instance.of);
-        }
-    }
-
-    /// Gives what starts from now on other parameters.
-    pub(super) fn set_params(&mut self, params: &BTreeMap<String, serde_json::Value>) {
-        self.params.clone_from(params);
-        if !params.is_empty() {
-            self.spec = Arc::new(self.spec.with_params(params));
         }
     }
 }

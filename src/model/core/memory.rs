@@ -34,6 +34,7 @@ pub struct Memory {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobMemory {
     used: (u64, u64),
+    below: (u64, u64),
     budget: Option<Budget>,
     priority: i32,
     params: BTreeMap<String, serde_json::Value>,
@@ -74,6 +75,7 @@ impl Core {
         let waiting = self.waiting.iter().flat_map(|(name, tasks)| tasks.iter().map(move |(job, task)| (name, *job, *task)));
         JobMemory {
             used: job.used,
+            below: job.below,
             budget: job.budget,
             priority: job.priority,
             params: job.spec.params.clone(),

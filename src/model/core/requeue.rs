@@ -1,6 +1,7 @@
 //! Running finished tasks again, and bringing back what was given up because of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::change::Change;
 use crate::model::diagnostic::nearest;
@@ -12,7 +13,7 @@ use crate::model::time::Now;
 
 use super::commands::invalid;
 use super::rules::Readiness;
-use super::{Core, Task};
+use super::{Core, Job, Task};
 
 /// Values by name.
 type Params = BTreeMap<String, serde_json::Value>;
@@ -55,6 +56,16 @@ fn changed_params(spec: &JobSpec, known: &Params, given: &[(String, String)]) ->
         params.insert(name.clone(), value.unwrap_or_else(|| text.as_str().into()));
     }
     Ok(params)
+}
+
+impl Job {
+    /// Gives what starts from now on other parameters.
+    pub(super) fn set_params(&mut self, params: &BTreeMap<String, serde_json::Value>) {
+        self.params.clone_from(params);
+        if !params.is_empty() {
+            self.spec = Arc::new(self.spec.with_params(params));
+        }
+    }
 }
 
 impl Core {

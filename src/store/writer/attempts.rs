@@ -74,6 +74,7 @@ impl Writer<'_> {
         let totals = self.totals(job)?;
         totals.cost = totals.cost.saturating_add(cost);
         totals.tokens = totals.tokens.saturating_add(tokens);
+        self.add_above(job, cost, tokens)?;
         let (retry, infra) = match outcome.spends() {
             Spends::Retry => (1, 0),
             Spends::Infrastructure => (0, 1),

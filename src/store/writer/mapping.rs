@@ -25,6 +25,19 @@ impl Writer<'_> {
         )
     }
 
+    /// What a run used counts for all jobs that its own is below.
+    pub(super) fn add_above(&mut self, job: JobId, cost: i64, tokens: i64) -> Result<(), StoreError> {
+        if (cost, tokens) == (0, 0) {
+            return Ok(());
+        }
+        self.execute(
+            "WITH RECURSIVE above (id) AS (SELECT parent FROM job WHERE id = ?1
+                 UNION ALL SELECT j.parent FROM job j JOIN above ON j.id = above.id WHERE j.parent IS NOT NULL)
+             UPDATE job SET below_cost = below_cost + ?2, below_tokens = below_tokens + ?3 WHERE id IN (SELECT id FROM above)",
+            params![job.0, cost, tokens],
+        )
+    }
+
     /// A job is the child of a task.
     pub(super) fn link(&mut self, job: JobId, parent: Parent) -> Result<(), StoreError> {
         self.execute("UPDATE job SET parent = ?2, parent_task = ?3 WHERE id = ?1", params![job.0, parent.job.0, parent.task.0])?;

@@ -299,11 +299,9 @@ impl Mirror {
         if let Change::AllPaused { paused } = change {
             self.overview.paused = *paused;
         }
-        if let Change::ParamsSet { job, .. } = change
-            && let Some(at) = self.find(job.0)
-        {
+        if let Change::ParamsSet { job, .. } = change {
             // Read again when it is shown.
-            self.jobs[at].spec = None;
+            self.find(job.0).into_iter().for_each(|at| self.jobs[at].spec = None);
         }
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
         let Some(at) = self.find(job.0) else { return };

@@ -69,7 +69,12 @@ impl Sim {
         }
         for (job, task, hold) in self.held() {
             match hold {
-                Hold::Budget { of: BudgetOf::Job, .. } => self.ask(Command::Budget { job, budget: None }),
+                // It may be that of any job that this one is below.
+                Hold::Budget { of: BudgetOf::Job, .. } => {
+                    for job in self.line_of(&job) {
+                        self.ask(Command::Budget { job, budget: None });
+                    }
+                }
                 Hold::Limit { asks: true, until } if until <= self.now().utc => {
                     let targets = vec![Address { job, task: Some(task) }];
                     self.ask(Command::Requeue { targets, which: RequeueWhich::Failed, params: Vec::new() });
@@ -77,6 +82,15 @@ impl Sim {
                 _ => {}
             }
         }
+    }
+
+    /// A job and those that it is below.
+    fn line_of(&self, job: &JobRef) -> Vec<JobRef> {
+        let journal = self.journal.lock().expect("one thread");
+        let is_it = |name: &JobName| name.name == job.name && Some(name.number) == job.number;
+        let first = journal.jobs.values().find(|known| is_it(&known.name));
+        let line = std::iter::successors(first, |job| journal.jobs.get(&job.parent.as_ref()?.0.job.0));
+        line.map(|job| JobRef { name: job.name.name.clone(), number: Some(job.name.number) }).collect()
     }
 
     pub(super) fn held(&self) -> Vec<(JobRef, String, Hold)> {

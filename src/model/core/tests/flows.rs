@@ -256,3 +256,33 @@ fn a_running_task_may_not_queue_a_job_file_and_children_are_checked_in_full() {
     let refusal = bench.ask(Command::Submit { submission: Box::new(deep), key: None }).unwrap_err();
     assert!(refusal.message.contains("nested too deep"), "{refusal:?}");
 }
+
+#[test]
+fn what_runs_below_a_job_use_counts_for_its_budget() {
+    use crate::model::change::ClaudeFacts;
+    use crate::model::spec::Budget;
+    let mut bench = Bench::new(9);
+    let run = |id: &str, needs: &[&str]| TaskSpec {
+        action: Action::Claude(Box::new(ClaudeSpec { prompt: "p".to_owned(), ..ClaudeSpec::default() })),
+        ..task(id, needs)
+    };
+    let mut parent = named("a", vec![flow("t", &[], named("b", vec![run("t", &[]), run("u", &["t"])]))]);
+    parent.job.budget = Some(Budget { microusd: Some(100), tokens: None });
+    bench.submit(parent);
+    bench.settle_decisions();
+    let attempt = AttemptId { job: JobId(2), task: TaskIdx(0), number: 1 };
+    let facts = ClaudeFacts { turns: 1, cost_microusd: 150, ..ClaudeFacts::default() };
+    let claude = ClaudeReport {
+        facts,
+        result: Some(ClaudeResult { subtype: "success".to_owned(), ..ClaudeResult::default() }),
+        ..ClaudeReport::default()
+    };
+    let exit = ExitFinding::Record(Box::new(bench.record(0)));
+    let end = EndReport { exit, result: None, artifacts: None, claude: Some(claude), notes: Vec::new() };
+    bench.step(vec![Input::Report(Report::Over { attempt, outbox: Vec::new(), end: Box::new(end) })]);
+    assert_eq!(bench.named("a", 1).below, (150, 0));
+    let state = bench.named("b", 1).tasks[1].state.clone();
+    assert!(matches!(state, TaskState::Held { hold: Hold::Budget { .. } }), "{state:?}");
+    bench.ask(Command::Budget { job: JobRef { name: "a".to_owned(), number: Some(1) }, budget: None }).unwrap();
+    assert_eq!(bench.kinds("b", 1)[1], Starting);
+}

@@ -242,6 +242,7 @@ fn reload(bench: &mut Bench, only: TaskSpec, question: StoredQuestionOf, state: 
         priority: 0,
         params: BTreeMap::new(),
         parent: None,
+        below: (0, 0),
         tasks: vec![task],
     };
     let loaded = Loaded { jobs: vec![stored], last_job: 1, last_question: 1, ..Loaded::default() };
