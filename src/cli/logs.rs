@@ -53,6 +53,9 @@ fn task_logs(
     first: &Cell<bool>,
 ) -> Result<(), Failure> {
     let Answer::Task(detail) = client.query(Query::Task { task: address.clone() })?.body else { return Err(unexpected()) };
+    if let Some(child) = detail.task.child.as_ref().filter(|_| context.printer.for_people()) {
+        print::note(&format!("a child job does the work of {address}: airx logs {}", child.job));
+    }
     let is_claude = matches!(detail.spec.action, Action::Claude(_));
     let mut attempt = args.attempt.unwrap_or(detail.task.attempts);
     let mut sink = Sink::new(context, args, is_claude, prefix, first);

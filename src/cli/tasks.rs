@@ -210,6 +210,10 @@ pub(super) fn of_mapping(detail: &TaskDetail) -> String {
 /// A definition with the words of the job file.
 pub(super) fn definition(spec: &TaskSpec) -> Value {
     let mut value = serde_json::to_value(spec).unwrap_or_default();
+    if let (Some(child), Some(keys)) = (spec.child(), value.as_object_mut()) {
+        keys.remove("action");
+        keys.insert("job".to_owned(), serde_json::json!({ "file": child.file, "params": child.params }));
+    }
     if let (Some(each), Some(keys)) = (&spec.each, value.as_object_mut()) {
         keys.remove("each");
         keys.insert(each.over.key().to_owned(), each.over.written());

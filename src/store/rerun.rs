@@ -12,9 +12,10 @@ use crate::model::state::TaskKind;
 use super::queries::Queries;
 use super::reader::unreadable;
 
-/// Finished tasks of a job with what their last attempts cost, by place; all that comes after some of its tasks, when asked for.
+/// Finished tasks of a job with what their last attempts, or their child jobs, cost, by place; all that comes after some of its tasks, when asked for.
 const FINISHED: &str =
-    "SELECT t.idx, ifnull((SELECT a.cost FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts), 0),
+    "SELECT t.idx, ifnull((SELECT a.cost FROM attempt a WHERE a.job = t.job AND a.task = t.idx AND a.number = t.attempts), 0)
+            + ifnull((SELECT c.cost + c.below_cost FROM job c WHERE c.id = t.child), 0),
             ifnull(t.mapping, t.idx)
      FROM task t WHERE t.job = ?1 AND t.kind = ?2 AND NOT EXISTS (SELECT 1 FROM mapping m WHERE m.job = t.job AND m.idx = t.idx)";
 

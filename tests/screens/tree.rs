@@ -1,5 +1,6 @@
 //! The job tree: what it shows, and that the cursor stays where a person put it.
 
+use airx::model::message::ParentView;
 use airx::model::state::Outcome;
 use airx::model::time::Utc;
 
@@ -30,6 +31,19 @@ fn added_tasks_stand_below_the_one_that_queued_them() {
     assert_eq!(place(" extra"), place(" fix/1") + 1);
     assert_eq!(rows[place(" extra")], "-- extra");
     assert_eq!(rows[place(" extra-2")], "--- extra-2");
+}
+
+#[test]
+fn a_child_job_stands_below_the_task_that_it_does_the_work_of_and_unfolds_there() {
+    let mut nightly = world().job("nightly", vec![task("check"), task("tell")]).job("checks", vec![task("lint")]);
+    let address = "nightly.1/check".parse().unwrap();
+    nightly.jobs[1].view.parent = Some(Box::new(ParentView { job: 1, task: 0, address }));
+    let mut screen = over(nightly);
+    assert_eq!(screen.rows(), ["nightly.1", "- check", "checks.1", "--- lint", "- tell"]);
+    screen.press("j j left");
+    assert_eq!(screen.rows(), ["nightly.1", "- check", "checks.1", "- tell"]);
+    screen.press("/ l i n t enter");
+    assert_eq!(screen.rows(), ["checks.1", "- lint"], "a filter finds it wherever it is");
 }
 
 #[test]
