@@ -27,7 +27,7 @@ pub(super) const JOB: Keys = Keys {
         "tasks",
         "finally",
     ],
-    later: &["repeat", "for_each", "approve", "rule", "if", "job"],
+    later: &["repeat"],
 };
 
 pub(super) const TASK: Keys = Keys {
@@ -61,7 +61,7 @@ pub(super) const TASK: Keys = Keys {
         "matrix",
         "max_parallel",
     ],
-    later: &["schedule"],
+    later: &[],
 };
 
 pub(super) const DEFAULTS: Keys = Keys { known: &["timeout", "grace", "retry", "resources", "output_limit"], later: &[] };

@@ -299,8 +299,8 @@ impl Mirror {
         if let Change::AllPaused { paused } = change {
             self.overview.paused = *paused;
         }
-        // Read again when it is shown.
         if let Change::ParamsSet { job, .. } = change {
+            // Read again when it is shown.
             self.find(job.0).into_iter().for_each(|at| self.jobs[at].spec = None);
         }
         let (Some(job), Some(task)) = (change.job(), change.task()) else { return };
