@@ -12,27 +12,11 @@ const MAX_WHO: usize = 1_000;
 /// Longest name of a person, in bytes.
 const MAX_NAME: usize = 256;
 
-/// Keys of a task that say how something is run, and nothing is.
-const OF_RUNS: &[&str] = &[
-    "env",
-    "workspace",
-    "pool",
-    "timeout",
-    "grace",
-    "retry",
-    "resources",
-    "output_limit",
-    "accept",
-    "result",
-    "repeat",
-    "priority",
-    "max_parallel",
-];
-
 pub(super) fn approve(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut Task) -> Option<Action> {
     // Beside a command they may well be meant for that.
     let is_alone = ["run", "command", "claude"].iter().all(|key| fields.get(key).is_none());
-    for key in OF_RUNS.iter().filter(|_| is_alone).filter_map(|key| fields.key(key)) {
+    let of_runs = keys::OF_RUNS.iter().chain(&["priority", "max_parallel"]);
+    for key in of_runs.filter(|_| is_alone).filter_map(|key| fields.key(key)) {
         let name = key.text().unwrap_or_default();
         let hint = match name {
             "timeout" => "how long a person is waited for is said in it: approve: { message: …, timeout: 2h }",

@@ -15,22 +15,6 @@ use super::read::{Fields, MAX_FAULTS, Reader};
 use super::task::Task;
 use super::{ParseOptions, Parsed};
 
-/// Keys that say how a command or a run of Claude is done, which a child job says itself.
-const OF_THE_CHILD: [&str; 12] = [
-    "env",
-    "workspace",
-    "pool",
-    "timeout",
-    "grace",
-    "retry",
-    "resources",
-    "output_limit",
-    "accept",
-    "result",
-    "repeat",
-    "artifacts",
-];
-
 /// Where a file stands among those that name each other.
 pub(super) struct Trail<'a> {
     /// The files from the first one to this one: where each is, and how it is named.
@@ -86,7 +70,7 @@ impl<'a> Trail<'a> {
 
 /// Reads `job:`.
 pub(super) fn job(reader: &mut Reader<'_>, node: &Node, fields: &Fields<'_>, task: &mut Task) -> Option<Action> {
-    for key in OF_THE_CHILD.iter().filter_map(|key| fields.key(key)) {
+    for key in keys::OF_RUNS.iter().filter_map(|key| fields.key(key)) {
         let message = format!("`{}` belongs to a task that runs something itself", key.text().unwrap_or_default());
         let hint = match key.text() {
             Some("result") => "write `result: TASK` beside `name` in the file that is named: that task's result is this one's",

@@ -30,6 +30,22 @@ pub(super) const JOB: Keys = Keys {
     later: &["repeat"],
 };
 
+/// Keys of a task that say how a command or a run of Claude is done: neither an approval nor a child job is one.
+pub(super) const OF_RUNS: [&str; 12] = [
+    "env",
+    "workspace",
+    "pool",
+    "timeout",
+    "grace",
+    "retry",
+    "resources",
+    "output_limit",
+    "accept",
+    "result",
+    "repeat",
+    "artifacts",
+];
+
 pub(super) const TASK: Keys = Keys {
     known: &[
         "id",

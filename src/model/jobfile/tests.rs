@@ -462,6 +462,7 @@ fn faults_of_approvals_and_of_gates_name_their_place_and_the_remedy() {
         ("{ id: a, approve: { message: m, who: ann smith } }", "this cannot be a login name"),
         ("{ id: a, approve: m, timeout: 1h }", "how long a person is waited for is said in it"),
         ("{ id: a, approve: m, accept: 'true' }", "an approval runs nothing, so `accept` means nothing for it"),
+        ("{ id: a, approve: m, artifacts: [x] }", "an approval runs nothing, so `artifacts` means nothing for it"),
         ("{ id: a, approve: '{{ nothing }}' }", "`nothing` is not defined"),
         ("{ id: a, approve: { message: m, show: '{{ params.x }}' } }", "there is no parameter `x`"),
         ("{ id: a, run: 'echo {{ gate.output }}' }", "there is no gate whose output it could be"),
