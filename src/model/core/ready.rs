@@ -126,10 +126,9 @@ impl Job {
         let Some(task) = self.tasks.get_mut(idx.0 as usize) else { return };
         task.decided = true;
         if task.state == TaskState::Queued {
-            let instance = task.instance;
             self.undecided.remove(&idx);
-            self.enqueue(idx);
-            instance.iter().for_each(|instance| self.let_through(instance.of));
+            // An instance was let through before anybody was asked about it.
+            self.make_ready(idx);
         }
     }
 

@@ -199,7 +199,6 @@ impl Core {
         if which == RequeueWhich::Failed
             && let Some(mapped) = task.mapped.as_ref().filter(|mapped| !mapped.items.is_empty())
             && (task.state.is_terminal() || matches!(task.state, TaskState::Mapped { .. }))
-            && !matches!(task.state, TaskState::Failed if mapped.tally.failed + mapped.tally.cancelled == 0)
         {
             let is_failed = |idx: &TaskIdx| {
                 let state = self.task(job, *idx).map(|task| &task.state);
