@@ -25,7 +25,6 @@ const LONG: &[(&str, &str)] = &[
     ("src/model/runner.rs", "one state machine"),
     ("src/model/replay.rs", "one fold, an arm a change"),
     ("src/cli/print.rs", "how things are printed"),
-    ("src/cli/read.rs", "one reading command a function"),
 ];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
