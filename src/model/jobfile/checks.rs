@@ -69,8 +69,7 @@ pub(super) fn result(reader: &mut Reader<'_>, node: Option<&Node>, tasks: &[Task
     if task.spec.each.is_some() {
         let hint = format!("collect them in a task that needs it: result: json, and {{{{ tasks.{id}.result }}}}");
         reader.fault(node, format!("the task `{id}` has a result for each of its instances"), &hint);
-    } else if !task.spec.has_result() {
-        let hint = format!("give it one: `result: text` in `{id}`");
+    } else if let Some(hint) = task.spec.lacks_result() {
         reader.fault(node, format!("the task `{id}` has no result"), &hint);
     }
 }

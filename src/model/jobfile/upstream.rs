@@ -25,8 +25,8 @@ impl<'t> Upstream<'t> {
         Upstream { tasks, places, needed_by: None, waiting: HashMap::new() }
     }
 
-    /// Those of `named` that `task` waits for, and whether they have a result.
-    pub fn among(&mut self, task: &Task, named: BTreeSet<&str>) -> BTreeMap<String, bool> {
+    /// Those of `named` that `task` waits for, and of those without a result what would give them one.
+    pub fn among(&mut self, task: &Task, named: BTreeSet<&str>) -> BTreeMap<String, Option<String>> {
         let mut missing: BTreeSet<usize> = named.into_iter().filter_map(|id| self.places.get(id).copied()).collect();
         let wanted = missing.clone();
         // What runs at the end comes after all that does not.
@@ -39,7 +39,7 @@ impl<'t> Upstream<'t> {
         }
         let found = wanted.difference(&missing).map(|place| &self.tasks[*place].spec);
         // Any task can set its result by `airx result`, but only one that declares it promises to.
-        found.map(|spec| (spec.id.clone(), spec.has_result())).collect()
+        found.map(|spec| (spec.id.clone(), spec.lacks_result())).collect()
     }
 
     /// Takes what it meets out of `missing`; true when nothing is missing or everything upstream was looked at.

@@ -81,13 +81,21 @@ impl TaskSpec {
         }
     }
 
-    /// Whether it promises a result.
-    pub fn has_result(&self) -> bool {
+    /// What would give it a result, when it promises none.
+    pub fn lacks_result(&self) -> Option<String> {
         match &self.action {
-            Action::Job(child) => child.submission.job.result.is_some(),
+            Action::Job(child) if child.submission.job.result.is_some() => None,
+            Action::Job(child) => {
+                Some(format!("write `result: TASK` beside `name` in {}: that task's result is then this one's", child.file))
+            }
             // A person always says something.
-            Action::Approve(_) => true,
-            Action::Run(_) | Action::Command { .. } | Action::Claude(_) => self.result.is_some(),
+            Action::Approve(_) => None,
+            // It stands for what could not be read, whose fault is told already.
+            Action::Run(text) if text.is_empty() => None,
+            Action::Run(_) | Action::Command { .. } | Action::Claude(_) if self.result.is_some() => None,
+            Action::Run(_) | Action::Command { .. } | Action::Claude(_) => {
+                Some(format!("give it one: `result: text` in `{}`", self.id))
+            }
         }
     }
 

@@ -14,8 +14,8 @@ use super::shell::{Doubt, Lexer, Place};
 pub struct Scope {
     /// Parameters.
     pub params: BTreeSet<String>,
-    /// Tasks that this one needs, directly or not, and whether they have a result.
-    pub upstream: BTreeMap<String, bool>,
+    /// Tasks that this one needs, directly or not, and of those without a result what would give them one.
+    pub upstream: BTreeMap<String, Option<String>>,
     /// All tasks of the job.
     pub tasks: BTreeSet<String>,
     /// Whether `item` and `index` are there, and the names that `item` is known to have, if it has any.
@@ -285,7 +285,6 @@ fn task(id: &str, rest: &[&str], scope: &Scope) -> Option<(String, String)> {
         Some(_) if rest.first() != Some(&"result") => {
             Some(("of a task there are its result and its state".to_owned(), format!("write tasks.{id}.result")))
         }
-        Some(false) => Some((format!("the task `{id}` has no result"), format!("give it one: `result: text` in `{id}`"))),
-        Some(true) => None,
+        Some(remedy) => Some((format!("the task `{id}` has no result"), remedy.clone()?)),
     }
 }

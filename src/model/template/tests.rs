@@ -234,7 +234,7 @@ fn a_name_after_not_is_checked_and_a_test_after_is_not_is_none() {
 fn each_wrong_name_is_told_with_its_remedy() {
     let scope = Scope {
         params: ["crate".to_owned()].into(),
-        upstream: BTreeMap::from([("make".to_owned(), true), ("quiet".to_owned(), false)]),
+        upstream: BTreeMap::from([("make".to_owned(), None), ("quiet".to_owned(), Some("result: text".to_owned()))]),
         tasks: ["make", "quiet", "other"].map(str::to_owned).into(),
         ..Scope::default()
     };

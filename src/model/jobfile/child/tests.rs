@@ -6,23 +6,29 @@ use serde_json::json;
 use crate::model::jobfile::{ParseOptions, Parsed, parse};
 use crate::model::spec::{Action, SubJob};
 
+/// As a file of this name is read that names no other one.
+fn options(file: &str) -> ParseOptions<'_> {
+    static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+    ParseOptions {
+        file,
+        base: Path::new("/repo"),
+        params: &[],
+        environment: &NOTHING,
+        pools: None,
+        claude_passed: &NOTHING,
+        read_file: &|path| Err(format!("{} is not there", path.display())),
+    }
+}
+
 /// Reads the first of these files; faults as `FILE:LINE:COLUMN: MESSAGE`.
 fn read(files: &[(&str, &str)]) -> Result<Parsed, Vec<String>> {
     let all: BTreeMap<String, String> =
         files.iter().map(|(name, text)| (format!("/repo/{name}"), (*text).to_owned())).collect();
     let (name, text) = files[0];
-    let options = ParseOptions {
-        file: name,
-        base: Path::new("/repo"),
-        params: &[],
-        environment: &BTreeMap::new(),
-        pools: Some(&BTreeSet::from(["local".to_owned()])),
-        claude_passed: &BTreeMap::new(),
-        read_file: &|path| {
-            all.get(&path.display().to_string()).cloned().ok_or_else(|| format!("{} is not there", path.display()))
-        },
+    let read_file = |path: &Path| {
+        all.get(&path.display().to_string()).cloned().ok_or_else(|| format!("{} is not there", path.display()))
     };
-    parse(text, &options).map_err(|faults| {
+    parse(text, &ParseOptions { read_file: &read_file, ..options(name) }).map_err(|faults| {
         faults.iter().map(|fault| format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message)).collect()
     })
 }
@@ -129,6 +135,20 @@ fn files_that_cannot_be_read_or_have_times_of_their_own_are_refused() {
     assert_eq!(one("{ params: {} }", SIMPLE), ["a.yaml:2:23: job needs `file`"]);
     let scheduled = one("b.yaml", "name: b\nschedule: '0 3 * * *'\ntasks: [{ id: t, run: 'true' }]\n");
     assert_eq!(scheduled[1], "b.yaml:2:1: a job that another one runs has no `schedule` of its own");
+}
+
+#[test]
+fn a_child_without_a_result_is_told_where_one_is_named_and_one_with_faults_is_not_said_to_have_none() {
+    let a = "name: a\ntasks:\n  - { id: t, job: b.yaml }\n  - { id: u, needs: [t], run: 'echo {{ tasks.t.result }}' }\n";
+    let of = |b: &str| {
+        let options = ParseOptions { read_file: &|_| Ok(b.to_owned()), ..options("a.yaml") };
+        parse(a, &options).expect_err("it has faults")
+    };
+    let none = of(SIMPLE);
+    assert_eq!(none.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>(), ["the task `t` has no result"]);
+    assert!(none[0].hint.starts_with("write `result: TASK` beside `name` in b.yaml"), "{}", none[0].hint);
+    let faulty = of("name: b\nresult: t\ntasks: [{ id: t, runs: 'true', result: text }]\n");
+    assert!(faulty.iter().all(|fault| !fault.message.contains("has no result")), "{faulty:?}");
 }
 
 #[test]
