@@ -3,6 +3,8 @@
 mod attempt;
 pub use attempt::checking;
 pub mod docker;
+mod handle;
+pub mod kubernetes;
 mod places;
 pub mod process;
 mod router;

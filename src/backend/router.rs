@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::docker::{self, DockerBackend, Record, Settings as DockerParts};
+use super::docker::{self, Record, Settings as DockerParts};
+use super::handle::Handle;
+use super::kubernetes::{self, Parts as ClusterParts};
 use super::places::Places;
 use super::process::ProcessBackend;
 use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, Place, ReportSink};
 use crate::model::docker::DEFAULT_ENGINE;
 use crate::model::ids::AttemptId;
-use crate::model::settings::{PoolBackend, Settings};
+use crate::model::kubernetes::ClusterName;
+use crate::model::settings::{PoolSettings, Settings};
 
 /// The threads of all backends, those that are started later among them: for whoever must know that they have done all they
 /// were told before this process ends. They end once the backends and the receiver of their reports are gone.
@@ -37,8 +40,10 @@ impl Threads {
 /// The backends. Those of engines are started when a pool, or an attempt that was found, needs them.
 pub struct Backends {
     process: ProcessBackend,
-    engines: BTreeMap<String, DockerBackend>,
+    /// Engines and clusters, by name.
+    engines: BTreeMap<String, Handle>,
     docker: DockerParts,
+    clusters: ClusterParts,
     sink: ReportSink,
     claude: Arc<dyn ClaudeCli>,
     threads: Threads,
@@ -47,10 +52,16 @@ pub struct Backends {
 
 impl Backends {
     /// The process backend, and what is needed to start others.
-    pub fn new(mut process: ProcessBackend, docker: DockerParts, sink: ReportSink, claude: Arc<dyn ClaudeCli>) -> Backends {
+    pub fn new(
+        mut process: ProcessBackend,
+        docker: DockerParts,
+        clusters: ClusterParts,
+        sink: ReportSink,
+        claude: Arc<dyn ClaudeCli>,
+    ) -> Backends {
         let threads = Threads::default();
         threads.add(process.thread());
-        Backends { process, engines: BTreeMap::new(), docker, sink, claude, threads, places: Places::default() }
+        Backends { process, engines: BTreeMap::new(), docker, clusters, sink, claude, threads, places: Places::default() }
     }
 
     /// Their threads.
@@ -58,15 +69,20 @@ impl Backends {
         self.threads.clone()
     }
 
-    fn engine(&mut self, name: &str) -> Option<&mut DockerBackend> {
+    fn engine(&mut self, name: &str) -> Option<&mut Handle> {
         if !self.engines.contains_key(name) {
-            match DockerBackend::start(name, &self.docker, self.sink.clone(), self.claude.clone(), self.places.clone()) {
+            let (sink, claude, places) = (self.sink.clone(), self.claude.clone(), self.places.clone());
+            let started = match ClusterName::parse(name) {
+                Some(cluster) => kubernetes::start(cluster, &self.clusters, sink, claude, places),
+                None => docker::start(name, &self.docker, sink, claude, places),
+            };
+            match started {
                 Ok(mut engine) => {
                     self.threads.add(engine.thread());
                     self.engines.insert(name.to_owned(), engine);
                 }
                 // Tried again at the next comparison. Told to the manager, whose thread this is, it could wait for ever.
-                Err(error) => tracing::error!("no thread can be started for the engine {name}: {error}"),
+                Err(error) => tracing::error!("no thread can be started for {name}: {error}"),
             }
         }
         self.engines.get_mut(name)
@@ -85,7 +101,10 @@ impl Backends {
             return Ok(known);
         }
         let default = docker::url(DEFAULT_ENGINE, &self.docker.environment);
-        let place = Record::find(dir)?.map(|record| record.engine_now(&default).to_owned());
+        let place = match kubernetes::Record::find(dir)? {
+            Some(record) => Some(record.cluster),
+            None => Record::find(dir)?.map(|record| record.engine_now(&default).to_owned()),
+        };
         self.places.insert(attempt, place.clone());
         Ok(place)
     }
@@ -96,6 +115,7 @@ impl Backend for Backends {
         let place = match &order.place {
             Place::Process => None,
             Place::Docker(place) => Some(place.settings.engine().to_owned()),
+            Place::Kubernetes(place) => Some(place.settings.engine()),
         };
         self.places.insert(order.attempt, place);
         let attempt = order.attempt;
@@ -158,10 +178,8 @@ impl Backend for Backends {
     }
 
     fn configure(&mut self, settings: &Settings) {
-        for pool in settings.pools.values() {
-            if let PoolBackend::Docker(docker) = &pool.backend {
-                self.engine(docker.engine());
-            }
+        for engine in settings.pools.values().filter_map(PoolSettings::engine) {
+            self.engine(&engine);
         }
     }
 }

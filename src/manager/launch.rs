@@ -2,6 +2,7 @@
 
 mod container;
 mod context;
+mod environment;
 mod gate;
 
 use std::collections::BTreeMap;
@@ -10,19 +11,13 @@ use std::sync::Arc;
 
 use crate::model::attempt::{GateSpec, OutputMode, RunnerSpec, Stdin, StopSignal};
 use crate::model::core::Launch;
-use crate::model::credential::API_KEY;
-use crate::model::docker::LEFT_OUTSIDE;
 use crate::model::ids::AttemptId;
 use crate::model::seal::public;
 use crate::model::settings::Settings;
-use crate::model::spec::{
-    Action, ClaudeAuth, ClaudeSpec, EnvValue, ROUND_TIMEOUT_MS, Resources, SecretRef, Submission, Trust, Until,
-};
+use crate::model::spec::{Action, ClaudeSpec, EnvValue, ROUND_TIMEOUT_MS, Resources, SecretRef, Submission, Trust, Until};
 use crate::model::template::{Context, render_shell, render_text};
 
-use super::ports::{
-    CONTAINER_ATTEMPT, CONTAINER_SOCKET, CONTAINER_WORKSPACE, ClaudeCli, ClaudeRun, DockerPlace, LaunchOrder, Place,
-};
+use super::ports::{CONTAINER_WORKSPACE, ClaudeCli, ClaudeRun, LaunchOrder, Place};
 use super::secrets;
 use super::token::Identity;
 use super::trust;
@@ -135,8 +130,8 @@ impl Composer {
 
     fn order(&self, launch: &Launch) -> Result<LaunchOrder, Obstacle> {
         let context = Context { gate: self.gate(launch), ..self.context(launch)? };
-        let container = self.container(launch);
-        let mut env = self.environment(launch, &context, container.as_ref())?;
+        let place = self.place(launch);
+        let mut env = self.environment(launch, &context, &place)?;
         let mut variables = Vec::new();
         let mut shell = |text: &str| -> Result<Vec<String>, Obstacle> {
             let rendered = render_shell(text, &context, variables.len()).map_err(Obstacle::never)?;
@@ -160,17 +155,14 @@ impl Composer {
                 } else {
                     render_text(&claude.prompt, &context).map_err(Obstacle::never)?
                 };
-                self.claude_environment(claude, &mut env)?;
-                if let Some(container) = &container {
-                    self.claude_in_container(claude, container, &mut env)?;
-                }
+                self.claude_environment(claude, &place, &mut env)?;
                 let pairs: Vec<(String, String)> = env.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-                if let Some(why) = self.claude.refuse(claude, &text, self.is_root(container.as_ref()), &pairs) {
+                if let Some(why) = self.claude.refuse(claude, &text, self.is_root(&place), &pairs) {
                     return Err(Obstacle::Never(why));
                 }
                 let session = launch.session.as_deref().unwrap_or_default();
                 // Recorded as resumed, but gone since (or never begun): the id is free for a session that begins afresh.
-                let resumes = launch.resumes && self.has_session(session, &env, container.as_ref()) != Some(false);
+                let resumes = launch.resumes && self.has_session(session, &env, &place) != Some(false);
                 let text = if resumes && launch.continues { self.claude.go_on().to_owned() } else { text };
                 prompt = Some(self.claude.stdin(&text, claude.permissions.is_some()));
                 silence_ms = Some(claude.silence_ms.unwrap_or(self.settings.claude.silence_ms));
@@ -192,14 +184,15 @@ impl Composer {
             env.insert("AIRX_UNTIL_MATCHES".to_owned(), matches.clone().unwrap_or_default());
         }
         let dir = self.directory(&launch.name.to_string(), &launch.id, launch.attempt);
-        self.identify(launch, &dir, container.is_some(), &mut env);
+        self.identify(launch, &dir, &place, &mut env);
+        let is_contained = place != Place::Process;
         let is_claude = prompt.is_some();
         let limits = &launch.task.limits;
         let mark = self.identity.mark(launch.attempt);
         let spec = RunnerSpec {
             mark: mark.clone(),
             argv,
-            cwd: if container.is_some() { CONTAINER_WORKSPACE.into() } else { workspace(launch).to_owned() },
+            cwd: if is_contained { CONTAINER_WORKSPACE.into() } else { workspace(launch).to_owned() },
             stdin: match &launch.task.action {
                 Action::Claude(claude) if claude.permissions.is_some() => Stdin::Stream,
                 Action::Claude(_) => Stdin::Prompt,
@@ -212,7 +205,7 @@ impl Composer {
             stop: if is_claude { StopSignal::Int } else { StopSignal::Term },
             output_limit: limits.output_limit,
             // The engine enforces them in a container.
-            resources: if container.is_some() { Resources::default() } else { self.resources(launch) },
+            resources: if is_contained { Resources::default() } else { self.resources(launch) },
             round,
             gate,
             allowance: launch.allowance,
@@ -220,9 +213,8 @@ impl Composer {
             result: launch.task.result.clone(),
             artifacts: launch.task.artifacts.clone(),
             claude: is_claude,
-            contained: container.is_some(),
+            contained: is_contained,
         };
-        let place = container.map_or(Place::Process, |container| Place::Docker(Box::new(container)));
         Ok(LaunchOrder { attempt: launch.attempt, dir, spec, env: env.into_iter().collect(), prompt, place })
     }
 
@@ -238,87 +230,10 @@ impl Composer {
         secrets::missing(submission, &self.settings, &self.environment)
     }
 
-    /// Passed variables, then the job's, then the task's.
-    fn environment(
-        &self,
-        launch: &Launch,
-        context: &Context,
-        container: Option<&DockerPlace>,
-    ) -> Result<BTreeMap<String, String>, Obstacle> {
-        let mut env = launch.job.passed_env.clone();
-        if matches!(launch.task.action, Action::Claude(_)) {
-            env.extend(launch.job.claude_env.clone());
-        }
-        if let Some(container) = container {
-            for name in LEFT_OUTSIDE {
-                env.remove(*name);
-            }
-            for (name, value) in &container.settings.env {
-                let value = match value {
-                    EnvValue::Text(text) => text.clone(),
-                    EnvValue::From(secret) => self.secret(name, secret)?,
-                };
-                env.insert(name.clone(), value);
-            }
-        }
-        for (name, value) in launch.job.env.iter().chain(&launch.task.env) {
-            let value = match value {
-                EnvValue::Text(text) => render_text(text, context).map_err(Obstacle::never)?,
-                EnvValue::From(secret) => self.secret(name, secret)?,
-            };
-            env.insert(name.clone(), value);
-        }
-        Ok(env)
-    }
-
-    fn claude_environment(&self, spec: &ClaudeSpec, env: &mut BTreeMap<String, String>) -> Result<(), Obstacle> {
-        if let ClaudeAuth::Env(name) = spec.auth.as_ref().unwrap_or(&self.settings.claude.auth) {
-            let key = self.secret(API_KEY, &SecretRef::Env(name.clone()))?;
-            env.insert(API_KEY.to_owned(), key);
-        }
-        for (name, value) in self.claude.env_defaults() {
-            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-        }
-        Ok(())
-    }
-
     fn trust(&self, launch: &Launch, spec: &ClaudeSpec) -> Result<Trust, Obstacle> {
         let workspace = workspace(launch);
         let home = self.environment.get("HOME").map(String::as_str);
         trust::decide(spec.trust, workspace, &self.settings.claude.trusted, home).map_err(Obstacle::Never)
-    }
-
-    fn secret(&self, variable: &str, secret: &SecretRef) -> Result<String, Obstacle> {
-        secrets::resolve(secret, &self.environment).map_err(|why| Obstacle::Secret(format!("{variable}: {why}")))
-    }
-
-    /// Tells the task who it is and how to reach the manager.
-    fn identify(&self, launch: &Launch, dir: &Path, is_contained: bool, env: &mut BTreeMap<String, String>) {
-        let mark = self.identity.mark(launch.attempt);
-        let (dir, socket) = match is_contained {
-            true => (CONTAINER_ATTEMPT.to_owned(), format!("{CONTAINER_SOCKET}/{TASK_SOCKET}")),
-            false => (dir.display().to_string(), self.task_socket.clone()),
-        };
-        let own = [
-            ("AIRX_JOB", launch.name.to_string()),
-            ("AIRX_TASK", launch.id.clone()),
-            ("AIRX_TOKEN", self.identity.token(&mark)),
-            ("AIRX_ATTEMPT", mark),
-            ("AIRX_DIR", dir),
-            ("AIRX_SOCKET", socket),
-        ];
-        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-        // A container has its image's PATH, and its runner adds our program to it.
-        if is_contained {
-            return;
-        }
-        let path = env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-        if let Some(own) = self.own_directory.as_ref().and_then(|dir| dir.to_str())
-            && !path.split(':').any(|part| part == own)
-        {
-            path.push(':');
-            path.push_str(own);
-        }
     }
 
     /// The task's limits; what it leaves open comes from its pool.
@@ -329,7 +244,7 @@ impl Composer {
     }
 }
 
-/// Where the attempt is to live.
+/// The pool of the attempt.
 fn pool(launch: &Launch) -> &str {
     launch.task.pool.as_deref().unwrap_or(&launch.job.pool)
 }

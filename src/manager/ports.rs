@@ -8,6 +8,7 @@ use crate::model::attempt::RunnerSpec;
 use crate::model::change::{Event, Seq};
 use crate::model::docker::DockerSettings;
 use crate::model::ids::{AttemptId, JobId, JobName, JobRef};
+use crate::model::kubernetes::KubernetesSettings;
 use crate::model::message::{Answer, Page, Query, Refusal};
 use crate::model::report::{ClaudeReport, Report};
 use crate::model::settings::Settings;
@@ -68,6 +69,23 @@ pub enum Place {
     Process,
     /// A container of its own.
     Docker(Box<DockerPlace>),
+    /// A pod of its own.
+    Kubernetes(Box<PodPlace>),
+}
+
+/// A pod, as it is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodPlace {
+    /// The pool's settings.
+    pub settings: Arc<KubernetesSettings>,
+    /// The job's full name, for people.
+    pub job: String,
+    /// The task's id, for people.
+    pub task: String,
+    /// What the task's container may use.
+    pub resources: Resources,
+    /// Begins each line that the runner writes for us: nobody else can know it.
+    pub nonce: String,
 }
 
 /// A container, as it is wanted.

@@ -56,7 +56,7 @@ impl Reach {
 }
 
 fn pools_of<'a>(settings: &'a Settings, engine: &'a str) -> impl Iterator<Item = &'a str> {
-    settings.pools.iter().filter(move |(_, pool)| pool.engine() == Some(engine)).map(|(name, _)| name.as_str())
+    settings.pools.iter().filter(move |(_, pool)| pool.engine().as_deref() == Some(engine)).map(|(name, _)| name.as_str())
 }
 
 #[cfg(test)]

@@ -22,6 +22,16 @@ const TOKENS: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
 /// Switches to a provider whose own credentials the CLI looks for.
 const CLOUDS: [&str; 2] = ["CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"];
 
+/// Why a secret of the manager's does not get into a pod, and what to do.
+pub const SECRET_STAYS: &str = concat!(
+    "and what is in a pod's definition can be read in its cluster: put it into a Secret there, and name that in the pool's `env`, ",
+    "such as NAME: { secret: my-secret, key: NAME }",
+);
+/// What a Claude run in a pod lacks, and what to do.
+pub const LOGIN_STAYS_OUT_OF_PODS: &str = concat!(
+    "your login stays outside of pods: put a credential into a Secret of the namespace, and name that in the pool's `env`, such as ",
+    "ANTHROPIC_API_KEY: { secret: my-secret, key: NAME }, or CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token` makes one)",
+);
 /// Why a Claude run in a container has no credential, and what to do.
 pub const LOGIN_STAYS: &str = concat!(
     "your login stays outside of containers: give this run a credential by reference, such as ",

@@ -1,10 +1,12 @@
 //! Whether tasks fit the pools that they are to run in, as far as the configuration tells it before any launch.
 
+mod pods;
+
 use std::collections::HashSet;
 
 use super::credential::{LOGIN_STAYS, is_given};
 use super::diagnostic::Diagnostic;
-use super::docker::{DockerSettings, LEFT_OUTSIDE, NO_RUNNER, RUNNER_REMEDY, RunnerMode, RunnerNeeds};
+use super::docker::{LEFT_OUTSIDE, NO_RUNNER, RUNNER_REMEDY, RunnerMode, RunnerNeeds};
 use super::jobfile::{MAX_FAULTS, ParseOptions, Parsed, parse};
 use super::settings::{PoolBackend, Settings};
 use super::spec::{Action, ClaudeAuth, ClaudeSpec, EnvValue, JobSpec, TaskSpec};
@@ -18,6 +20,12 @@ struct Misfit {
     is_warning: bool,
     message: String,
     hint: &'static str,
+}
+
+impl Misfit {
+    fn fault(key: &'static str, message: String, hint: &'static str) -> Misfit {
+        Misfit { key, is_warning: false, message, hint }
+    }
 }
 
 /// Reads a job file, and compares its tasks with the pools of the configuration.
@@ -57,11 +65,16 @@ pub fn parse_fitting(text: &str, options: &ParseOptions<'_>, settings: &Settings
 
 fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
     let name = task.pool.as_deref().unwrap_or(&job.pool);
-    let Some(PoolBackend::Docker(pool)) = settings.pools.get(name).map(|pool| &pool.backend) else { return Vec::new() };
+    let Some(backend) = settings.pools.get(name).map(|pool| &pool.backend) else { return Vec::new() };
+    let runner = match backend {
+        PoolBackend::Process => return Vec::new(),
+        PoolBackend::Docker(pool) => pool.runner,
+        PoolBackend::Kubernetes(pool) => pool.runner,
+    };
     let claude = match &task.action {
         Action::Claude(claude) => Some(&**claude),
-        Action::Run(_) | Action::Command { .. } | Action::Approve(_) => None,
-        Action::Job(_) => return Vec::new(),
+        Action::Run(_) | Action::Command { .. } => None,
+        Action::Approve(_) | Action::Job(_) => return Vec::new(),
     };
     let mut misfits = Vec::new();
     let needs = RunnerNeeds {
@@ -72,43 +85,56 @@ fn misfits(job: &JobSpec, task: &TaskSpec, settings: &Settings) -> Vec<Misfit> {
         artifacts: task.artifacts.is_some(),
         result_file: task.result.as_ref().is_some_and(|result| result.file.is_some()),
     };
-    if pool.runner == RunnerMode::None
+    if runner == RunnerMode::None
         && let Some(what) = needs.first()
     {
         let key = if needs.claude { "claude" } else { what };
         let message = format!("{what} needs the runner in its container, and `{name}` has none: {NO_RUNNER}");
-        misfits.push(Misfit { key, is_warning: false, message, hint: RUNNER_REMEDY });
+        misfits.push(Misfit::fault(key, message, RUNNER_REMEDY));
     }
-    if let Some(claude) = claude {
-        misfits.extend(credential(claude, job, task, pool, settings).then(|| Misfit {
-            key: "claude",
-            is_warning: false,
-            message: format!("`{name}` is a pool of containers, and this run has no credential there"),
-            hint: LOGIN_STAYS,
-        }));
-        misfits.extend((pool.network.as_deref() == Some("none")).then(|| Misfit {
-            key: "claude",
-            is_warning: true,
-            message: format!("`{name}` has no network (network: none), and Claude reaches no model without one"),
-            hint: "give the pool a network, or use another pool",
-        }));
+    match backend {
+        PoolBackend::Kubernetes(pool) => misfits.extend(pods::misfits(job, task, claude, (name, pool), settings)),
+        PoolBackend::Docker(pool) => misfits.extend(claude.into_iter().flat_map(|claude| {
+            let lacks = !has_credential(claude, job, task, settings, |variable| match pool.env.get(variable)? {
+                EnvValue::Text(text) => Some(text.as_str()),
+                EnvValue::From(_) => Some(BY_REFERENCE),
+            });
+            let message = format!("`{name}` is a pool of containers, and this run has no credential there");
+            let lost = lacks.then(|| Misfit::fault("claude", message, LOGIN_STAYS));
+            let cut_off = (pool.network.as_deref() == Some("none")).then(|| Misfit {
+                key: "claude",
+                is_warning: true,
+                message: format!("`{name}` has no network (network: none), and Claude reaches no model without one"),
+                hint: "give the pool a network, or use another pool",
+            });
+            lost.into_iter().chain(cut_off)
+        })),
+        PoolBackend::Process => {}
     }
     misfits
 }
 
-/// Whether a Claude run would have nothing to prove itself by: decided as at its launch, with what is known already.
-fn credential(claude: &ClaudeSpec, job: &JobSpec, task: &TaskSpec, pool: &DockerSettings, settings: &Settings) -> bool {
-    let variable = |name: &str| {
-        let said = task.env.get(name).or_else(|| job.env.get(name)).or_else(|| pool.env.get(name));
-        match said {
-            Some(EnvValue::Text(text)) => Some(text.as_str()),
-            // What it refers to is looked up at each launch.
-            Some(EnvValue::From(_)) => Some("by reference"),
-            None if LEFT_OUTSIDE.contains(&name) => None,
-            None => job.claude_env.get(name).or_else(|| job.passed_env.get(name)).map(String::as_str),
-        }
+/// Stands for a value that is looked up at each launch.
+const BY_REFERENCE: &str = "by reference";
+
+/// Whether a Claude run would have something to prove itself by: decided as at its launch, with what is known already. `of_pool`
+/// knows the pool's variables.
+fn has_credential<'a>(
+    claude: &ClaudeSpec,
+    job: &'a JobSpec,
+    task: &'a TaskSpec,
+    settings: &Settings,
+    of_pool: impl Fn(&str) -> Option<&'a str>,
+) -> bool {
+    let variable = |name: &str| match task.env.get(name).or_else(|| job.env.get(name)) {
+        Some(EnvValue::Text(text)) => Some(text.as_str()),
+        Some(EnvValue::From(_)) => Some(BY_REFERENCE),
+        None => of_pool(name).or_else(|| {
+            let passed = || job.claude_env.get(name).or_else(|| job.passed_env.get(name)).map(String::as_str);
+            if LEFT_OUTSIDE.contains(&name) { None } else { passed() }
+        }),
     };
-    *claude.auth.as_ref().unwrap_or(&settings.claude.auth) == ClaudeAuth::Login && !is_given(variable)
+    *claude.auth.as_ref().unwrap_or(&settings.claude.auth) != ClaudeAuth::Login || is_given(variable)
 }
 
 /// Where a key of the task with this number stands in a file without faults.
@@ -125,97 +151,4 @@ fn place(root: &Node, index: usize, key: &str) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::model::settings::PoolSettings;
-    use crate::model::spec::{Resources, SecretRef};
-
-    /// The places and words of faults and warnings of a job with these tasks in the pool `box`.
-    fn judged(pool: DockerSettings, auth: ClaudeAuth, head: &str, tasks: &str) -> (Vec<String>, Vec<String>) {
-        let mut settings = Settings::default();
-        let backend = PoolBackend::Docker(Arc::new(pool));
-        settings.pools.insert("box".into(), PoolSettings { slots: 1, resources: Resources::default(), backend });
-        settings.claude.auth = auth;
-        let text = format!("name: j\npool: box\n{head}tasks:\n{tasks}");
-        let environment = BTreeMap::from([("ANTHROPIC_API_KEY".to_owned(), "k".to_owned())]);
-        let options = ParseOptions {
-            file: "job.yaml",
-            base: Path::new("/repo"),
-            params: &[],
-            environment: &environment,
-            pools: Some(&BTreeSet::from(["box".to_owned(), "local".to_owned()])),
-            claude_passed: &BTreeMap::from([("CLAUDE_CONFIG_DIR".to_owned(), "/home/ann/.claude".to_owned())]),
-            read_file: &|_| Err(String::new()),
-        };
-        let shown = |all: Vec<Diagnostic>| all.iter().map(|it| format!("{}:{} {}", it.line, it.column, it.message)).collect();
-        match parse_fitting(&text, &options, &settings) {
-            Ok(parsed) => (Vec::new(), shown(parsed.warnings)),
-            Err(faults) => (shown(faults), Vec::new()),
-        }
-    }
-
-    const CLAUDE: &str = "  - id: a\n    claude: Hello\n";
-
-    #[test]
-    fn a_claude_run_in_a_container_needs_a_credential_that_is_not_a_login() {
-        let with = |pool, head: &str, tasks: &str| judged(pool, ClaudeAuth::Login, head, tasks).0;
-        let plain = || DockerSettings::of("x");
-        let faults = with(plain(), "", CLAUDE);
-        assert_eq!(faults, ["5:5 task `a`: `box` is a pool of containers, and this run has no credential there"]);
-        let fine: &[String] = &[];
-        assert_eq!(with(plain(), "", "  - { id: a, pool: local, claude: Hello }\n"), fine);
-        assert_eq!(with(plain(), "", "  - { id: a, claude: { prompt: Hello, auth: \"env:KEY\" } }\n"), fine);
-        assert_eq!(with(plain(), "env: { CLAUDE_CODE_OAUTH_TOKEN: { from: \"env:T\" } }\n", CLAUDE), fine);
-        assert_eq!(with(plain(), "env: { CLAUDE_CODE_USE_BEDROCK: \"1\" }\n", CLAUDE), fine);
-        assert_eq!(with(plain(), "env: { CLAUDE_CODE_USE_BEDROCK: \"0\" }\n", CLAUDE).len(), 1);
-        let given = EnvValue::From(SecretRef::Env("T".into()));
-        let pool = || DockerSettings { env: BTreeMap::from([("ANTHROPIC_API_KEY".into(), given.clone())]), ..plain() };
-        assert_eq!(with(pool(), "", CLAUDE), fine);
-        assert_eq!(with(pool(), "env: { ANTHROPIC_API_KEY: \"\" }\n", CLAUDE).len(), 1, "the job takes it away");
-        assert!(judged(plain(), ClaudeAuth::Env("KEY".into()), "", CLAUDE).0.is_empty());
-    }
-
-    #[test]
-    fn what_needs_the_runner_is_told_where_the_pool_has_none() {
-        let none = DockerSettings { runner: RunnerMode::None, ..DockerSettings::of("x") };
-        let tasks =
-            "  - { id: a, run: \"true\" }\n  - { id: b, run: \"true\", accept: \"true\" }\n  - { id: c, claude: Hello }\n";
-        let (faults, _) = judged(none, ClaudeAuth::Env("KEY".into()), "", tasks);
-        assert_eq!(
-            faults,
-            [
-                "5:27 task `b`: accept needs the runner in its container, and `box` has none: the pool says runner: none",
-                "6:14 task `c`: a Claude run needs the runner in its container, and `box` has none: the pool says runner: none",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_the_runner_copies_is_refused_where_there_is_none() {
-        let none = DockerSettings { runner: RunnerMode::None, ..DockerSettings::of("x") };
-        let tasks = "  - { id: a, run: \"true\", artifacts: [x] }\n  - { id: b, run: \"true\", result: { kind: text, file: r } }\n\
-                     \x20 - { id: c, run: \"true\", result: text }\n";
-        let (faults, _) = judged(none, ClaudeAuth::Login, "", tasks);
-        assert_eq!(
-            faults,
-            [
-                "4:27 task `a`: artifacts needs the runner in its container, and `box` has none: the pool says runner: none",
-                "5:27 task `b`: result needs the runner in its container, and `box` has none: the pool says runner: none",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_claude_run_without_a_network_is_warned_of() {
-        let none = DockerSettings { network: Some("none".into()), ..DockerSettings::of("x") };
-        let (faults, warnings) = judged(none, ClaudeAuth::Env("KEY".into()), "", CLAUDE);
-        assert!(
-            faults.is_empty() && warnings.len() == 1 && warnings[0].contains("5:5 task `a`: `box` has no network"),
-            "{warnings:?}"
-        );
-    }
-}
+mod tests;

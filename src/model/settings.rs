@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::docker::DockerSettings;
+use super::kubernetes::KubernetesSettings;
 use super::notice::Notifier;
 use super::spec::{Budget, ClaudeAuth, EnvValue, Resources, WhenLimited};
 
@@ -41,18 +42,19 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
-    /// The engine that its runners live on; none for processes of this machine.
-    pub fn engine(&self) -> Option<&str> {
+    /// The engine that its runners live on, or the cluster; none for processes of this machine.
+    pub fn engine(&self) -> Option<String> {
         match &self.backend {
             PoolBackend::Process => None,
-            PoolBackend::Docker(settings) => Some(settings.engine()),
+            PoolBackend::Docker(settings) => Some(settings.engine().to_owned()),
+            PoolBackend::Kubernetes(settings) => Some(settings.engine()),
         }
     }
 
-    /// The variables that it gives to its tasks.
+    /// The variables that the manager gives to its tasks. Those of pods are the cluster's to give.
     pub fn env(&self) -> impl Iterator<Item = (&String, &EnvValue)> {
         let env = match &self.backend {
-            PoolBackend::Process => None,
+            PoolBackend::Process | PoolBackend::Kubernetes(_) => None,
             PoolBackend::Docker(settings) => Some(&settings.env),
         };
         env.into_iter().flatten()
@@ -67,6 +69,8 @@ pub enum PoolBackend {
     Process,
     /// Containers.
     Docker(Arc<DockerSettings>),
+    /// Pods.
+    Kubernetes(Arc<KubernetesSettings>),
 }
 
 /// How Claude Code is run.

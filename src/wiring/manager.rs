@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use airx::api::paths::SocketPaths;
 use airx::api::server::{self, Server, ServerParts};
 use airx::backend::docker::Settings as DockerSettings;
+use airx::backend::kubernetes::Parts as ClusterParts;
 use airx::backend::process::{ProcessBackend, Settings as BackendSettings};
 use airx::backend::{Backends, Threads};
 use airx::claude::cli::Cli as ClaudeBinary;
@@ -250,7 +251,13 @@ fn engine(
         control_socket: sockets.control(),
         environment: context.env.clone(),
     };
-    let backends = Backends::new(process, docker, mailbox.sink(), claude);
+    let clusters = ClusterParts {
+        instance: identity.home.clone(),
+        home: home.path.clone(),
+        results: home.results(),
+        environment: context.env.clone(),
+    };
+    let backends = Backends::new(process, docker, clusters, mailbox.sink(), claude);
     let own = std::env::current_exe().ok();
     let surroundings = Surroundings {
         home: home.path.clone(),

@@ -24,25 +24,18 @@ pub mod survey;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-
-use tokio::sync::mpsc;
 
 pub use record::Record;
 
+use super::handle::Handle;
 use super::places::Places;
-use crate::manager::ports::{Backend, ClaudeCli, LaunchOrder, ReportSink};
-use crate::model::ids::AttemptId;
+use crate::manager::ports::{ClaudeCli, ReportSink};
 use crate::os;
-
-/// Commands waiting for the thread. More are dropped: whatever a command would have done, the next inspection finds
-/// undone, and the manager asks again.
-const QUEUE: usize = 16_384;
 
 /// Threads for what waits: copies, and beside them the looking up of engines' names, which must not wait for those.
 const THREADS: usize = remote::COPIES + 4;
@@ -66,62 +59,22 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
 }
 
-enum Command {
-    Launch(Box<LaunchOrder>),
-    Stop(AttemptId, bool),
-    Inspect(Vec<(AttemptId, PathBuf)>, BTreeSet<String>),
-    Intake(AttemptId, u32),
-    Put(AttemptId, String, Vec<u8>),
-    Forget(AttemptId),
-}
-
-/// The handle to one engine. Dropping it ends the thread and harms no container.
-pub struct DockerBackend {
-    commands: Option<mpsc::Sender<Command>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl DockerBackend {
-    /// The thread, for whoever must know that it has done all it was told before it ends.
-    pub fn thread(&mut self) -> Option<JoinHandle<()>> {
-        self.thread.take()
-    }
-
-    /// Starts the thread of the engine that pools call `name`.
-    ///
-    /// # Errors
-    /// When the system refuses a thread.
-    pub fn start(
-        name: &str,
-        settings: &Settings,
-        sink: ReportSink,
-        claude: Arc<dyn ClaudeCli>,
-        places: Places,
-    ) -> io::Result<DockerBackend> {
-        let (commands, queue) = mpsc::channel(QUEUE);
-        let (name, settings) = (name.to_owned(), settings.clone());
-        let work = move || {
-            // Fails only when the system has no descriptors left: then nothing can be reached anyway, and the next manager tries.
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build()
-            else {
-                tracing::error!("no runtime can be made for the engine {name}");
-                return;
-            };
-            let engine = Rc::new(engine::Engine::new(parts(name, &settings, (sink, claude, places))));
-            tokio::task::LocalSet::new().block_on(&runtime, worker::run(engine, queue));
-            // What still packs or unpacks for a container is of no use to anybody any more.
-            runtime.shutdown_background();
-        };
-        let thread = std::thread::Builder::new().name("containers".into()).spawn(work)?;
-        Ok(DockerBackend { commands: Some(commands), thread: Some(thread) })
-    }
-
-    fn send(&self, command: Command) {
-        if let Some(commands) = &self.commands {
-            // Full or ended: see QUEUE.
-            let _ = commands.try_send(command);
-        }
-    }
+/// Starts the thread of the engine that pools call `name`.
+///
+/// # Errors
+/// When the system refuses a thread.
+pub fn start(
+    name: &str,
+    settings: &Settings,
+    sink: ReportSink,
+    claude: Arc<dyn ClaudeCli>,
+    places: Places,
+) -> io::Result<Handle> {
+    let (name, settings) = (name.to_owned(), settings.clone());
+    Handle::start(format!("the engine {name}"), THREADS, move |queue| async move {
+        let engine = Rc::new(engine::Engine::new(parts(name, &settings, (sink, claude, places))));
+        worker::run(engine, queue).await;
+    })
 }
 
 fn parts(name: String, settings: &Settings, (sink, claude, places): (ReportSink, Arc<dyn ClaudeCli>, Places)) -> engine::Parts {
@@ -200,36 +153,4 @@ fn program(directory: &Path) -> io::Result<PathBuf> {
     }
     std::fs::rename(&new, &place)?;
     Ok(place)
-}
-
-impl Drop for DockerBackend {
-    fn drop(&mut self) {
-        self.commands = None;
-    }
-}
-
-impl Backend for DockerBackend {
-    fn launch(&mut self, order: LaunchOrder) {
-        self.send(Command::Launch(Box::new(order)));
-    }
-
-    fn stop(&mut self, attempt: AttemptId, kill: bool) {
-        self.send(Command::Stop(attempt, kill));
-    }
-
-    fn inspect(&mut self, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
-        self.send(Command::Inspect(attempts, set_aside.clone()));
-    }
-
-    fn intake(&mut self, attempt: AttemptId, after: u32) {
-        self.send(Command::Intake(attempt, after));
-    }
-
-    fn put(&mut self, attempt: AttemptId, name: String, content: Vec<u8>) {
-        self.send(Command::Put(attempt, name, content));
-    }
-
-    fn forget(&mut self, attempt: AttemptId) {
-        self.send(Command::Forget(attempt));
-    }
 }

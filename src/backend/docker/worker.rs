@@ -8,7 +8,6 @@ use std::time::Duration;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum as State, EventMessage};
 use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use futures_util::{StreamExt, TryFutureExt};
-use tokio::sync::mpsc::Receiver;
 use tokio::task::spawn_local;
 use tokio::time::Instant;
 
@@ -16,8 +15,9 @@ use super::custody::{Custody, Stage};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::record::Record;
-use super::{Command, names, owner, remote, watch};
+use super::{names, owner, remote, watch};
 use crate::backend::attempt::{directory, ending, inbox};
+use crate::backend::handle::{Command, Commands};
 use crate::manager::ports::{LaunchOrder, Place};
 use crate::model::exit_file::ExitFile;
 use crate::model::ids::AttemptId;
@@ -39,7 +39,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 const GOOD: Duration = Duration::from_secs(10);
 
 /// Runs until the handle is dropped. Containers go on.
-pub async fn run(engine: Rc<Engine>, mut queue: Receiver<Command>) {
+pub async fn run(engine: Rc<Engine>, mut queue: Commands) {
     let listening = spawn_local(listen(engine.clone()));
     let mut rounds: Option<tokio::task::JoinHandle<()>> = None;
     while let Some(command) = queue.recv().await {

@@ -57,7 +57,7 @@ fn docker(loaded: &Loaded) -> Arc<DockerSettings> {
     assert_eq!(loaded.faults, []);
     match &loaded.settings.pools["box"].backend {
         PoolBackend::Docker(docker) => Arc::clone(docker),
-        PoolBackend::Process => panic!("not docker"),
+        _ => panic!("not docker"),
     }
 }
 
