@@ -273,6 +273,7 @@ impl<S: Store> Engine<S> {
                 reply(job.ok_or_else(unproven));
             }
             Message::Report(Report::Engine { host, trouble }) => self.hear_of_engine(host, trouble, inputs),
+            Message::Report(Report::Stranded { attempt, why }) => self.reach.hear_of_attempt(attempt, why),
             Message::Report(report) => inputs.push(Input::Report(report)),
             Message::Composed(launch, composed) => {
                 self.composing.remove(&launch.attempt);

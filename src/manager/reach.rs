@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::ids::AttemptId;
 use crate::model::settings::Settings;
 
 /// Longest reason kept, in characters: it may be an engine's own words.
@@ -12,6 +13,8 @@ const MAX_WHY: usize = 400;
 pub struct Reach {
     /// Why those cannot be reached that cannot, by name.
     gone: BTreeMap<String, String>,
+    /// Why nothing is known of those attempts that are out of sight though their engine is not.
+    stranded: BTreeMap<AttemptId, String>,
 }
 
 /// An engine that cannot be reached.
@@ -35,6 +38,19 @@ impl Reach {
             }
             None => self.gone.remove(&engine).is_some(),
         }
+    }
+
+    /// A backend tells whether an attempt is in sight.
+    pub fn hear_of_attempt(&mut self, attempt: AttemptId, why: Option<String>) {
+        match why {
+            Some(why) => drop(self.stranded.insert(attempt, why.chars().take(MAX_WHY).collect())),
+            None => drop(self.stranded.remove(&attempt)),
+        }
+    }
+
+    /// The attempts that are out of sight though their engine is not, and why.
+    pub fn stranded(&self) -> &BTreeMap<AttemptId, String> {
+        &self.stranded
     }
 
     /// The pools that nothing can be started in, and why.

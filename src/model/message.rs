@@ -14,7 +14,7 @@ use super::spec::Submission;
 use super::state::TaskKind;
 use super::time::Utc;
 
-pub use home::{CredentialView, OverviewView, PoolView, StatusView, UsageView};
+pub use home::{CredentialView, OverviewView, PoolView, StatusView, StrandedView, UsageView};
 pub use refusal::{Refusal, RefusalCode};
 pub use views::{
     ArtifactsView, AttemptView, ChildView, EventView, JobDetail, JobView, MappingView, OutputPiece, ParentView, RerunView,

@@ -34,6 +34,7 @@ pub fn classify(end: &EndReport, asked: Asked, spec: &TaskSpec) -> Outcome {
     let outcome = match &end.exit {
         ExitFinding::Missing { rebooted: true } => Outcome::Lost { cause: LostCause::Reboot },
         ExitFinding::Missing { rebooted: false } => Outcome::Lost { cause: LostCause::RunnerGone },
+        ExitFinding::Evicted(why) => Outcome::Evicted { why: one_line(why) },
         ExitFinding::Record(record) => recorded(record, end, spec),
     };
     match (asked, outcome) {

@@ -41,6 +41,13 @@ pub enum Report {
         /// Whether another attempt may help.
         transient: bool,
     },
+    /// Whether anything is known of an attempt that was running, where what runs it can be reached but not it: a node of a cluster.
+    Stranded {
+        /// Which.
+        attempt: AttemptId,
+        /// Why nothing is known; none when it is in sight again.
+        why: Option<String>,
+    },
     /// Answer to `inspect`: alive (and adopted, if it was not known).
     Live {
         /// Which.
@@ -84,6 +91,7 @@ impl Report {
             Report::Launching { attempt, .. }
             | Report::Started { attempt }
             | Report::LaunchFailed { attempt, .. }
+            | Report::Stranded { attempt, .. }
             | Report::Live { attempt }
             | Report::NeverStarted { attempt }
             | Report::Unsure { attempt }
@@ -113,6 +121,8 @@ pub struct EndReport {
 pub enum ExitFinding {
     /// It is there and its checksum holds.
     Record(Box<ExitRecord>),
+    /// What it ran in was taken away: by whom, or for what.
+    Evicted(String),
     /// None, or torn.
     Missing {
         /// Whether the machine was started anew since the attempt began.

@@ -12,6 +12,8 @@ pub struct Circumstances<'a> {
     pub disk_low: bool,
     /// Why its pool's engine cannot be reached, if it cannot.
     pub unreachable: Option<&'a str>,
+    /// Why nothing is known of it though its engine can be reached, if that is so.
+    pub stranded: Option<&'a str>,
     /// The job is paused.
     pub job_paused: bool,
     /// Attempts of the job that may be alive.
@@ -55,7 +57,9 @@ pub fn why(state: &TaskState, around: &Circumstances<'_>, clock: &dyn Fn(Utc) ->
             }
             Hold::Secret { what } => format!("secret missing: {what}"),
         }),
-        TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => gone(around),
+        TaskState::Starting { .. } | TaskState::Running { .. } | TaskState::Cancelling { .. } => {
+            gone(around).or_else(|| around.stranded.map(|why| format!("held: {why}")))
+        }
         TaskState::AwaitingInput { .. } => Some("waits for you: `airx approvals`".to_owned()),
         TaskState::AwaitingApproval { .. } => Some("waits for your approval: `airx approvals`".to_owned()),
         TaskState::Delegated { job } => Some(match around.child {
@@ -124,6 +128,7 @@ mod tests {
             all_paused: false,
             disk_low: false,
             unreachable: Some("no such socket"),
+            stranded: Some("node n is unreachable"),
             job_paused: false,
             job_live: 1,
             max_parallel: 1,
@@ -140,6 +145,11 @@ mod tests {
         for state in [TaskState::Queued, TaskState::Starting { attempt: 1 }, TaskState::Running { attempt: 1 }] {
             assert_eq!(told(state), gone);
         }
+        let seen = Circumstances { unreachable: None, ..around };
+        let told = |state| why(&state, &seen, &|_| String::new());
+        assert_eq!(told(TaskState::Running { attempt: 1 }).as_deref(), Some("held: node n is unreachable"));
+        let around = Circumstances { unreachable: Some("no such socket"), ..seen };
+        let told = |state| why(&state, &around, &|_| String::new());
         assert_eq!(told(TaskState::Completed), None);
         assert_eq!(told(TaskState::Pending).as_deref(), Some("next"), "its rule is about to be looked at");
         let last = Circumstances { is_finally: true, ..around };

@@ -127,6 +127,7 @@ impl Queries<'_> {
             paused: self.paused()?,
             disk_low: self.around.disk_low,
             pools: self.pools()?,
+            stranded: self.around.stranded(),
             warnings: self.around.all_warnings(),
             questions: self.open_questions()?,
             usage: self.usage()?,

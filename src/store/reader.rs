@@ -8,7 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::manager::ports::Reader;
 use crate::model::change::Seq;
-use crate::model::message::{Answer, Page, Query, Refusal, RefusalCode};
+use crate::model::ids::{AttemptId, JobId, TaskIdx};
+use crate::model::message::{Answer, Page, Query, Refusal, RefusalCode, StrandedView};
 use crate::model::spec::Budget;
 use crate::model::time::{Utc, day_of};
 
@@ -30,6 +31,7 @@ pub(super) struct Surroundings {
     pub rejected: Vec<String>,
     pub disk_low: bool,
     pub unreachable: BTreeMap<String, String>,
+    pub stranded: BTreeMap<(JobId, TaskIdx), String>,
     pub claude: ClaudeBounds,
     pub day_begins: Utc,
 }
@@ -38,6 +40,12 @@ impl Surroundings {
     /// Everything that a person should look at.
     pub fn all_warnings(&self) -> Vec<String> {
         [self.warnings.as_slice(), &self.trouble, &self.rejected].concat()
+    }
+
+    /// Live tasks of which nothing is known.
+    pub fn stranded(&self) -> Vec<StrandedView> {
+        let view = |((job, task), why): (&(JobId, TaskIdx), &String)| StrandedView { job: job.0, task: task.0, why: why.clone() };
+        self.stranded.iter().map(view).collect()
     }
 }
 
@@ -99,6 +107,12 @@ impl StoreReader {
     /// Tells of job files in the drop directory that were rejected.
     pub fn set_rejected(&self, rejected: Vec<String>) {
         self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).rejected = rejected;
+    }
+
+    /// Tells of which attempts nothing is known though their engines are there, and why.
+    pub fn set_stranded(&self, attempts: &BTreeMap<AttemptId, String>) {
+        let tasks = attempts.iter().map(|(attempt, why)| ((attempt.job, attempt.task), why.clone()));
+        self.surroundings.lock().unwrap_or_else(PoisonError::into_inner).stranded = tasks.collect();
     }
 
     /// Tells what the manager sees that a person should look at, whether the disk has too little room, and which pools' engines

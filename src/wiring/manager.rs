@@ -288,7 +288,10 @@ fn engine(
         clock: Box::new(SystemClock),
         settings,
         free_bytes: Box::new(move || airx::os::free_bytes(&disk).ok()),
-        on_trouble: Box::new(move |trouble| told.set_trouble(trouble_lines(&trouble), trouble.disk_low, trouble.unreachable())),
+        on_trouble: Box::new(move |trouble| {
+            told.set_trouble(trouble_lines(&trouble), trouble.disk_low, trouble.unreachable());
+            told.set_stranded(&trouble.stranded);
+        }),
         on_poll: Box::new(upkeep.into_poll(drops)),
         on_freed: Box::new(airx::os::trim_memory),
     };

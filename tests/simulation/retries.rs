@@ -30,7 +30,7 @@ fn chain(outcome: &Outcome) -> Vec<RetryClass> {
         Outcome::TimedOut => vec![RetryClass::TimedOut],
         Outcome::Lost { .. } => infrastructure(RetryClass::Lost),
         Outcome::Overloaded => infrastructure(RetryClass::Overloaded),
-        Outcome::Evicted | Outcome::Crashed { .. } | Outcome::Unlaunchable { .. } => vec![RetryClass::Infrastructure],
+        Outcome::Evicted { .. } | Outcome::Crashed { .. } | Outcome::Unlaunchable { .. } => vec![RetryClass::Infrastructure],
         _ => Vec::new(),
     }
 }

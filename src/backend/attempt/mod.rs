@@ -1,5 +1,6 @@
 //! The attempt directory, as every backend reads and writes it.
 
+pub mod arrival;
 pub mod artifacts;
 pub mod checking;
 pub mod collect;
@@ -7,5 +8,6 @@ pub mod desk;
 pub mod directory;
 pub mod ending;
 pub mod inbox;
+pub mod keeper;
 pub mod outbox;
 pub mod told;

@@ -12,9 +12,10 @@ use super::custody::Custody;
 use super::ending::{EngineEnd, init_failure};
 use super::engine::Engine;
 use super::fault::Fault;
-use super::logs::{self, Keeper};
+use super::logs;
 use super::watch::{PAUSE, TRIES, engine_time, instant, stop};
 use crate::backend::attempt::directory;
+use crate::backend::attempt::keeper::{Keeper, Origin};
 use crate::model::attempt::StopCause;
 use crate::model::time::Utc;
 use crate::os;
@@ -26,7 +27,7 @@ pub async fn follow(engine: &Engine, custody: &Custody) -> ((u64, u64), Option<S
         (record.output_limit, record.timeout_ms, Duration::from_millis(record.grace_ms))
     };
     let mut keeper = loop {
-        match Keeper::open(&custody.dir, limit) {
+        match Keeper::open(&custody.dir, limit, Origin::Engine) {
             Ok(keeper) => break keeper,
             Err(error) => {
                 custody.note(format!("its output could not be kept for a while: {error}"));
@@ -94,7 +95,7 @@ async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> ((u64
     let told = |keeper: &Keeper| (keeper.kept(), keeper.is_cut());
     for _ in 0..TRIES {
         engine.until_back().await;
-        let (Ok(docker), Ok(mut keeper)) = (engine.client(), Keeper::open(&custody.dir, limit)) else {
+        let (Ok(docker), Ok(mut keeper)) = (engine.client(), Keeper::open(&custody.dir, limit, Origin::Engine)) else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
@@ -113,7 +114,7 @@ async fn finish_reading(engine: &Engine, custody: &Custody, limit: u64) -> ((u64
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Keeper::open(&custody.dir, limit).map_or(((0, 0), false), |keeper| told(&keeper))
+    Keeper::open(&custody.dir, limit, Origin::Engine).map_or(((0, 0), false), |keeper| told(&keeper))
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -3,11 +3,28 @@
 //! One thread for each namespace that pools lead to. What it knows lies in the attempt directories, in a record beside each, and
 //! in what the cluster shows, so a backend that is started anew goes on where the last one stopped.
 
+mod api;
+mod attempt;
+mod cluster;
+mod connect;
+mod custody;
+mod fault;
+mod frames;
+mod judge;
+mod launch;
+mod lines;
+mod manifest;
+mod names;
+mod output;
+mod pod;
 mod record;
+mod sync;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub use record::Record;
@@ -44,6 +61,8 @@ pub fn start(
     claude: Arc<dyn ClaudeCli>,
     places: Places,
 ) -> io::Result<Handle> {
-    let _ = (parts, sink, claude, places);
-    Handle::start(format!("the cluster {name}"), THREADS, |mut queue| async move { while queue.recv().await.is_some() {} })
+    let parts = parts.clone();
+    Handle::start(format!("the cluster {name}"), THREADS, move |queue| async move {
+        worker::run(Rc::new(cluster::Cluster::new(name, parts, sink, claude, places)), queue).await;
+    })
 }

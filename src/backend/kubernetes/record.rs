@@ -151,3 +151,26 @@ fn place(dir: &Path) -> PathBuf {
     name.push(".pod");
     name.into()
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// One of an attempt without anything special.
+    pub fn record() -> Record {
+        let text =
+            r#"{"cluster":"kubernetes:/airx","mark":"0a1b2c3d-1-0-1","nonce":"n","grace_ms":5000,"output_limit":1000,"at":0}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_is_told_apart_from_one_that_is_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("t.1");
+        assert_eq!(Record::find(&dir).unwrap(), None);
+        record().write(&dir).unwrap();
+        assert_eq!(Record::find(&dir).unwrap(), Some(record()));
+        fs::write(place(&dir), "").unwrap();
+        assert!(Record::find(&dir).is_err());
+    }
+}

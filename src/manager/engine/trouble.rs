@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::core::Input;
-use crate::model::ids::JobName;
+use crate::model::ids::{AttemptId, JobName};
 use crate::model::time::Mono;
 
 use super::super::ports::Store;
@@ -19,6 +19,8 @@ pub struct Trouble {
     pub disk_low: bool,
     /// Engines that cannot be reached.
     pub engines: Vec<EngineGone>,
+    /// Attempts of which nothing is known: their nodes do not answer.
+    pub stranded: BTreeMap<AttemptId, String>,
     /// Why nothing can be committed.
     pub store: Option<String>,
 }
@@ -38,6 +40,7 @@ impl<S: Store> Engine<S> {
             set_aside: self.turn.set_aside().to_vec(),
             disk_low: self.disk_low,
             engines: self.reach.engines(&self.settings),
+            stranded: self.reach.stranded().clone(),
             store: self.turn.failing().map(|error| format!("{}: {}. {}", error.what, error.cause, error.hint)),
         };
         if trouble != self.told {

@@ -24,7 +24,7 @@ impl Core {
             return;
         }
         match report {
-            Report::Engine { .. } => {}
+            Report::Engine { .. } | Report::Stranded { .. } => {}
             Report::Launching { progress, .. } => self.launching(attempt, progress, now),
             Report::Started { .. } => self.confirmed(attempt, now),
             Report::Live { .. } => {
@@ -91,7 +91,7 @@ impl Core {
                 if known {
                     let what = match end.exit {
                         ExitFinding::Record(record) => format!("it ended after all: {:?}", record.end),
-                        ExitFinding::Missing { .. } => "it is gone without a record".to_owned(),
+                        ExitFinding::Evicted(_) | ExitFinding::Missing { .. } => "it is gone without a record".to_owned(),
                     };
                     self.emit(Change::AttemptStale { attempt, what }, now);
                 }
@@ -100,6 +100,7 @@ impl Core {
             // Alive although closed: only after `abandon`. It must not go on unseen.
             Report::Started { .. } | Report::Live { .. } => self.effects.push(Effect::Stop { attempt, kill: true }),
             Report::Engine { .. }
+            | Report::Stranded { .. }
             | Report::Launching { .. }
             | Report::LaunchFailed { .. }
             | Report::NeverStarted { .. }
@@ -162,7 +163,7 @@ impl Core {
                 let spent = record.spent.unwrap_or(seen);
                 (facts_of(*record, repeat.is_some()), spent)
             }
-            ExitFinding::Missing { .. } => (AttemptFacts::default(), seen),
+            ExitFinding::Evicted(_) | ExitFinding::Missing { .. } => (AttemptFacts::default(), seen),
         };
         facts.notes.extend(notes);
         facts.artifacts = artifacts;

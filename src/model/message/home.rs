@@ -44,6 +44,9 @@ pub struct OverviewView {
     pub disk_low: bool,
     /// Pools that are configured or in use.
     pub pools: Vec<PoolView>,
+    /// Live tasks of which nothing is known, though their engines can be reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<StrandedView>,
     /// As in [`StatusView`].
     pub warnings: Vec<String>,
     /// Questions that wait for a person.
@@ -58,6 +61,17 @@ pub struct OverviewView {
     /// When the next of them is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due: Option<Utc>,
+}
+
+/// A live task of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrandedView {
+    /// Its job.
+    pub job: u32,
+    /// Its place in the job.
+    pub task: u32,
+    /// Why.
+    pub why: String,
 }
 
 /// What Claude runs use, and what holds them.

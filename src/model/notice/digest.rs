@@ -183,7 +183,7 @@ fn word(outcome: &Outcome) -> &'static str {
         Outcome::Limited { .. } => "limited",
         Outcome::Overloaded => "overloaded",
         Outcome::Auth => "auth",
-        Outcome::Evicted => "evicted",
+        Outcome::Evicted { .. } => "evicted",
         Outcome::Crashed { .. } => "crashed",
         Outcome::Lost { .. } => "lost",
         Outcome::Unlaunchable { .. } => "unlaunchable",

@@ -272,7 +272,7 @@ impl RetryClass {
             Outcome::TimedOut => RetryClass::TimedOut,
             Outcome::Silent => RetryClass::Silent,
             Outcome::BudgetExceeded { of: BudgetOf::Attempt | BudgetOf::Task } => RetryClass::BudgetExceeded,
-            Outcome::Evicted => RetryClass::Evicted,
+            Outcome::Evicted { .. } => RetryClass::Evicted,
             Outcome::Crashed { .. } => RetryClass::Crashed,
             Outcome::Lost { .. } => RetryClass::Lost,
             Outcome::Overloaded => RetryClass::Overloaded,

@@ -38,7 +38,11 @@ pub enum Outcome {
     /// The credential is missing or refused.
     Auth,
     /// The backend took its place away.
-    Evicted,
+    Evicted {
+        /// By whom, or for what; empty when that was not told.
+        #[serde(default)]
+        why: String,
+    },
     /// It ended through something outside of it.
     Crashed {
         /// What.
@@ -128,7 +132,7 @@ impl Outcome {
         match self {
             Outcome::BudgetExceeded { of: BudgetOf::Job | BudgetOf::Day } => Spends::Nothing,
             Outcome::Failed { .. } | Outcome::TimedOut | Outcome::Silent | Outcome::BudgetExceeded { .. } => Spends::Retry,
-            Outcome::Evicted
+            Outcome::Evicted { .. }
             | Outcome::Crashed { .. }
             | Outcome::Lost { .. }
             | Outcome::Overloaded
@@ -167,7 +171,8 @@ impl Outcome {
             Outcome::Limited { .. } => "usage limit reached".to_owned(),
             Outcome::Overloaded => "model provider overloaded".to_owned(),
             Outcome::Auth => "not logged in, or the credential was refused".to_owned(),
-            Outcome::Evicted => "evicted".to_owned(),
+            Outcome::Evicted { why } if why.is_empty() => "evicted".to_owned(),
+            Outcome::Evicted { why } => format!("evicted: {why}"),
             Outcome::Crashed { why } => format!("crashed: {why}"),
             Outcome::Lost { cause: LostCause::Reboot } => "lost: the machine was restarted".to_owned(),
             Outcome::Lost { cause: LostCause::RunnerGone } => "lost: its runner is gone".to_owned(),

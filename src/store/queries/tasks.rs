@@ -8,7 +8,7 @@ use super::rows::{attempt_view, decode, nearest, utc_clock};
 use super::{MAX_PAGE_BYTES, Queries};
 use crate::model::by_hand;
 use crate::model::change::Origin;
-use crate::model::ids::{Address, JobRef};
+use crate::model::ids::{Address, JobId, JobRef, TaskIdx};
 use crate::model::message::{AttemptView, JobView, MAX_PAGE, MappingView, PoolView, Refusal, RefusalCode, TaskDetail, TaskView};
 use crate::model::spec::{Action, JobSpec, TaskSpec};
 use crate::model::state::{Outcome, TaskKind, TaskState};
@@ -149,6 +149,7 @@ impl Queries<'_> {
             all_paused,
             disk_low: self.around.disk_low,
             unreachable: self.around.unreachable.get(&pool).map(String::as_str),
+            stranded: self.around.stranded.get(&(JobId(job.id), TaskIdx(idx))).map(String::as_str),
             job_paused: job.paused || self.is_paused_above(job)?,
             job_live: job.tasks.live(),
             max_parallel: spec.max_parallel,

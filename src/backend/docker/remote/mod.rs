@@ -24,7 +24,7 @@ use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions};
 use futures_util::TryFutureExt;
 use tar::Builder;
 
-pub use attempt::{FILES, Room, is_item};
+pub use crate::backend::attempt::arrival::{FILES, Room, is_item};
 pub use pipe::COPIES;
 pub use program::{Program, ensure, mount};
 pub use user::user_in_image;

@@ -32,12 +32,12 @@ proptest! {
             (stream, at, bytes)
         }).collect();
         let dir = tempfile::tempdir().unwrap();
-        let mut keeper = Keeper::open(dir.path(), 1 << 30).unwrap();
+        let mut keeper = Keeper::open(dir.path(), 1 << 30, Origin::Engine).unwrap();
         for (until, flushes) in stops {
             told(&pieces, &mut keeper, until);
             if flushes { keeper.flush().unwrap(); }
             // What was gathered and not written is gone with the process.
-            keeper = Keeper::open(dir.path(), 1 << 30).unwrap();
+            keeper = Keeper::open(dir.path(), 1 << 30, Origin::Engine).unwrap();
         }
         told(&pieces, &mut keeper, pieces.len());
         keeper.flush().unwrap();
@@ -51,7 +51,7 @@ proptest! {
 #[test]
 fn the_end_of_a_line_that_fills_its_pieces_is_not_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::open(dir.path(), 1 << 20).unwrap();
+    let mut keeper = Keeper::open(dir.path(), 1 << 20, Origin::Engine).unwrap();
     let full = vec![b'x'; ENGINE_PIECE];
     let told = |keeper: &mut Keeper, until: usize| {
         keeper.again();
@@ -64,7 +64,7 @@ fn the_end_of_a_line_that_fills_its_pieces_is_not_lost() {
     };
     for until in [1, 2, 3, 4, 5] {
         told(&mut keeper, until);
-        keeper = Keeper::open(dir.path(), 1 << 20).unwrap();
+        keeper = Keeper::open(dir.path(), 1 << 20, Origin::Engine).unwrap();
     }
     let expected = [&full[..], &full, b"\nnext\n", &full, b"y\n"].concat();
     assert!(std::fs::read(dir.path().join("out")).unwrap() == expected);
@@ -73,7 +73,7 @@ fn the_end_of_a_line_that_fills_its_pieces_is_not_lost() {
 #[test]
 fn more_than_the_limit_is_not_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::open(dir.path(), 5).unwrap();
+    let mut keeper = Keeper::open(dir.path(), 5, Origin::Engine).unwrap();
     keeper.take(0, &piece(1_000, b"abc")).unwrap();
     keeper.take(1, &piece(1_001, b"defg")).unwrap();
     keeper.flush().unwrap();
@@ -83,11 +83,11 @@ fn more_than_the_limit_is_not_kept() {
 #[test]
 fn exactly_the_limit_is_all_there_is() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::open(dir.path(), 5).unwrap();
+    let mut keeper = Keeper::open(dir.path(), 5, Origin::Engine).unwrap();
     keeper.take(0, &piece(1_000, b"abcde")).unwrap();
     keeper.flush().unwrap();
     assert!(!keeper.is_cut());
-    keeper = Keeper::open(dir.path(), 5).unwrap();
+    keeper = Keeper::open(dir.path(), 5, Origin::Engine).unwrap();
     keeper.take(0, &piece(1_000, b"abcde")).unwrap();
     assert!(!keeper.is_cut(), "what comes again is no more");
     keeper.take(0, &piece(1_000, b"f")).unwrap();
@@ -97,12 +97,12 @@ fn exactly_the_limit_is_all_there_is() {
 #[test]
 fn a_torn_index_is_mended() {
     let dir = tempfile::tempdir().unwrap();
-    let mut keeper = Keeper::open(dir.path(), 100).unwrap();
+    let mut keeper = Keeper::open(dir.path(), 100, Origin::Engine).unwrap();
     keeper.take(0, &piece(1_000, b"abc")).unwrap();
     keeper.flush().unwrap();
     OpenOptions::new().append(true).open(dir.path().join("index")).unwrap().write_all(&[0; 7]).unwrap();
     OpenOptions::new().append(true).open(dir.path().join("out")).unwrap().write_all(b"de").unwrap();
-    let mut keeper = Keeper::open(dir.path(), 100).unwrap();
+    let mut keeper = Keeper::open(dir.path(), 100, Origin::Engine).unwrap();
     keeper.take(0, &piece(1_000, b"abc")).unwrap();
     keeper.take(0, &piece(1_000, b"defg")).unwrap();
     keeper.flush().unwrap();

@@ -1,0 +1,271 @@
+//! One namespace of a cluster: the way to it, what it shows, and what lives in it. Shared by all tasks of its thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Parts;
+use super::api::{Api, Listing};
+use super::custody::Custody;
+use super::fault::Fault;
+use super::pod::Pod;
+use crate::backend::attempt::desk::Desk;
+use crate::backend::places::Places;
+use crate::manager::ports::{ClaudeCli, ReportSink};
+use crate::model::ids::AttemptId;
+use crate::model::kubernetes::ClusterName;
+use crate::model::report::Report;
+use crate::os;
+
+/// A namespace.
+pub struct Cluster {
+    /// Which, as the configuration says it.
+    pub cluster: ClusterName,
+    /// The same as reports name it.
+    pub name: String,
+    /// What is known of this side.
+    pub parts: Parts,
+    /// Where all attempts live.
+    pub places: Places,
+    /// Reads what attempts leave.
+    pub desk: Desk,
+    sink: ReportSink,
+    api: RefCell<Option<Api>>,
+    trouble: RefCell<Option<String>>,
+    is_tried: Cell<bool>,
+    tried: Notify,
+    back: Notify,
+    /// Rings when it may be gone.
+    pub doubt: Notify,
+    shown: RefCell<BTreeMap<AttemptId, Rc<Pod>>>,
+    live: RefCell<BTreeMap<AttemptId, Rc<Custody>>>,
+    next_pod: Cell<Option<Instant>>,
+    /// Calls between the making of a pod and the writing down of its uid: a manager that leaves waits for them.
+    pub delicate: Cell<u32>,
+}
+
+impl Cluster {
+    /// Not connected yet.
+    pub fn new(cluster: ClusterName, parts: Parts, sink: ReportSink, claude: Arc<dyn ClaudeCli>, places: Places) -> Cluster {
+        Cluster {
+            name: cluster.to_string(),
+            cluster,
+            desk: Desk::new(parts.results.clone(), claude, sink.clone()),
+            parts,
+            places,
+            sink,
+            api: RefCell::default(),
+            trouble: RefCell::default(),
+            is_tried: Cell::new(false),
+            tried: Notify::new(),
+            back: Notify::new(),
+            doubt: Notify::new(),
+            shown: RefCell::default(),
+            live: RefCell::default(),
+            next_pod: Cell::new(None),
+            delicate: Cell::new(0),
+        }
+    }
+
+    /// The way to it.
+    ///
+    /// # Errors
+    /// Why it cannot be reached now.
+    pub fn api(&self) -> Result<Api, Fault> {
+        if let Some(why) = self.trouble.borrow().clone() {
+            return Err(Fault::Unreachable(why));
+        }
+        self.api.borrow().clone().ok_or_else(|| Fault::Unreachable("it was not reached yet".to_owned()))
+    }
+
+    /// Tells.
+    pub fn tell(&self, report: Report) {
+        (self.sink)(report);
+    }
+
+    /// A call failed in a way that says nothing about what was asked: whether it is gone is found out.
+    pub fn doubt(&self, fault: &Fault) {
+        tracing::debug!(cluster = self.name, "{fault}");
+        self.doubt.notify_one();
+    }
+
+    /// It was listed: it is there, and this is all of it. `asked` is when the list was asked for. Tells whose pods were not in it:
+    /// they are gone, or have lost their labels.
+    pub fn listed(&self, api: &Api, listing: Listing, asked: Instant) -> Vec<Rc<Custody>> {
+        let mut missing = Vec::new();
+        let instance = &self.parts.instance;
+        let mut found: BTreeMap<AttemptId, Rc<Pod>> = BTreeMap::new();
+        for pod in listing.pods {
+            if let Some(attempt) = pod.attempt(instance) {
+                found.insert(attempt, Rc::new(pod));
+            }
+        }
+        for custody in self.all() {
+            let uid = custody.uid();
+            match found.get(&custody.attempt).filter(|pod| uid.as_ref().is_none_or(|uid| *uid == pod.metadata.uid)) {
+                Some(pod) => custody.see(pod),
+                // One that was made while the list was under way is not in it.
+                None if uid.is_some() && custody.made_before(asked) && !custody.is_gone() => missing.push(custody),
+                None => {}
+            }
+        }
+        *self.shown.borrow_mut() = found;
+        self.reached(api);
+        missing
+    }
+
+    /// Whoever waits for it may go on.
+    fn reached(&self, api: &Api) {
+        *self.api.borrow_mut() = Some(api.clone());
+        let was_gone = self.trouble.borrow_mut().take().is_some();
+        if was_gone {
+            tracing::info!(cluster = self.name, "the cluster is back");
+        }
+        if was_gone || !self.is_tried.replace(true) {
+            self.tell(Report::Engine { host: self.name.clone(), trouble: None });
+        }
+        self.back.notify_waiters();
+        self.tried.notify_waiters();
+    }
+
+    /// It cannot be reached, or used.
+    pub fn lose(&self, why: String) {
+        if self.trouble.borrow().as_ref() != Some(&why) {
+            tracing::warn!(cluster = self.name, "the cluster cannot be used: {why}");
+            *self.trouble.borrow_mut() = Some(why.clone());
+            self.tell(Report::Engine { host: self.name.clone(), trouble: Some(why) });
+        }
+        self.is_tried.set(true);
+        self.tried.notify_waiters();
+    }
+
+    /// A pod is there, or has changed.
+    pub fn see(&self, pod: Pod) {
+        let Some(attempt) = pod.attempt(&self.parts.instance) else { return };
+        let pod = Rc::new(pod);
+        let is_late = self.shown.borrow().get(&attempt).is_some_and(|known| !pod.is_as_new_as(known));
+        if is_late {
+            return;
+        }
+        self.shown.borrow_mut().insert(attempt, pod.clone());
+        if let Some(custody) = self.get(attempt) {
+            custody.see(&pod);
+        }
+    }
+
+    /// A pod is gone; this is what it showed last.
+    pub fn gone(&self, pod: Pod) {
+        let Some(attempt) = pod.named(&self.parts.instance) else { return };
+        let pod = Rc::new(pod);
+        let is_shown = self.shown.borrow().get(&attempt).is_some_and(|known| known.metadata.uid == pod.metadata.uid);
+        if is_shown {
+            self.shown.borrow_mut().remove(&attempt);
+        }
+        if let Some(custody) = self.get(attempt).filter(|custody| custody.uid().is_none_or(|uid| uid == pod.metadata.uid)) {
+            // Before its making was answered it is known by its name alone.
+            if custody.uid().is_some() || custody.pod().is_some_and(|known| known.metadata.uid == pod.metadata.uid) {
+                custody.lose(Some(&pod));
+            }
+        }
+    }
+
+    /// What it shows of an attempt.
+    pub fn shown(&self, attempt: AttemptId) -> Option<Rc<Pod>> {
+        self.shown.borrow().get(&attempt).cloned()
+    }
+
+    /// All that it shows of this home.
+    pub fn all_shown(&self) -> Vec<(AttemptId, Rc<Pod>)> {
+        self.shown.borrow().iter().map(|(attempt, pod)| (*attempt, pod.clone())).collect()
+    }
+
+    /// Waits until it was reached, or could not be, for the first time.
+    pub async fn until_tried(&self) {
+        loop {
+            let tried = self.tried.notified();
+            if self.is_tried.get() {
+                return;
+            }
+            tried.await;
+        }
+    }
+
+    /// Waits until it can be reached; at once when it can.
+    pub async fn until_back(&self) -> Api {
+        loop {
+            let back = self.back.notified();
+            if let Ok(api) = self.api() {
+                return api;
+            }
+            back.await;
+        }
+    }
+
+    /// Waits for the turn of one more pod, of `rate` in a second.
+    pub async fn turn(&self, rate: f64) {
+        let now = Instant::now();
+        let at = self.next_pod.get().map_or(now, |at| at.max(now));
+        // Checked to be at least 0.1 in the configuration.
+        self.next_pod.set(Some(at + Duration::from_secs_f64(1.0 / rate.max(0.1))));
+        tokio::time::sleep_until(at).await;
+    }
+
+    /// An attempt that is in our hands.
+    pub fn get(&self, attempt: AttemptId) -> Option<Rc<Custody>> {
+        self.live.borrow().get(&attempt).cloned()
+    }
+
+    /// All that are.
+    pub fn all(&self) -> Vec<Rc<Custody>> {
+        self.live.borrow().values().cloned().collect()
+    }
+
+    /// Takes one into our hands.
+    pub fn insert(&self, custody: Rc<Custody>) {
+        self.live.borrow_mut().insert(custody.attempt, custody);
+    }
+
+    /// Lets go of one.
+    pub fn remove(&self, attempt: AttemptId) -> Option<Rc<Custody>> {
+        self.live.borrow_mut().remove(&attempt)
+    }
+}
+
+/// Time between two tries: doubled each time from one bound to the other, and never quite the same, so that managers that lost a
+/// cluster together do not all come back at once.
+pub struct Pause {
+    next: Duration,
+    first: Duration,
+    last: Duration,
+}
+
+impl Pause {
+    /// From the first to the last.
+    pub fn new(first: Duration, last: Duration) -> Pause {
+        Pause { next: first, first, last }
+    }
+
+    /// It worked: the next one is the first again.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    /// How long this one is.
+    pub fn take(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(self.last);
+        let dice = u32::from_str_radix(&os::random_hex(2), 16).unwrap_or(0);
+        whole.mul_f64(0.5 + f64::from(dice) / f64::from(u16::MAX) / 2.0)
+    }
+
+    /// Waits that long.
+    pub async fn wait(&mut self) {
+        let pause = self.take();
+        tokio::time::sleep(pause).await;
+    }
+}

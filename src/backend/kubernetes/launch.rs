@@ -1,0 +1,170 @@
+//! From an order to a pod that exists, once: one that is there is adopted.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::api::Api;
+use super::cluster::{Cluster, Pause};
+use super::custody::Custody;
+use super::fault::{Fault, Refusal, not_made};
+use super::manifest::manifest;
+use super::names;
+use super::pod::Pod;
+use super::record::Record;
+use crate::backend::attempt::directory;
+use crate::manager::ports::{LaunchOrder, PodPlace};
+use crate::model::attempt::Progress;
+use crate::model::report::Report;
+
+/// Between two tries to make a pod that cannot be made now.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// So long a lack of rights may pass: a server that has just been started knows none.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// Why an attempt has no pod.
+#[derive(Debug, PartialEq)]
+pub enum Obstacle {
+    /// The cluster is gone, or was for a moment: nothing is known of the attempt, and it is asked for again.
+    Gone(Fault),
+    /// It cannot be launched.
+    Refused {
+        /// Why, and what to do.
+        why: String,
+        /// Whether it may work later.
+        transient: bool,
+    },
+}
+
+impl Obstacle {
+    fn never(why: impl Into<String>) -> Obstacle {
+        Obstacle::Refused { why: why.into(), transient: false }
+    }
+}
+
+/// Makes the pod, and writes down which it is.
+///
+/// # Errors
+/// Why there is none.
+pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, place: &PodPlace) -> Result<(), Obstacle> {
+    let wanted = {
+        let record = custody.record.borrow();
+        manifest(order, place, &cluster.parts.instance, &record).map_err(Obstacle::never)?
+    };
+    prepare(order, custody).map_err(|error| {
+        let (why, transient) = directory::why_not(&order.dir, &error);
+        Obstacle::Refused { why, transient }
+    })?;
+    if custody.uid().is_some() {
+        return found(cluster, custody).await;
+    }
+    let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
+    let began = Instant::now();
+    let deadline = Duration::from_millis(place.settings.schedule_deadline_ms);
+    cluster.until_tried().await;
+    loop {
+        let api = cluster.api().map_err(Obstacle::Gone)?;
+        cluster.turn(place.settings.create_rate).await;
+        if custody.stop.get().is_some() {
+            return Err(Obstacle::never("it was cancelled before it was made"));
+        }
+        cluster.delicate.set(cluster.delicate.get() + 1);
+        let made = created(&api, custody, &wanted).await;
+        if let Ok(Some(pod)) = &made {
+            custody.made(&pod.metadata.uid);
+            custody.see(&Rc::new(pod.clone()));
+            custody.keep_record();
+        }
+        cluster.delicate.set(cluster.delicate.get() - 1);
+        let refusal = match made {
+            Ok(Some(_)) => return Ok(()),
+            // Another of its name is on its way out.
+            Ok(None) => None,
+            Err(Fault::Unreachable(why)) => return Err(Obstacle::Gone(Fault::Unreachable(why))),
+            Err(Fault::Refused(refusal)) => Some(refusal),
+        };
+        let told = refusal.as_ref().map(|refusal| not_made(refusal, &api.namespace));
+        if let Some(told) = told {
+            let patience = if told.transient { deadline } else { STARTING.min(deadline) };
+            if !told.heals || began.elapsed() >= patience {
+                return Err(Obstacle::Refused { why: told.why, transient: told.transient });
+            }
+            cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why) });
+        } else if began.elapsed() >= deadline {
+            let why = format!("a pod {} that is being deleted does not go", custody.name());
+            return Err(Obstacle::Refused { why, transient: true });
+        }
+        let asked = refusal.map_or(0, |refusal| u64::from(refusal.retry_after_s));
+        let next = pause.take().max(Duration::from_secs(asked.min(60)));
+        tokio::select! { () = sleep(next) => {}, () = custody.asked.notified() => {} }
+    }
+}
+
+/// The pod that was made before, whatever has become of it: it may have run, so there is no second one.
+async fn found(cluster: &Cluster, custody: &Custody) -> Result<(), Obstacle> {
+    cluster.until_tried().await;
+    let api = cluster.api().map_err(Obstacle::Gone)?;
+    custody.is_adopted.set(true);
+    custody.made(&custody.uid().unwrap_or_default());
+    match api.get(&custody.name()).await {
+        Ok(pod) if custody.uid().as_deref() == Some(&pod.metadata.uid) => custody.see(&Rc::new(pod)),
+        Ok(_) => custody.lose(None),
+        Err(fault) if fault.is_missing() => custody.lose(None),
+        Err(fault) => return Err(Obstacle::Gone(fault)),
+    }
+    Ok(())
+}
+
+/// How far it is, in words.
+pub fn words(text: &str) -> Progress {
+    Progress { done: 0, total: None, text: Some(text.to_owned()) }
+}
+
+/// The pod that was made, or was there already; none when one that is not ours any more has yet to go.
+async fn created(api: &Api, custody: &Custody, wanted: &serde_json::Value) -> Result<Option<Pod>, Fault> {
+    match api.create(wanted, false).await {
+        Ok(pod) => Ok(Some(pod)),
+        Err(fault) if fault.is_conflict() => {
+            let found = match api.get(&custody.name()).await {
+                Err(fault) if fault.is_missing() => return Ok(None),
+                found => found?,
+            };
+            // Made by a call whose answer was lost, or by the manager before this one: it is this very attempt's.
+            let mark = custody.record.borrow().mark.clone();
+            if found.metadata.labels.get(names::ATTEMPT) == Some(&mark) {
+                custody.is_adopted.set(true);
+                return Ok(Some(found));
+            }
+            Err(Fault::Refused(Refusal {
+                code: 0,
+                reason: "NotOurs".to_owned(),
+                message: format!("there is a pod {} that is not airx's: rename or delete it", custody.name()),
+                ..Refusal::default()
+            }))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The attempt's directory, and what is known of its pod beside it, before anybody is asked.
+fn prepare(order: &LaunchOrder, custody: &Custody) -> io::Result<()> {
+    directory::fill(order)?;
+    for name in ["outbox", "inbox"] {
+        match fs::DirBuilder::new().mode(0o700).create(order.dir.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    if let Some(before) = Record::find(&order.dir)?.filter(|before| !before.uid.is_empty()) {
+        // The manager before this one had made it, which was not told.
+        let mut record = custody.record.borrow_mut();
+        record.uid = before.uid;
+        record.at = before.at;
+    }
+    custody.record.borrow().write(&order.dir)
+}
