@@ -114,10 +114,6 @@ fn configuration(context: &Context) -> Check {
     let loaded = context.settings();
     let faults = loaded.faults;
     match faults.first() {
-        None if !loaded.notes.is_empty() => {
-            let names: Vec<&str> = loaded.notes.iter().map(|note| note.message.as_str()).collect();
-            Check::warn("configuration", names.join("; "), "these change nothing yet")
-        }
         None if path.exists() => Check::ok("configuration", path.display().to_string()),
         None => Check::ok("configuration", "none, the defaults hold (`airx init` writes one)"),
         Some(first) => Check::fail(

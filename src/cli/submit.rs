@@ -177,7 +177,6 @@ fn parse_text(context: &Context, name: &str, text: &str, params: &[(String, Stri
     }
     let settings = context.settings();
     context.warn(&settings.faults);
-    context.warn(&settings.notes);
     let pools: BTreeSet<String> = settings.settings.pools.keys().cloned().collect();
     let options = ParseOptions {
         file: name,

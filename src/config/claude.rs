@@ -16,7 +16,7 @@ const KEYS: &[&str] =
 
 impl Reader {
     pub(super) fn claude(&mut self, node: &Node, claude: &mut ClaudeSettings) {
-        for (key, value) in self.entries(node, "claude", KEYS, &[]) {
+        for (key, value) in self.entries(node, "claude", KEYS) {
             match key {
                 "binary" => claude.binary = self.words(value, key).unwrap_or_else(|| claude.binary.clone()),
                 "model" => claude.model = self.words(value, key).unwrap_or_else(|| claude.model.clone()),
@@ -86,7 +86,7 @@ impl Reader {
     /// What all Claude runs may use in a day.
     pub(super) fn budget(&mut self, node: &Node) -> Option<Budget> {
         let mut budget = Budget::default();
-        for (key, value) in self.entries(node, "budget", &["usd_per_day", "tokens_per_day"], &[]) {
+        for (key, value) in self.entries(node, "budget", &["usd_per_day", "tokens_per_day"]) {
             let number = value.plain().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number < 1e12);
             // What is less would be rounded to nothing, and hold every run for ever.
             match (key, number) {

@@ -1,7 +1,7 @@
 //! What a pool of containers says about them.
 
-mod image;
-mod mounts;
+pub(super) mod image;
+pub(super) mod mounts;
 pub(super) mod overrides;
 #[cfg(test)]
 mod tests;
@@ -17,11 +17,32 @@ use crate::model::units::parse_duration;
 use crate::model::yaml::{Node, Value};
 
 use super::load::Reader;
-use super::value::shown;
+use super::value::{set, shown};
 
+/// What a pool of containers may have beyond what every pool has.
+pub(super) const KEYS: &[&str] = &[
+    "image",
+    "host",
+    "pull",
+    "pull_deadline",
+    "user",
+    "workspace",
+    "mounts",
+    "env",
+    "network",
+    "tmpfs",
+    "read_only",
+    "init",
+    "labels",
+    "extra_hosts",
+    "log_driver",
+    "runner",
+    "override",
+];
 /// Longest pull that can be allowed, in milliseconds.
 const MAX_PULL_DEADLINE_MS: u64 = 24 * 3_600_000;
-const LEFT_OUT: &str = "; the pool is left out";
+/// What becomes of a pool whose fault decides where tasks run, or how far they are shut in.
+pub(super) const LEFT_OUT: &str = "; the pool is left out";
 
 /// The settings of a pool whose backend is written at `at`. None when there is no image, or when what is wrong decides where
 /// tasks run and how far they are shut in: a default could be the wrong machine, or less shut in than was meant.
@@ -29,7 +50,7 @@ pub(super) fn settings(reader: &mut Reader, at: &Node, entries: &[(&'static str,
     let get = |name: &str| entries.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
     let mut docker = DockerSettings::of("");
     let mut sound = match get("image") {
-        Some(node) => set(&mut docker.image, image::image(reader, node)),
+        Some(node) => set(&mut docker.image, image::image(reader, node, "image", LEFT_OUT)),
         None => {
             let hint = format!("write image: NAME, such as localhost/airx-runner{LEFT_OUT}");
             reader.fault(at, "a docker pool needs `image`".to_owned(), &hint);
@@ -54,8 +75,9 @@ pub(super) fn settings(reader: &mut Reader, at: &Node, entries: &[(&'static str,
 
 const WORKSPACES: &[(&str, WorkspaceMode)] =
     &[("auto", WorkspaceMode::Auto), ("bind", WorkspaceMode::Bind), ("copy", WorkspaceMode::Copy), ("none", WorkspaceMode::None)];
-const PULLS: &[(&str, PullPolicy)] =
+pub(super) const PULLS: &[(&str, PullPolicy)] =
     &[("missing", PullPolicy::Missing), ("always", PullPolicy::Always), ("never", PullPolicy::Never)];
+pub(super) const RUNNERS: &[(&str, RunnerMode)] = &[("auto", RunnerMode::Auto), ("none", RunnerMode::None)];
 
 /// Keys whose defaults are harmless.
 fn other(reader: &mut Reader, key: &str, node: &Node, docker: &mut DockerSettings) {
@@ -68,17 +90,9 @@ fn other(reader: &mut Reader, key: &str, node: &Node, docker: &mut DockerSetting
         "labels" => set(&mut docker.labels, Some(labels(reader, node))),
         "extra_hosts" => set(&mut docker.extra_hosts, Some(extra_hosts(reader, node))),
         "log_driver" => set(&mut docker.log_driver, log_driver(reader, node).map(Some)),
-        "runner" => {
-            let words = [("auto", RunnerMode::Auto), ("none", RunnerMode::None)];
-            set(&mut docker.runner, reader.one_of(node, "runner", &words, ""))
-        }
+        "runner" => set(&mut docker.runner, reader.one_of(node, "runner", RUNNERS, "")),
         _ => false,
     };
-}
-
-/// Keeps what could be read; whether it could.
-fn set<T>(setting: &mut T, read: Option<T>) -> bool {
-    read.map(|value| *setting = value).is_some()
 }
 
 fn host(reader: &mut Reader, node: &Node) -> Option<String> {
@@ -171,18 +185,8 @@ fn env(reader: &mut Reader, node: &Node) -> BTreeMap<String, EnvValue> {
 }
 
 fn literal(reader: &mut Reader, node: &Node, name: &str) -> Option<String> {
-    let text = reader.any_text(node, name)?;
-    if text.contains("{{") {
-        let hint = "write the value itself, or set the variable in the job's env, where templates are filled";
-        reader.fault(node, "templates are not filled in a pool's env".to_owned(), hint);
-        return None;
-    }
-    if let Some(why) = looks_secret(name, &text) {
-        let hint = format!("pass it by reference, so that it is stored nowhere: {name}: {{ from: \"env:{name}\" }}");
-        reader.fault(node, format!("{why}: a secret may not stand in the configuration"), &hint);
-        return None;
-    }
-    Some(text)
+    let hint = format!("pass it by reference, so that it is stored nowhere: {name}: {{ from: \"env:{name}\" }}");
+    reader.literal(node, name, &hint)
 }
 
 fn labels(reader: &mut Reader, node: &Node) -> BTreeMap<String, String> {

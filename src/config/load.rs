@@ -1,17 +1,18 @@
 //! Reading the configuration: what is wrong is told with its place, and the rest holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::model::diagnostic::{Diagnostic, harmless, nearest, place_of};
+use crate::model::diagnostic::{Diagnostic, harmless, nearest};
 use crate::model::ids::is_name;
 use crate::model::settings::Settings;
 use crate::model::units::{parse_duration, parse_size};
 use crate::model::yaml::{self, Node, Value};
 
+use super::file;
 use super::screen::{Glyphs, ScreenSettings};
 
-/// Largest configuration, in bytes.
-const MAX_FILE: u64 = 1 << 20;
+/// Faults that are kept; the rest is counted.
+const MAX_FAULTS: usize = 200;
 
 /// A configuration as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,49 +21,39 @@ pub struct Loaded {
     pub settings: Settings,
     /// The workstation's part.
     pub screen: ScreenSettings,
-    /// What is wrong.
+    /// What is wrong: with the configuration itself, then with files that it names.
     pub faults: Vec<Diagnostic>,
-    /// What a later version will know; nothing is wrong with it.
-    pub notes: Vec<Diagnostic>,
 }
 
 /// Reads the configuration. No file is no fault: then the defaults hold.
 pub fn load(path: &Path) -> Loaded {
-    let mut reader = Reader { file: path.display().to_string(), faults: Vec::new(), notes: Vec::new() };
+    let file = path.display().to_string();
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    let mut reader = Reader { file: file.clone(), base, faults: Vec::new(), told: 0 };
     let (mut settings, mut screen) = (Settings::default(), ScreenSettings::default());
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Loaded { settings, screen, faults: Vec::new(), notes: Vec::new() };
-        }
-        // Opening a pipe would wait for its writer, and a device may never end.
-        Ok(data) if !data.is_file() => {
-            reader.fault_at(1, 1, "the configuration is no regular file".to_owned(), "name a file with --config, or remove it");
-        }
-        Ok(data) if data.len() > MAX_FILE => {
-            let why = format!("the configuration has {} bytes, more than 1 MiB", data.len());
-            reader.fault_at(1, 1, why, "take out what does not belong there");
-        }
-        _ => match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => reader.settings(&text, &mut settings, &mut screen),
-            Ok(Err(error)) => {
-                let at = error.utf8_error().valid_up_to();
-                let (line, column) = place_of(&String::from_utf8_lossy(&error.as_bytes()[..at]), at);
-                reader.fault_at(line, column, "this is no UTF-8 text".to_owned(), "save the file as UTF-8");
-            }
-            Err(error) => {
-                let why = format!("the configuration cannot be read: {error}");
-                reader.fault_at(1, 1, why, "`airx init` writes a new one where none is");
-            }
-        },
+    match file::text(path, "the configuration") {
+        Ok(Some(text)) => reader.settings(&text, &mut settings, &mut screen),
+        Ok(None) => {}
+        Err(unread) => reader.unread(unread),
     }
-    reader.faults.sort_by_key(|fault| (fault.line, fault.column));
-    Loaded { settings, screen, faults: reader.faults, notes: reader.notes }
+    let mut faults: Vec<Diagnostic> = Vec::new();
+    for fault in reader.faults {
+        // Pools may share a file.
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+    faults.sort_by(|a, b| (a.file != file, &a.file, a.line, a.column).cmp(&(b.file != file, &b.file, b.line, b.column)));
+    Loaded { settings, screen, faults }
 }
 
 pub(super) struct Reader {
     file: String,
+    /// Where relative paths begin.
+    base: PathBuf,
     faults: Vec<Diagnostic>,
-    notes: Vec<Diagnostic>,
+    /// How many faults there were, those that are not kept among them.
+    told: usize,
 }
 
 impl Reader {
@@ -85,8 +76,7 @@ impl Reader {
             "glyphs",
             "mouse",
         ];
-        const LATER: &[&str] = &[];
-        for (key, node) in self.entries(&root, "the configuration", KEYS, LATER) {
+        for (key, node) in self.entries(&root, "the configuration", KEYS) {
             match key {
                 "poll_interval" => {
                     if let Some(millis) = self.parsed(node, parse_duration) {
@@ -129,7 +119,7 @@ impl Reader {
     }
 
     fn retention(&mut self, node: &Node, settings: &mut Settings) {
-        for (key, value) in self.entries(node, "retention", &["days", "bytes"], &[]) {
+        for (key, value) in self.entries(node, "retention", &["days", "bytes"]) {
             match key {
                 "days" => settings.retention_days = self.whole(value, 36_500).unwrap_or(settings.retention_days),
                 _ => settings.retention_bytes = self.parsed(value, parse_size).unwrap_or(settings.retention_bytes),
@@ -137,24 +127,18 @@ impl Reader {
         }
     }
 
-    pub(super) fn entries<'n>(
-        &mut self,
-        node: &'n Node,
-        what: &str,
-        known: &'static [&'static str],
-        later: &[&'static str],
-    ) -> Vec<(&'static str, &'n Node)> {
-        self.entries_or(node, what, known, later, |key| format!("{what} has no key `{key}`"))
+    pub(super) fn entries<'n>(&mut self, node: &'n Node, what: &str, known: &[&'static str]) -> Vec<(&'static str, &'n Node)> {
+        self.entries_or(node, what, known, |key| (format!("{what} has no key `{key}`"), None))
     }
 
-    /// The entries of a mapping; `unknown` says what is wrong with a key that is not among them.
+    /// The entries of a mapping; `unknown` says what is wrong with a key that is not among them, and what to do where that is not
+    /// to write a similar one.
     pub(super) fn entries_or<'n>(
         &mut self,
         node: &'n Node,
         what: &str,
-        known: &'static [&'static str],
-        later: &[&'static str],
-        unknown: impl Fn(&str) -> String,
+        known: &[&'static str],
+        unknown: impl Fn(&str) -> (String, Option<String>),
     ) -> Vec<(&'static str, &'n Node)> {
         let Value::Map(entries) = &node.value else {
             self.fault(node, format!("{what} is {}, not a mapping", node.kind()), "write `key: value` lines");
@@ -169,16 +153,13 @@ impl Reader {
                 } else {
                     found.push((name, value));
                 }
-            } else if later.contains(&text) {
-                let message = format!("`{text}` is known, but not in this version");
-                let hint = "it changes nothing yet".to_owned();
-                self.notes.push(Diagnostic { file: self.file.clone(), line: key.line, column: key.column, message, hint });
             } else {
-                let hint = match nearest(text, known.iter().chain(later).copied()) {
+                let (why, hint) = unknown(&text.chars().take(80).collect::<String>());
+                let hint = hint.unwrap_or_else(|| match nearest(text, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("{what} has {}", known.join(", ")),
-                };
-                self.fault(key, unknown(&text.chars().take(80).collect::<String>()), &hint);
+                });
+                self.fault(key, why, &hint);
             }
         }
         found
@@ -208,11 +189,30 @@ impl Reader {
 
     /// How many faults there are so far.
     pub(super) fn faults(&self) -> usize {
-        self.faults.len()
+        self.told
     }
 
-    fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
-        if self.faults.len() < 200 {
+    /// Tells faults of another file in its name.
+    pub(super) fn within<T>(&mut self, file: String, read: impl FnOnce(&mut Reader) -> T) -> T {
+        let own = std::mem::replace(&mut self.file, file);
+        let read = read(self);
+        self.file = own;
+        read
+    }
+
+    /// The place of a file that is named in the configuration.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Tells why a file cannot be read.
+    pub(super) fn unread(&mut self, file::Unread { line, column, why, hint }: file::Unread) {
+        self.fault_at(line, column, why, hint);
+    }
+
+    pub(super) fn fault_at(&mut self, line: u32, column: u32, message: String, hint: &str) {
+        self.told += 1;
+        if self.faults.len() < MAX_FAULTS {
             let (message, hint) = (harmless(message), harmless(hint.to_owned()));
             self.faults.push(Diagnostic { file: self.file.clone(), line, column, message, hint });
         }
@@ -238,7 +238,7 @@ pub(super) mod tests {
     fn no_file_and_an_empty_one_mean_the_defaults() {
         assert_eq!(
             load(Path::new("/nowhere/config.yaml")),
-            Loaded { settings: Settings::default(), screen: ScreenSettings::default(), faults: Vec::new(), notes: Vec::new() }
+            Loaded { settings: Settings::default(), screen: ScreenSettings::default(), faults: Vec::new() }
         );
         assert_eq!(loaded("# nothing\n").settings, Settings::default());
     }
@@ -321,13 +321,12 @@ pub(super) mod tests {
 
     #[test]
     fn every_fault_is_told_with_its_place_and_the_rest_holds() {
-        let Loaded { settings, screen, faults, notes } = loaded(
+        let Loaded { settings, screen, faults } = loaded(
             "poll_intervall: 5s\npoll_interval: 0s\npools:\n  big: { slots: 3, memory: lots, context: x }\n  box: { backend: docker }\n  a/b: {}\nnotify: 3\ntheme: dark\n",
         );
         let told: Vec<String> = faults.iter().map(|fault| format!("{}:{} {}", fault.line, fault.column, fault.hint)).collect();
         assert_eq!(told[0], "1:1 did you mean `poll_interval`?");
-        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
-        assert_eq!(notes[0].line, 4, "clusters belong to a later version");
+        assert_eq!(faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 2, 4, 4, 5, 6, 7]);
         assert_eq!(screen.theme, ("dark".to_owned(), 8, 8));
         assert_eq!(settings.pools["big"].slots, 3);
         assert_eq!(settings.pools["local"].slots, 10);

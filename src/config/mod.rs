@@ -2,8 +2,10 @@
 
 mod claude;
 mod docker;
+mod file;
 pub mod home;
 pub mod keymap;
+mod kubernetes;
 mod layers;
 mod load;
 mod notify;

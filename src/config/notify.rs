@@ -34,7 +34,7 @@ pub(super) fn notifiers(reader: &mut Reader, node: &Node) -> Vec<Notifier> {
 
 fn notifier(reader: &mut Reader, node: &Node) -> Option<Notifier> {
     let before = reader.faults();
-    let entries = reader.entries(node, "a notifier", KEYS, &[]);
+    let entries = reader.entries(node, "a notifier", KEYS);
     let get = |name: &str| entries.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
     let on = kinds(reader, node, get("on"));
     let means: Vec<&str> = ["command", "run", "webhook", "terminal"].into_iter().filter(|name| get(name).is_some()).collect();

@@ -9,44 +9,64 @@ use crate::model::spec::Resources;
 use crate::model::units::parse_size;
 use crate::model::yaml::{Node, Value};
 
-use super::docker;
 use super::load::Reader;
+use super::{docker, kubernetes};
 
 /// What a pool of any backend may have.
-const COMMON: &[&str] = &["backend", "slots", "memory", "cpus", "pids"];
-/// What a pool may have; all beyond [`COMMON`] belongs to docker.
-pub(super) const KEYS: &[&str] = &[
-    "backend",
-    "slots",
-    "memory",
-    "cpus",
-    "pids",
-    "image",
-    "host",
-    "pull",
-    "pull_deadline",
-    "user",
-    "workspace",
-    "mounts",
-    "env",
-    "network",
-    "tmpfs",
-    "read_only",
-    "init",
-    "labels",
-    "extra_hosts",
-    "log_driver",
-    "runner",
-    "override",
-];
-/// What pools of clusters will have.
-const LATER: &[&str] = &["namespace", "template", "context"];
+const COMMON: &[&str] = &["backend", "slots", "memory", "cpus"];
+/// What is bounded by cgroups of one's own, which a pod's are not.
+const PIDS: &str = "pids";
 
-/// A backend that a pool can have in this version.
-#[derive(Clone, Copy)]
-enum Kind {
+/// The backend of a pool.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Kind {
     Process,
     Docker,
+    Kubernetes,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Process, Kind::Docker, Kind::Kubernetes];
+
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Process => "process",
+            Kind::Docker => "docker",
+            Kind::Kubernetes => "kubernetes",
+        }
+    }
+
+    /// What its pools have beyond [`COMMON`].
+    fn own(self) -> impl Iterator<Item = &'static str> {
+        let (pids, more): (_, &[&str]) = match self {
+            Kind::Process => (Some(PIDS), &[]),
+            Kind::Docker => (Some(PIDS), docker::KEYS),
+            Kind::Kubernetes => (None, kubernetes::KEYS),
+        };
+        pids.into_iter().chain(more.iter().copied())
+    }
+
+    /// All keys of its pools.
+    pub(super) fn keys(self) -> Vec<&'static str> {
+        COMMON.iter().copied().chain(self.own()).collect()
+    }
+}
+
+/// What is wrong with a key that pools of this backend do not have and others do, and what to do.
+fn foreign(kind: Kind, key: &str) -> Option<(String, Option<String>)> {
+    let owners: Vec<&str> = Kind::ALL.into_iter().filter(|other| other.own().any(|own| own == key)).map(Kind::word).collect();
+    if owners.is_empty() {
+        return None;
+    }
+    if key == PIDS {
+        let why = format!("`{PIDS}` is no key of kubernetes pools: Kubernetes has no such limit for a pod");
+        return Some((why, Some("take it out; the `podPidsLimit` of a node's kubelet bounds each pod there".to_owned())));
+    }
+    let hint = match kubernetes::instead(key) {
+        Some(instead) if kind == Kind::Kubernetes => instead.to_owned(),
+        _ => format!("write backend: {}, or take it out", owners.join(" or ")),
+    };
+    Some((format!("`{key}` is a key of {} pools", owners.join(" and ")), Some(hint)))
 }
 
 impl Reader {
@@ -75,25 +95,29 @@ impl Reader {
 
     /// A pool; none when it cannot be used.
     fn pool(&mut self, node: &Node) -> Option<PoolSettings> {
-        let entries = self.entries(node, "a pool", KEYS, LATER);
+        let at = backend_of(node);
+        let kind = at.map_or(Some(Kind::Process), |at| self.backend(at));
+        let known = kind.map_or_else(|| Kind::ALL.into_iter().flat_map(Kind::keys).collect(), Kind::keys);
+        let entries = self.entries_or(node, "a pool", &known, |key| {
+            let told = kind.and_then(|kind| foreign(kind, key));
+            told.unwrap_or_else(|| (format!("a pool has no key `{key}`"), None))
+        });
         let mut pool = PoolSettings { slots: 10, resources: Resources::default(), backend: PoolBackend::Process };
-        let mut backend = None;
         for (key, value) in &entries {
             match *key {
-                "backend" => backend = Some(*value),
                 "slots" => pool.slots = self.whole(value, 10_000).unwrap_or(pool.slots),
                 "memory" => pool.resources.memory = self.parsed(value, parse_size),
                 "cpus" => pool.resources.cpus = self.cpus(value),
-                "pids" => pool.resources.pids = self.whole(value, 4_194_304),
+                PIDS => pool.resources.pids = self.whole(value, 4_194_304),
                 _ => {}
             }
         }
-        match backend.map_or(Some(Kind::Process), |backend| self.backend(backend))? {
-            Kind::Process => self.only_docker(node),
-            Kind::Docker => {
-                pool.backend = PoolBackend::Docker(Arc::new(docker::settings(self, backend.unwrap_or(node), &entries)?))
-            }
-        }
+        let at = at.unwrap_or(node);
+        pool.backend = match kind? {
+            Kind::Process => PoolBackend::Process,
+            Kind::Docker => PoolBackend::Docker(Arc::new(docker::settings(self, at, &entries)?)),
+            Kind::Kubernetes => PoolBackend::Kubernetes(Arc::new(kubernetes::settings(self, at, &entries)?)),
+        };
         Some(pool)
     }
 
@@ -106,29 +130,17 @@ impl Reader {
     }
 
     fn backend(&mut self, node: &Node) -> Option<Kind> {
-        match node.text() {
-            Some("process") => Some(Kind::Process),
-            Some("docker") => Some(Kind::Docker),
-            Some("kubernetes") => {
-                let why = "the backend `kubernetes` is known, but not in this version".to_owned();
-                self.fault(node, why, "use process or docker; the pool is left out");
-                None
-            }
-            _ => {
-                self.fault(node, "there is no such backend".to_owned(), "write process or docker; the pool is left out");
-                None
-            }
+        let kind = Kind::ALL.into_iter().find(|kind| node.text() == Some(kind.word()));
+        if kind.is_none() {
+            let hint = format!("write process, docker or kubernetes{}", docker::LEFT_OUT);
+            self.fault(node, "there is no such backend".to_owned(), &hint);
         }
+        kind
     }
+}
 
-    /// Tells of keys that mean nothing where there are no containers.
-    fn only_docker(&mut self, node: &Node) {
-        let Value::Map(entries) = &node.value else { return };
-        for (key, _) in entries {
-            let text = key.text().unwrap_or_default();
-            if KEYS.contains(&text) && !COMMON.contains(&text) {
-                self.fault(key, format!("`{text}` is a key of docker pools"), "write backend: docker, or take it out");
-            }
-        }
-    }
+/// Where a pool says its backend; which keys it may have follows from it, wherever it stands.
+fn backend_of(node: &Node) -> Option<&Node> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(key, _)| key.text() == Some("backend")).map(|(_, value)| value)
 }

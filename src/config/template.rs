@@ -60,6 +60,66 @@ pub fn template() -> &'static str {
 #      shm_size: 64m
 #      ulimits: { nofile: 1024, core: { soft: 0, hard: -1 } }
 #      dns: [10.0.0.53]
+#  # Each attempt in a pod of its own. Only the image is needed; keys whose default is none show an example. `pids` is none of them.
+#  cluster:
+#    backend: kubernetes
+#    image: registry.example/airx-runner:1
+#    slots: 100
+#    # The limits of the task's container.
+#    memory: 2g
+#    cpus: 1.5
+#    # What is asked of a node, as Kubernetes writes it; what is missing equals the limits.
+#    requests: { cpu: 250m, memory: 512Mi }
+#    # A context of your kubeconfig, else its current one; in-cluster is the cluster that airx runs in.
+#    context: in-cluster
+#    # Else the context's.
+#    namespace: airx
+#    # missing, always or never; and Secrets with logins to registries.
+#    pull: missing
+#    pull_secrets: [registry-login]
+#    # A file beside this one with a Pod: what is said here and by the task is laid over it. Its task's container is called main. Not
+#    # its to say are names, restartPolicy, deadlines, grace, and main's command and image. It is read when this file is.
+#    template: pod.yaml
+#    # None of its rights get into the pod: its token is mounted only where the template says so.
+#    service_account: airx-task
+#    # On which nodes: by their labels, past their taints, and as a Pod's `affinity` has it.
+#    node_selector: { kubernetes.io/arch: amd64 }
+#    tolerations: [{ key: dedicated, operator: Equal, value: airx, effect: NoSchedule }]
+#    affinity: { podAntiAffinity: {} }
+#    priority_class: low
+#    runtime_class: gvisor
+#    # claim, secret, config_map or empty (true, or size and memory). Secrets and config maps are read-only unless it says otherwise.
+#    volumes:
+#      - { claim: cargo, target: /cargo, path: shared }
+#      - { secret: netrc, target: /etc/netrc.d, read_only: true }
+#      - { config_map: settings, target: /etc/settings }
+#      - { empty: { size: 1g, memory: true }, target: /scratch }
+#    # empty, { size: 10g }, { claim: NAME, path: DIRECTORY }, or { git: URL, ref: REF, depth: N, image: IMAGE, secret: NAME } with a
+#    # Secret that has `username` and `password`, or `token`. Nothing of your own directory is there.
+#    workspace: empty
+#    # Secrets only by the name of a Secret of the namespace. What the task says goes before.
+#    env: { LANG: C.UTF-8, GITHUB_TOKEN: { secret: github, key: token } }
+#    # Longest wait for a node, and from there to the running container: 1s to 24h.
+#    schedule_deadline: 30m
+#    pull_deadline: 10m
+#    # Longest run of a task without a timeout of its own, 1s to 30d; none by default.
+#    run_deadline: 12h
+#    # Least time to end when asked to, 1s to 1h; else the task's own grace. Never 0.
+#    grace: 30s
+#    labels: { team: a }
+#    annotations: { example.com/owner: "Ann, room 7" }
+#    # Most pods made in a second: 0.1 to 1000.
+#    create_rate: 20
+#    # UID or UID:GID in numbers, or image for the image's own. 0 is root, which many namespaces refuse.
+#    user: "10001:10001"
+#    # Whether the image's own file system is read-only.
+#    read_only: true
+#    # auto: airx is the first process. none: the cluster alone says what became of the command.
+#    runner: auto
+#    # The image that airx is copied from; else the task's own image has it.
+#    runner_image: registry.example/airx-runner:1
+#    # Whether the Role allows `create` on pods/attach, by which answers to questions reach a pod.
+#    attach: false
 
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.
 # auth is login (what `claude` itself uses), or env:NAME for a key in a variable of the manager.
@@ -107,8 +167,9 @@ pub fn template() -> &'static str {
 mod tests {
     use super::*;
     use crate::config::docker::overrides;
-    use crate::config::pool;
+    use crate::config::pool::Kind;
     use crate::model::docker::DockerSettings;
+    use crate::model::kubernetes::KubernetesSettings;
     use crate::model::settings::{PoolBackend, Settings};
 
     #[test]
@@ -122,6 +183,7 @@ mod tests {
         };
         let text: String = template().lines().filter(is_key).map(|line| format!("{}\n", &line[1..])).collect();
         std::fs::write(&path, text).unwrap();
+        std::fs::write(directory.path().join("pod.yaml"), "spec: {}\n").unwrap();
         let loaded = super::super::load(&path);
         assert_eq!(loaded.faults, []);
         let mut settings = loaded.settings;
@@ -132,8 +194,23 @@ mod tests {
             (sandbox.pull, sandbox.pull_deadline_ms, sandbox.workspace, sandbox.read_only, sandbox.init, sandbox.runner),
             (shown.pull, shown.pull_deadline_ms, shown.workspace, shown.read_only, shown.init, shown.runner)
         );
-        for key in pool::KEYS {
-            assert!(template().contains(&format!("\n#    {key}:")), "{key} is not explained");
+        let PoolBackend::Kubernetes(cluster) = settings.pools.remove("cluster").unwrap().backend else {
+            panic!("not kubernetes")
+        };
+        let shown = KubernetesSettings::of("registry.example/airx-runner:1");
+        let defaults = |pods: &KubernetesSettings| {
+            let deadlines = (pods.schedule_deadline_ms, pods.pull_deadline_ms);
+            (pods.pull, pods.workspace.clone(), deadlines, pods.create_rate, pods.user, pods.read_only, pods.runner, pods.attach)
+        };
+        assert_eq!(defaults(&cluster), defaults(&shown));
+        let (docker, kubernetes) = template().split_once("\n#  cluster:\n").unwrap();
+        for (part, kind) in [(docker, Kind::Docker), (kubernetes, Kind::Kubernetes)] {
+            for key in kind.keys() {
+                assert!(
+                    part.contains(&format!("\n#    {key}:")) || part.starts_with(&format!("#    {key}:")),
+                    "{key} is not explained"
+                );
+            }
         }
         for key in overrides::KEYS {
             assert!(template().contains(&format!("\n#      {key}: ")), "{key} is not explained");

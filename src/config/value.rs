@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::model::diagnostic::nearest;
+use crate::model::jobfile::looks_secret;
 use crate::model::spec::{EnvValue, SecretRef};
 use crate::model::units::parse_size;
 use crate::model::yaml::{Node, Value};
@@ -94,7 +95,7 @@ impl Reader {
     /// A secret by reference. A path is absolute or begins with `~/`.
     pub(super) fn reference(&mut self, node: &Node, what: &str) -> Option<SecretRef> {
         let hint = "write { from: \"env:NAME\" }, file:PATH or command:LINE";
-        let entries = self.entries(node, "a reference", &["from"], &[]);
+        let entries = self.entries(node, "a reference", &["from"]);
         let secret = entries.first().and_then(|(_, from)| SecretRef::parse(from.text()?));
         let is_rooted = |path: &Path| path.is_absolute() || path.starts_with("~");
         match secret {
@@ -108,6 +109,21 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// The value of a variable as a pool's env has it: neither a template nor a secret; `remedy` says how a secret is passed.
+    pub(super) fn literal(&mut self, node: &Node, name: &str, remedy: &str) -> Option<String> {
+        let text = self.any_text(node, name)?;
+        if text.contains("{{") {
+            let hint = "write the value itself, or set the variable in the job's env, where templates are filled";
+            self.fault(node, "templates are not filled in a pool's env".to_owned(), hint);
+            return None;
+        }
+        if let Some(why) = looks_secret(name, &text) {
+            self.fault(node, format!("{why}: a secret may not stand in the configuration"), remedy);
+            return None;
+        }
+        Some(text)
     }
 
     /// A text that says something.
@@ -135,6 +151,11 @@ impl Reader {
             }
         }
     }
+}
+
+/// Keeps what could be read; whether it could.
+pub(super) fn set<T>(setting: &mut T, read: Option<T>) -> bool {
+    read.map(|value| *setting = value).is_some()
 }
 
 /// A value as it was written, cut to a reasonable length.

@@ -2,21 +2,21 @@
 
 use crate::model::yaml::Node;
 
-use super::LEFT_OUT;
 use crate::config::load::Reader;
 
 /// Longest name without tag and digest, as registries have it.
 const MAX_NAME: usize = 255;
 
-pub(super) fn image(reader: &mut Reader, node: &Node) -> Option<String> {
+/// The name of an image; `what` names the key, and `fate` is what becomes of the rest when it is none.
+pub(in crate::config) fn image(reader: &mut Reader, node: &Node, what: &str, fate: &str) -> Option<String> {
     let why = match node.text() {
         Some(text) => match wrong(text) {
             None => return Some(text.to_owned()),
             Some(why) => why,
         },
-        None => format!("image is {}, not text", node.kind()),
+        None => format!("{what} is {}, not text", node.kind()),
     };
-    let hint = format!("write [REGISTRY/]NAME[:TAG][@DIGEST], such as registry.example:5000/team/runner:1{LEFT_OUT}");
+    let hint = format!("write [REGISTRY/]NAME[:TAG][@DIGEST], such as registry.example:5000/team/runner:1{fate}");
     reader.fault(node, why, &hint);
     None
 }

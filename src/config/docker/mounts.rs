@@ -46,20 +46,20 @@ fn mount(reader: &mut Reader, node: &Node, engine: Option<&Path>) -> Option<Moun
                 return None;
             }
         };
-        let (from, to) = (source(reader, node, from, engine), target(reader, node, to));
+        let (from, to) = (source(reader, node, from, engine), target(reader, node, to, ""));
         if !["ro", "rw"].contains(&mode) {
             reader.fault(node, format!("a mount has no mode `{mode}`"), "write ro or rw at its end, or nothing for rw");
             return None;
         }
         return Some(Mount { source: from?, target: to?, read_only: mode == "ro" });
     }
-    let entries = reader.entries(node, "a mount", &["source", "target", "read_only"], &[]);
+    let entries = reader.entries(node, "a mount", &["source", "target", "read_only"]);
     let (mut from, mut to, mut read_only) = (None, None, Some(false));
     for (key, value) in &entries {
         let text = value.text().unwrap_or_default();
         match *key {
             "source" => from = source(reader, value, text, engine),
-            "target" => to = target(reader, value, text),
+            "target" => to = target(reader, value, text, ""),
             _ => read_only = reader.flag(value, "read_only"),
         }
     }
@@ -120,11 +120,11 @@ fn real(path: &Path) -> PathBuf {
     path.strip_prefix("/var/run").map_or_else(|_| path.to_owned(), |rest| Path::new("/run").join(rest))
 }
 
-/// A place in a container where something can be mounted.
-fn target(reader: &mut Reader, node: &Node, text: &str) -> Option<PathBuf> {
+/// A place in a container where something can be mounted; `fate` is what becomes of the rest when it is none.
+pub(in crate::config) fn target(reader: &mut Reader, node: &Node, text: &str, fate: &str) -> Option<PathBuf> {
     let Some(path) = absolute(text) else {
-        let hint = "write an absolute path, without `..` and `:`";
-        reader.fault(node, format!("`{}` is no place in a container", text.chars().take(80).collect::<String>()), hint);
+        let hint = format!("write an absolute path, without `..` and `:`{fate}");
+        reader.fault(node, format!("`{}` is no place in a container", text.chars().take(80).collect::<String>()), &hint);
         return None;
     };
     let own = ["/airx", "/workspace"].into_iter().find(|own| path.starts_with(own));
@@ -134,7 +134,7 @@ fn target(reader: &mut Reader, node: &Node, text: &str) -> Option<PathBuf> {
         None if is_system => format!("nothing can be mounted at `{}`: the container needs what is there", path.display()),
         None => return Some(path),
     };
-    reader.fault(node, why, "choose another place, such as /data");
+    reader.fault(node, why, &format!("choose another place, such as /data{fate}"));
     None
 }
 
@@ -145,7 +145,7 @@ pub(super) fn tmpfs(reader: &mut Reader, node: &Node, mounts: &[Mount]) -> BTree
     if matches!(node.value, Value::Map(_)) {
         for (text, key, size) in reader.pairs(node, "tmpfs", example) {
             let bytes = if matches!(size.value, Value::Null) { None } else { reader.bound(size, "size") };
-            found.push((key, target(reader, key, text), bytes));
+            found.push((key, target(reader, key, text, ""), bytes));
         }
     } else {
         for item in reader.items(node, "tmpfs", example) {
@@ -168,13 +168,13 @@ pub(super) fn tmpfs(reader: &mut Reader, node: &Node, mounts: &[Mount]) -> BTree
 
 fn one(reader: &mut Reader, node: &Node, example: &str) -> (Option<PathBuf>, Option<u64>) {
     if !matches!(node.value, Value::Map(_)) {
-        return (target(reader, node, node.text().unwrap_or_default()), None);
+        return (target(reader, node, node.text().unwrap_or_default(), ""), None);
     }
     let (mut to, mut bytes, mut is_there) = (None, None, false);
-    for (key, value) in reader.entries(node, "a tmpfs", &["target", "size"], &[]) {
+    for (key, value) in reader.entries(node, "a tmpfs", &["target", "size"]) {
         if key == "target" {
             is_there = true;
-            to = target(reader, value, value.text().unwrap_or_default());
+            to = target(reader, value, value.text().unwrap_or_default(), "");
         } else {
             bytes = reader.bound(value, "size");
         }

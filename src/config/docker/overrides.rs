@@ -80,8 +80,8 @@ const LIMITS: &[&str] = &[
 pub(super) fn overrides(reader: &mut Reader, node: &Node) -> Option<Overrides> {
     let mut overrides = Overrides::default();
     let mut sound = true;
-    let unknown = |key: &str| format!("`{key}` is not among what can be overridden");
-    for (key, value) in reader.entries_or(node, "override", KEYS, &[], unknown) {
+    let unknown = |key: &str| (format!("`{key}` is not among what can be overridden"), None);
+    for (key, value) in reader.entries_or(node, "override", KEYS, unknown) {
         match key {
             "cap_add" => overrides.cap_add = capabilities(reader, value),
             "devices" => overrides.devices = devices(reader, value),
@@ -172,7 +172,7 @@ fn ulimit(reader: &mut Reader, node: &Node) -> Option<(i64, i64)> {
         return number(reader, node).map(|limit| (limit, limit));
     }
     let (mut soft, mut hard) = (None, None);
-    for (key, value) in reader.entries(node, "a limit", &["soft", "hard"], &[]) {
+    for (key, value) in reader.entries(node, "a limit", &["soft", "hard"]) {
         let limit = number(reader, value)?;
         if key == "soft" { soft = Some(limit) } else { hard = Some(limit) }
     }

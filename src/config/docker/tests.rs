@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::config::load::Loaded;
 use crate::config::load::tests::loaded;
-use crate::config::pool;
+use crate::config::pool::Kind;
 use crate::model::docker::{Mount, Overrides};
 use crate::model::settings::PoolBackend;
 use crate::model::spec::{Resources, SecretRef};
@@ -115,7 +115,7 @@ fn config_reads_all_of_a_docker_pool_in_any_order() {
 
 #[test]
 fn config_takes_no_key_of_a_docker_pool_without_reading_it() {
-    assert_eq!(LINES.iter().map(|(key, _)| *key).collect::<Vec<_>>(), pool::KEYS);
+    assert_eq!(LINES.iter().map(|(key, _)| *key).collect::<Vec<_>>(), Kind::Docker.keys());
     let all = read(LINES.iter()).settings;
     for (left_out, _) in LINES {
         let loaded = read(LINES.iter().filter(|(key, _)| key != left_out));
@@ -142,21 +142,21 @@ fn config_of_the_readme_is_read_without_faults() {
 
 #[test]
 fn config_keys_of_docker_mean_nothing_in_other_pools() {
-    let common = ["backend", "slots", "memory", "cpus", "pids"];
-    for (key, value) in LINES.iter().filter(|(key, _)| !common.contains(key)) {
+    for (key, value) in LINES.iter().filter(|(key, _)| !Kind::Process.keys().contains(key)) {
+        let owners = if Kind::Kubernetes.keys().contains(key) { "docker and kubernetes" } else { "docker" };
         for backend in ["", "backend: process, "] {
             let loaded = loaded(&format!("pools:\n  box: {{ {backend}slots: 3, {key}: {value} }}\n"));
             let fault = &loaded.faults[0];
             assert_eq!((fault.line, fault.column as usize), (2, 20 + backend.len()), "{key}");
-            assert_eq!(fault.message, format!("`{key}` is a key of docker pools"));
+            assert_eq!(fault.message, format!("`{key}` is a key of {owners} pools"));
             assert!(loaded.faults.len() == 1 && fault.hint.contains("backend: docker"));
             assert_eq!(loaded.settings.pools["box"].slots, 3);
         }
     }
-    let cluster = loaded("pools:\n  box: { image: x, backend: kubernetes, namespace: a, template: b, context: c }\n");
-    assert!(cluster.faults.len() == 1 && cluster.faults[0].message.contains("not in this version"));
-    assert_eq!(cluster.notes.len(), 3);
-    assert!(!cluster.settings.pools.contains_key("box"));
+    let wrong = loaded("pools:\n  box: { image: x, backend: podman, namespace: a, mounts: [], slots: 0 }\n");
+    let told: Vec<&str> = wrong.faults.iter().map(|fault| fault.message.as_str()).collect();
+    assert_eq!(told, ["there is no such backend", "this is no whole number within bounds"]);
+    assert!(!wrong.settings.pools.contains_key("box"));
 }
 
 #[test]
