@@ -1,7 +1,8 @@
 //! What `airx relay` says about an attempt's directory to whoever sees it from another machine: frames, one after another.
 //!
 //! A frame is a byte of its kind, one of its name's length, four of its content's length and eight of the content's place in
-//! the file (little-endian), the name, and the content.
+//! the file (little-endian), the name, and the content. The upper half of the first byte is that of a name that is longer than a
+//! byte can tell, as artifacts may have.
 
 /// Most bytes in one frame.
 pub const MAX_CONTENT: usize = 1 << 20;
@@ -17,6 +18,8 @@ pub const WHOLE: [&str; 2] = ["runner.json", "live.json"];
 pub const OUTBOX: &str = "outbox/";
 
 const HEAD: usize = 14;
+/// Longest name, in bytes.
+const MAX_NAME: usize = 0xfff;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +59,10 @@ impl Frame {
             Kind::Whole => 2,
         };
         let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-        let name = &self.name.as_bytes()[..self.name.len().min(usize::from(u8::MAX))];
+        let name = &self.name.as_bytes()[..self.name.len().min(MAX_NAME)];
         let mut bytes = Vec::with_capacity(HEAD + name.len() + self.content.len());
-        bytes.extend([kind, length(name.len())[0]]);
+        let [low, high, ..] = length(name.len());
+        bytes.extend([kind | high << 4, low]);
         bytes.extend(length(self.content.len()));
         bytes.extend(self.offset.to_le_bytes());
         bytes.extend(name);
@@ -83,7 +87,7 @@ impl Decoder {
     /// When what came is no frame.
     pub fn frame(&mut self) -> Result<Option<Frame>, String> {
         let Some((head, rest)) = self.0.split_at_checked(HEAD) else { return Ok(None) };
-        let kind = match head[0] {
+        let kind = match head[0] & 0xf {
             0 => Kind::Beat,
             1 => Kind::Part,
             2 => Kind::Whole,
@@ -94,7 +98,8 @@ impl Decoder {
         if length > MAX_CONTENT {
             return Err(format!("a frame of {length} bytes is too long"));
         }
-        let (name, whole) = (usize::from(head[1]), usize::from(head[1]) + length);
+        let name = usize::from(head[1]) | usize::from(head[0] >> 4) << 8;
+        let whole = name + length;
         if rest.len() < whole {
             return Ok(None);
         }
@@ -113,7 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_arrive_as_they_were_in_whatever_pieces(
-            contents in prop::collection::vec((any::<u64>(), "[a-z/.]{0,40}", prop::collection::vec(any::<u8>(), 0..300)), 0..10),
+            contents in prop::collection::vec((any::<u64>(), "[a-z/.]{0,600}", prop::collection::vec(any::<u8>(), 0..300)), 0..10),
             piece in 1usize..70,
         ) {
             let frames: Vec<Frame> = contents.into_iter()

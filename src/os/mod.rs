@@ -5,6 +5,8 @@
 
 pub mod beneath;
 pub mod cgroup;
+pub mod first;
+mod held;
 pub mod logout;
 pub mod proc;
 pub mod signal;
@@ -22,6 +24,8 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::model::time::{Mono, Now, Utc};
+
+pub use held::Held;
 
 /// Both clocks, read together. The monotonic one stands still while the machine is suspended.
 pub fn now() -> Now {
@@ -91,29 +95,6 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         Err(e) => return Err(e.into()),
     };
     if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
-}
-
-/// A directory that somebody else may have put something else in the place of: held open, so that what is done by its
-/// [`Held::path`] is done in this very one.
-#[derive(Debug)]
-pub struct Held(OwnedFd);
-
-impl Held {
-    /// Opens the directory, never through a link.
-    ///
-    /// # Errors
-    /// When it cannot be opened, or is something else.
-    pub fn open(path: &Path) -> io::Result<Held> {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(Held(rustix::fs::open(path, flags, Mode::empty())?))
-    }
-
-    /// A path to it that leads nowhere else as long as it is held, whatever becomes of its name.
-    pub fn path(&self) -> std::path::PathBuf {
-        use std::os::fd::AsRawFd;
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
 }
 
 /// Opens a file for writing as `options` say, made for its owner alone when it is not there: never through a link, and never

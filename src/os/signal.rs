@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 pub struct Told {
     /// SIGCHLD: some child changed its state.
     pub child: bool,
-    /// SIGTERM: asked to end the task.
+    /// SIGTERM, or SIGINT where it is listened for: asked to end the task.
     pub stop: bool,
     /// SIGUSR1: told to end it without grace.
     pub kill: bool,
@@ -19,14 +19,26 @@ pub struct Told {
 ///
 /// # Errors
 /// When the system has no `signalfd`.
-#[allow(unsafe_code)]
 pub fn signals() -> io::Result<OwnedFd> {
+    listen(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGUSR1])
+}
+
+/// The same for the first process of a container, to whom SIGINT is meant as well.
+///
+/// # Errors
+/// As for [`signals`].
+pub fn signals_of_first() -> io::Result<OwnedFd> {
+    listen(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGUSR1, libc::SIGINT])
+}
+
+#[allow(unsafe_code)]
+fn listen(signals: &[libc::c_int]) -> io::Result<OwnedFd> {
     // SAFETY: the sets are initialised by sigemptyset before use; signalfd returns a new descriptor that is owned here.
     unsafe {
         let mut wanted: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut wanted);
-        for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGUSR1] {
-            libc::sigaddset(&mut wanted, signal);
+        for signal in signals {
+            libc::sigaddset(&mut wanted, *signal);
         }
         let mut blocked = wanted;
         for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR2, libc::SIGTSTP] {
@@ -50,7 +62,7 @@ pub fn told(fd: &impl AsFd) -> Told {
             // The signal's number is the first field.
             let number = u32::from_ne_bytes([record[0], record[1], record[2], record[3]]).cast_signed();
             told.child |= number == libc::SIGCHLD;
-            told.stop |= number == libc::SIGTERM;
+            told.stop |= number == libc::SIGTERM || number == libc::SIGINT;
             told.kill |= number == libc::SIGUSR1;
         }
         if n < buffer.len() {

@@ -94,7 +94,7 @@ impl Read for Timely {
 }
 
 /// The image's own variables, the task's over them, our program in PATH, and a HOME that can be written to.
-fn compose(
+pub(super) fn compose(
     image: BTreeMap<OsString, OsString>,
     task: Vec<(String, String)>,
     is_writable: impl Fn(&OsStr) -> bool,
@@ -114,7 +114,7 @@ fn compose(
     all
 }
 
-fn is_writable(directory: &OsStr) -> bool {
+pub(super) fn is_writable(directory: &OsStr) -> bool {
     rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_ok()
 }
 

@@ -16,8 +16,8 @@ use crate::model::relay::{BEAT_MS, Frame, GROWING, Kind, LISTENER_MS, OUTBOX, WH
 use crate::os;
 
 /// Between two looks: at first, and when nothing has happened for a while.
-const SOON: Duration = Duration::from_millis(50);
-const LATER: Duration = Duration::from_millis(400);
+pub(super) const SOON: Duration = Duration::from_millis(50);
+pub(super) const LATER: Duration = Duration::from_millis(400);
 /// Most bytes of a frame of output, and of a whole file.
 const PIECE: u64 = 256 << 10;
 const MAX_WHOLE: u64 = 1 << 20;
@@ -51,7 +51,7 @@ pub fn main(request: Request) -> i32 {
         // Also when it waits for somebody to take what it says.
         std::process::exit(0);
     });
-    let mut relay = Relay::new(request);
+    let mut relay = Relay::new(request.dir, request.offsets, Bounds { piece: PIECE, file: u64::MAX, items: u64::MAX });
     let mut out = io::stdout().lock();
     let (mut pause, mut said) = (SOON, Instant::now());
     loop {
@@ -80,26 +80,40 @@ fn until_deserted(patience: Duration) {
     }
 }
 
-struct Relay {
+/// How much is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Most bytes of one frame of a file that grows.
+    pub piece: u64,
+    /// Most bytes of such a file.
+    pub file: u64,
+    /// Most bytes of all items of the outbox together.
+    pub items: u64,
+}
+
+/// Looks at an attempt's directory, and knows what it has told of it.
+pub(super) struct Relay {
     dir: PathBuf,
     offsets: BTreeMap<String, u64>,
+    bounds: Bounds,
     whole: BTreeMap<&'static str, Vec<u8>>,
     told: BTreeSet<String>,
 }
 
 impl Relay {
-    fn new(request: Request) -> Relay {
-        Relay { dir: request.dir, offsets: request.offsets, whole: BTreeMap::new(), told: BTreeSet::new() }
+    /// Of this directory, from these places in files on, and from the item `after` on.
+    pub fn new(dir: PathBuf, offsets: BTreeMap<String, u64>, bounds: Bounds) -> Relay {
+        Relay { dir, offsets, bounds, whole: BTreeMap::new(), told: BTreeSet::new() }
     }
 
     /// Tells what is new; whether anything is.
-    fn look(&mut self, mut tell: impl FnMut(Frame) -> io::Result<()>) -> io::Result<bool> {
+    pub fn look(&mut self, mut tell: impl FnMut(Frame) -> io::Result<()>) -> io::Result<bool> {
         // As far as the index is now, what it is about is there.
         let index = size(&self.dir.join("index"));
         let mut is_new = false;
         for name in GROWING {
             let end = if name == "index" { index } else { size(&self.dir.join(name)) };
-            is_new |= self.grown(name, end, &mut tell)?;
+            is_new |= self.grown(name, end.min(self.bounds.file), &mut tell)?;
         }
         for name in WHOLE {
             let Some(content) = read(&self.dir.join(name)) else { continue };
@@ -116,7 +130,7 @@ impl Relay {
         let begin = self.offsets.get(name).copied().unwrap_or(0);
         let mut at = begin;
         while at < end {
-            let Some(content) = part(&self.dir.join(name), at, (end - at).min(PIECE)) else { break };
+            let Some(content) = part(&self.dir.join(name), at, (end - at).min(self.bounds.piece)) else { break };
             let offset = at;
             at += content.len() as u64;
             tell(Frame { kind: Kind::Part, name: name.to_owned(), offset, content })?;
@@ -140,12 +154,34 @@ impl Relay {
         names.sort();
         let is_new = !names.is_empty();
         for name in names {
-            if let Some(content) = read(&self.dir.join(OUTBOX).join(&name)) {
+            let content = read(&self.dir.join(OUTBOX).join(&name));
+            // Only a task that passes by `outbox::put` gets beyond.
+            if let Some(content) = content.filter(|content| content.len() as u64 <= self.bounds.items) {
+                self.bounds.items -= content.len() as u64;
                 tell(Frame { kind: Kind::Whole, name: format!("{OUTBOX}{name}"), offset: 0, content })?;
             }
             self.told.insert(name);
         }
         Ok(is_new)
+    }
+
+    /// Tells once more which items there are: the newest of them, with at most so many bytes.
+    pub fn again(&self, most: u64, tell: &mut impl FnMut(Frame) -> io::Result<()>) -> io::Result<()> {
+        let place = self.dir.join(OUTBOX);
+        let mut left = most;
+        let newest = self.told.iter().rev().take_while(|name| {
+            let bytes = size(&place.join(name));
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        });
+        let names: Vec<&String> = newest.collect();
+        for name in names.into_iter().rev() {
+            if let Some(content) = read(&place.join(name)) {
+                tell(Frame { kind: Kind::Whole, name: format!("{OUTBOX}{name}"), offset: 0, content })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -154,7 +190,8 @@ fn size(path: &Path) -> u64 {
     fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map_or(0, |data| data.len())
 }
 
-fn part(path: &Path, offset: u64, length: u64) -> Option<Vec<u8>> {
+/// A piece of a file; none at its end.
+pub(super) fn part(path: &Path, offset: u64, length: u64) -> Option<Vec<u8>> {
     let mut file = os::open_regular(path).ok()?;
     file.seek(SeekFrom::Start(offset)).ok()?;
     let mut bytes = Vec::new();
@@ -162,7 +199,8 @@ fn part(path: &Path, offset: u64, length: u64) -> Option<Vec<u8>> {
     Some(bytes).filter(|bytes| !bytes.is_empty())
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// A file of a size that a frame can have.
+pub(super) fn read(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     os::open_regular(path).ok()?.take(MAX_WHOLE + 1).read_to_end(&mut bytes).ok()?;
     Some(bytes).filter(|bytes| bytes.len() as u64 <= MAX_WHOLE)
@@ -185,7 +223,8 @@ mod tests {
         put("outbox/.3.new", "half");
         std::os::unix::fs::symlink("/dev/zero", dir.join("err")).unwrap();
         let args = ["airx", "relay", dir.to_str().unwrap(), "out=3", "after=1", "odd"].map(OsString::from);
-        let mut relay = Relay::new(requested(args.into_iter()).unwrap());
+        let request = requested(args.into_iter()).unwrap();
+        let mut relay = Relay::new(request.dir, request.offsets, Bounds { piece: PIECE, file: 16, items: 5 });
         let mut look = || {
             let mut seen = Vec::new();
             relay
@@ -204,5 +243,28 @@ mod tests {
         assert_eq!(look(), [told("out", 5, " you"), told("live.json", 0, "{}")]);
         put("out", "x");
         assert_eq!(look(), [], "what shrinks is told at the end");
+        put("out", "more than its bound");
+        put("outbox/000003-c.json", "large");
+        assert_eq!(look(), [told("out", 9, " its bo")], "nothing is told beyond the bounds");
+        assert_eq!(look(), []);
+    }
+
+    #[test]
+    fn the_newest_items_are_told_again_in_their_order() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("outbox")).unwrap();
+        for number in 1..=4 {
+            fs::write(home.path().join(format!("outbox/00000{number}-a.json")), "12345").unwrap();
+        }
+        let bounds = Bounds { piece: PIECE, file: u64::MAX, items: u64::MAX };
+        let mut relay = Relay::new(home.path().to_owned(), BTreeMap::new(), bounds);
+        relay.look(|_| Ok(())).unwrap();
+        let mut seen = Vec::new();
+        let mut tell = |frame: Frame| {
+            seen.push(frame.name);
+            Ok(())
+        };
+        relay.again(14, &mut tell).unwrap();
+        assert_eq!(seen, ["outbox/000003-a.json", "outbox/000004-a.json"]);
     }
 }
