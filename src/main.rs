@@ -10,6 +10,12 @@ fn main() {
     if let Some(dir) = airx::runner::enter::requested(std::env::args_os()) {
         std::process::exit(airx::runner::enter::main(&dir));
     }
+    if let Some(dir) = airx::runner::pod::requested(std::env::args_os()) {
+        std::process::exit(airx::runner::pod::main(&dir));
+    }
+    if let Some(dir) = airx::runner::place::requested(std::env::args_os()) {
+        std::process::exit(airx::runner::place::main(&dir));
+    }
     if let Some(request) = airx::runner::relay::requested(std::env::args_os()) {
         std::process::exit(airx::runner::relay::main(request));
     }

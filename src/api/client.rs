@@ -60,6 +60,16 @@ impl ClientError {
         }
     }
 
+    /// A task has none to ask: it runs where its manager does not listen.
+    pub fn apart() -> ClientError {
+        ClientError {
+            kind: ClientErrorKind::NoManager,
+            message: "the manager cannot be asked from here: this task runs apart from it, in a pod".to_owned(),
+            hint: "what a task queues, sets and reports reaches it all the same: `airx add`, `airx result`, `airx progress`"
+                .to_owned(),
+        }
+    }
+
     /// The connection broke while doing `what`.
     pub fn lost(what: &str, cause: &std::io::Error) -> ClientError {
         ClientError {

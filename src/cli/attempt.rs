@@ -1,6 +1,7 @@
 //! The attempt that this process runs in, and what it may ask of the manager. A file in the outbox is the request; the socket
 //! only speeds the answer, so that nothing is lost while the manager is away.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(super) struct Attempt {
     pub job: String,
     /// `AIRX_TASK`, the task's id.
     pub task: String,
+    is_apart: bool,
     proof: Proof,
     services: Arc<dyn Services>,
 }
@@ -43,6 +45,14 @@ pub(super) enum Asked {
     Taken(Taken),
     /// It lies in the outbox under this key; the manager does not answer here now (it is away, or another machine) and takes it in when it can.
     Later(String),
+    /// The same where the manager never answers, so that there is nothing to remark on.
+    Apart(String),
+}
+
+/// Whether the environment is that of a task whose manager listens nowhere: it reads what the task asks for, from afar.
+pub(super) fn is_apart(env: &BTreeMap<String, String>) -> bool {
+    let has = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
+    has("AIRX_DIR") && !has("AIRX_SOCKET")
 }
 
 impl Attempt {
@@ -53,7 +63,8 @@ impl Attempt {
         let (mark, token) = (variable("AIRX_ATTEMPT"), variable("AIRX_TOKEN"));
         let proof = Proof { socket: PathBuf::from(variable("AIRX_SOCKET")), mark, token };
         let services = context.services.clone();
-        Some(Attempt { directory, job: variable("AIRX_JOB"), task: variable("AIRX_TASK"), proof, services })
+        let (job, task) = (variable("AIRX_JOB"), variable("AIRX_TASK"));
+        Some(Attempt { directory, job, task, is_apart: is_apart(&context.env), proof, services })
     }
 
     /// The same for the command `verb`, which works nowhere else.
@@ -82,6 +93,9 @@ impl Attempt {
             .services
             .put(&self.directory, body, id)
             .map_err(|why| Failure::failed(why, "check that the attempt's directory is still there and has room"))?;
+        if self.is_apart {
+            return Ok(Asked::Apart(key));
+        }
         match intake(&self.proof, PATIENCE) {
             Ok(all) => match all.into_iter().find(|taken| taken.seq == seq) {
                 Some(Taken { refused: Some(why), .. }) => Err(Failure::failed(format!("refused: {why}"), "")),
@@ -121,6 +135,9 @@ impl Attempt {
     /// # Errors
     /// When the manager cannot be asked now.
     pub fn tasks(&self, from: u32, limit: u32) -> Result<Vec<TaskView>, ClientError> {
+        if self.is_apart {
+            return Err(ClientError::apart());
+        }
         own_tasks(&self.proof, from, limit, PATIENCE)
     }
 }

@@ -17,6 +17,7 @@ use crate::model::message::{Command, Done, RefusalCode};
 use crate::model::notice::{Notice, Notifier};
 
 use super::args::{Format, Global};
+use super::attempt::is_apart;
 use super::doctor::Check;
 use super::print::{self, Printer};
 
@@ -162,6 +163,7 @@ impl Context {
     pub fn manager_or_start(&self) -> Result<SocketClient, Failure> {
         match self.manager() {
             Ok(client) => Ok(client),
+            Err(error) if error.kind == ClientErrorKind::NoManager && is_apart(&self.env) => Err(ClientError::apart().into()),
             // It would end with the task, whose processes are swept.
             Err(error) if error.kind == ClientErrorKind::NoManager && self.env.contains_key("AIRX_ATTEMPT") => Err(Failure {
                 hint: "from a terminal: `airx --daemon`; a task adds to its own job with `airx add`".to_owned(),
@@ -212,6 +214,8 @@ impl Context {
     pub fn reader(&self) -> Result<Box<dyn Client>, Failure> {
         match self.manager() {
             Ok(client) => Ok(Box::new(client)),
+            // The store is the manager's, too.
+            Err(error) if error.kind == ClientErrorKind::NoManager && is_apart(&self.env) => Err(ClientError::apart().into()),
             Err(error) if error.kind == ClientErrorKind::NoManager => {
                 print::note("no manager runs: this is what the store holds (`airx --daemon` starts one)");
                 Ok(Box::new(Offline::new(self.services.reader(&self.home))))

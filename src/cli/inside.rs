@@ -98,10 +98,18 @@ fn add_from_outside(context: &Context, job: &str, task: AddedTask) -> Result<(),
 
 /// Asks; tells when the manager answers later only.
 fn ask(attempt: &Attempt, body: OutboxBody, id: Option<&str>, done: &str) -> Result<Option<Taken>, Failure> {
+    let is_add = matches!(body, OutboxBody::Add(_));
     match attempt.ask(body, id)? {
         Asked::Taken(taken) => Ok(Some(taken)),
         Asked::Later(key) => {
             print::note(&format!("{done} ({key}): the manager cannot be asked from here now, and takes it in as soon as it can"));
+            Ok(None)
+        }
+        Asked::Apart(key) => {
+            // Its address is not known, and nothing else would say that it was done.
+            if is_add {
+                print::note(&format!("{done} ({key})"));
+            }
             Ok(None)
         }
     }

@@ -217,7 +217,7 @@ impl Word {
 
     /// Reads a line; none when it is no word.
     pub fn read(line: &str) -> Option<Word> {
-        let mut parts = line.trim_end().splitn(3, ' ');
+        let mut parts = line.trim_end_matches(['\r', '\n']).splitn(3, ' ');
         match (parts.next()?, parts.next(), parts.next()) {
             ("kill", None, None) => Some(Word::Kill),
             ("put", Some(name), Some(content)) => {
@@ -279,7 +279,8 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_were_said_and_no_others() {
-        for word in [Word::Kill, Word::Put("q-1.json".to_owned(), b"{}\n".to_vec())] {
+        let put = |name: &str, content: &str| Word::Put(name.to_owned(), content.as_bytes().to_vec());
+        for word in [Word::Kill, put("q-1.json", "{}\n"), put("empty", "")] {
             assert_eq!(Word::read(&word.line()), Some(word));
         }
         for bad in ["", "put", "put ../x e30=", "put .x e30=", "put x !", "kill all", "stop"] {

@@ -11,6 +11,8 @@ mod follow;
 mod keep;
 mod launch;
 pub mod outbox;
+pub mod place;
+pub mod pod;
 mod records;
 pub mod relay;
 mod supervise;

@@ -254,6 +254,7 @@ impl Tools {
     fn put(&self, body: OutboxBody, key: Option<&str>, done: impl FnOnce(crate::model::core::Taken) -> String) -> Said {
         match self.attempt.ask(body, key).map_err(|failure| words(&failure))? {
             Asked::Taken(taken) => Ok(done(taken)),
+            Asked::Apart(_) => Ok("noted; airx takes it in without an answer: do not repeat it".to_owned()),
             Asked::Later(_) => {
                 Ok("noted; airx cannot be asked from here now and takes it in as soon as it can: do not repeat it".to_owned())
             }
