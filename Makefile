@@ -4,7 +4,7 @@ CARGO  ?= cargo
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 AIRX   := target/$(TARGET)/debug/airx
 
-.PHONY: help run test lint doc bench sim fuzz install claude docker-image
+.PHONY: help run test lint doc bench sim fuzz install claude docker-image kube-runner-image
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\): *##* *\(.*\)/  make \1\t\2/p;s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | sort -u
@@ -56,3 +56,12 @@ install: ## Into ~/.cargo/bin
 
 docker-image: ## An image for pools of containers, with the Claude Code CLI: localhost/airx-runner
 	$(or $(DOCKER),docker) build -t localhost/airx-runner assets/docker
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
+kube-runner-image: ## An image of the static program alone, for pods of any image, as an archive: IMAGE=… OUT=… BINARY=…
+ifndef BINARY
+	$(CARGO) build --release --bin airx
+endif
+	python3 assets/kubernetes/runner-image.py --binary $(or $(BINARY),target/$(TARGET)/release/airx) \
+	  --image $(or $(IMAGE),localhost/airx-runner-static:$(VERSION)) --out $(or $(OUT),target/airx-runner-image.tar)

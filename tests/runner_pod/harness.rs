@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -90,6 +90,15 @@ impl Place {
     }
 }
 
+/// Dropped, its pod's output is read on.
+struct Listening(Option<Arc<()>>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
 #[derive(Default)]
 struct Heard {
     frames: Vec<Frame>,
@@ -117,6 +126,7 @@ pub struct Pod {
     reader: Option<JoinHandle<()>>,
     errors: Option<JoinHandle<String>>,
     deaf: Arc<Mutex<bool>>,
+    hold: Arc<Mutex<Weak<()>>>,
 }
 
 impl Pod {
@@ -136,7 +146,8 @@ impl Pod {
         }
         let (heard, deaf) = (Arc::new(Mutex::new(Heard::default())), Arc::new(Mutex::new(false)));
         let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (kept, is_deaf) = (heard.clone(), deaf.clone());
+        let hold = Arc::new(Mutex::new(Weak::new()));
+        let (kept, is_deaf, held) = (heard.clone(), deaf.clone(), hold.clone());
         let reader = std::thread::spawn(move || {
             let mut lines = LineReader::new(NONCE);
             for line in BufReader::new(out).split(b'\n') {
@@ -147,6 +158,10 @@ impl Pod {
                     Taken::Nothing => {}
                 }
                 heard.lost = lines.lost();
+                drop(heard);
+                while held.lock().unwrap().upgrade().is_some() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 if *is_deaf.lock().unwrap() {
                     return;
                 }
@@ -158,7 +173,7 @@ impl Pod {
             text
         });
         let stdin = Mutex::new(child.stdin.take());
-        Pod { place, child: First(child), stdin, heard, reader: Some(reader), errors: Some(errors), deaf }
+        Pod { place, child: First(child), stdin, heard, reader: Some(reader), errors: Some(errors), deaf, hold }
     }
 
     pub fn id(&self) -> u32 {
@@ -173,6 +188,18 @@ impl Pod {
     /// Ends its standard input.
     pub fn hang_up(&self) {
         self.stdin.lock().unwrap().take();
+    }
+
+    /// Takes nothing more of its standard output than the pipe holds, until the answer is dropped.
+    pub fn stop_listening(&self) -> impl Drop + use<> {
+        let guard = Arc::new(());
+        *self.hold.lock().unwrap() = Arc::downgrade(&guard);
+        Listening(Some(guard))
+    }
+
+    /// The attempt's directory.
+    pub fn dir(&self) -> PathBuf {
+        self.place.dir.clone()
     }
 
     /// Lets its standard output break with the next line.
