@@ -137,7 +137,12 @@ impl Pod {
 
     pub fn of(mut command: Command, place: Place) -> Pod {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().unwrap();
+        // A program that was just copied may be open for writing still, in a process that another test forks at this moment.
+        let is_busy = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+        let mut child = wait_for("the program's file", || match piped.spawn() {
+            Err(error) if is_busy(&error) => None,
+            other => Some(other.unwrap()),
+        });
         if let Some(user) = place.user {
             // As a container runtime does it.
             fchown(child.stdin.as_ref().unwrap(), Some(user), None).unwrap();
