@@ -156,9 +156,9 @@ fn place_runner(settings: &KubernetesSettings) -> Option<Value> {
         "name": "airx-runner",
         "image": image,
         "imagePullPolicy": pull_policy(settings.pull),
-        "command": ["/airx", "place", CONTAINER_BIN],
+        "command": ["/airx", "place", PUT],
         "securityContext": confined(true),
-        "volumeMounts": [{ "name": BIN, "mountPath": CONTAINER_BIN }],
+        "volumeMounts": [{ "name": BIN, "mountPath": PUT }],
         "resources": small(settings),
     }))
 }
@@ -172,6 +172,8 @@ fn small(settings: &KubernetesSettings) -> Value {
     }
 }
 
+/// Where the image with our program has no file of its own.
+const PUT: &str = "/put";
 const BIN: &str = "airx-bin";
 const ATTEMPT: &str = "airx-attempt";
 const CLAUDE: &str = "airx-claude";

@@ -160,12 +160,9 @@ fn by_container(known: &Known<'_>, end: &Terminated, notes: &mut Vec<String>) ->
     let record_of = |how, stopped| Finding::Exit(ExitFinding::Record(Box::new(record(known, end, how, stopped))));
     if is_start_error(end) {
         let errno = if end.message.contains("permission denied") { libc::EACCES } else { libc::ENOENT };
-        let message = end.message.rsplit("unable to start container process: ").next().unwrap_or(&end.message);
+        let message = end.message.rsplit("exec: ").next().unwrap_or(&end.message);
         if known.record.is_reduced {
-            return record_of(
-                End::NotStarted { errno, why: format!("could not be started in {}: {message}", known.record.image) },
-                None,
-            );
+            return record_of(End::NotStarted { errno, why: format!("in {}: {message}", known.record.image) }, None);
         }
         let why = format!(
             "its runner could not be started in {}: {message}; give the pool a `runner_image`, use an image with airx in it, or `runner: none`",

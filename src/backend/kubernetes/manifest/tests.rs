@@ -83,7 +83,7 @@ fn a_runner_is_copied_in_and_handed_its_order() {
         KubernetesSettings { runner_image: Some("airx:1".to_owned()), attach: true, ..KubernetesSettings::of("busybox") };
     let pod = made(settings, &order(&["true"]));
     let (init, main) = (&pod["spec"]["initContainers"][0], &pod["spec"]["containers"][0]);
-    assert_eq!((&init["image"], &init["command"]), (&json!("airx:1"), &json!(["/airx", "place", CONTAINER_BIN])));
+    assert_eq!((&init["image"], &init["command"]), (&json!("airx:1"), &json!(["/airx", "place", "/put"])));
     assert_eq!((&main["command"], &main["stdin"]), (&json!(["/airx/bin/airx", "pod", CONTAINER_ATTEMPT]), &json!(true)));
     assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 35);
     let handed =
