@@ -1,6 +1,8 @@
 //! The contract of all backends: each scenario of `contract/scenarios.yaml` on each of them, through the built program.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a failing test says so by a panic")]
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/docker/mod.rs"]
 mod engines;
 #[path = "support/home.rs"]
@@ -98,31 +100,60 @@ macro_rules! tests_of {
 
 /// A backend under test.
 struct Adapter {
-    /// As the scenarios' `not:` calls it.
-    name: &'static str,
-    /// Whether the task sees a copy of the workspace, so that what is done in it while it runs is done in the container.
-    copies: bool,
-    /// The pool `box` of a configuration file; none where the backend cannot be (which has been said).
-    pool: fn() -> Option<String>,
+    /// As the scenarios' `not:` calls it, after those that it shares with others.
+    names: &'static [&'static str],
+    /// Where its tasks are; none where the backend cannot be (which has been said).
+    place: fn() -> Option<Place>,
 }
 
-const PROCESS: Adapter = Adapter { name: "process", copies: false, pool: || Some("{ backend: process, slots: 4 }".to_owned()) };
+/// Where tasks are.
+struct Place {
+    /// The pool `box` of a configuration file.
+    pool: String,
+    /// Variables of the manager.
+    env: Vec<(String, String)>,
+    /// Where what they do in their workspace is seen.
+    sight: Sight,
+}
 
-const DOCKER: Adapter = Adapter { name: "docker", copies: false, pool: || containers("") };
+/// Where what tasks do in their workspace is seen.
+enum Sight {
+    /// In the directory itself.
+    Here,
+    /// In the container: the task sees a copy.
+    Container,
+    /// In the pod.
+    Pod(cluster::Cluster),
+}
 
-const REDUCED: Adapter = Adapter { name: "reduced", copies: false, pool: || containers(", runner: none") };
+impl Place {
+    fn new(pool: String, sight: Sight) -> Place {
+        Place { pool, env: Vec::new(), sight }
+    }
+}
+
+const PROCESS: Adapter =
+    Adapter { names: &["process"], place: || Some(Place::new("{ backend: process, slots: 4 }".to_owned(), Sight::Here)) };
+
+const DOCKER: Adapter = Adapter { names: &["docker"], place: || containers("") };
+
+const REDUCED: Adapter = Adapter { names: &["reduced"], place: || containers(", runner: none") };
 
 /// The same engine as if it were another machine's: all is copied.
-const REMOTE: Adapter = Adapter { name: "remote", copies: true, pool: || remote("") };
+const REMOTE: Adapter = Adapter { names: &["remote"], place: || remote("") };
 
-const REMOTE_REDUCED: Adapter = Adapter { name: "reduced", copies: true, pool: || remote(", runner: none") };
+const REMOTE_REDUCED: Adapter = Adapter { names: &["reduced"], place: || remote(", runner: none") };
 
-fn containers(more: &str) -> Option<String> {
-    Some(pool(&engines::shared()?.host(), more))
+const PODS: Adapter = Adapter { names: &["pods"], place: || pods(true) };
+
+const PODS_REDUCED: Adapter = Adapter { names: &["pods", "reduced", "reduced pods"], place: || pods(false) };
+
+fn containers(more: &str) -> Option<Place> {
+    Some(Place::new(pool(&engines::shared()?.host(), more), Sight::Here))
 }
 
-fn remote(more: &str) -> Option<String> {
-    Some(pool(&engines::shared()?.remote(), more))
+fn remote(more: &str) -> Option<Place> {
+    Some(Place::new(pool(&engines::shared()?.remote(), more), Sight::Container))
 }
 
 fn pool(engine: &str, more: &str) -> String {
@@ -130,8 +161,28 @@ fn pool(engine: &str, more: &str) -> String {
     format!("{{ backend: docker, slots: 4, image: {image}, pull: never, host: \"{engine}\"{more} }}")
 }
 
+fn pods(has_runner: bool) -> Option<Place> {
+    if !cluster::is_named() {
+        return None;
+    }
+    let cluster = cluster::Cluster::new();
+    let (namespace, image) = (&cluster.namespace, &cluster.image);
+    let runner = if has_runner { format!("runner_image: \"{}\"", cluster.runner_image) } else { "runner: none".to_owned() };
+    let pool = format!("{{ backend: kubernetes, slots: 4, namespace: {namespace}, image: \"{image}\", {runner} }}");
+    let env = vec![("KUBECONFIG".to_owned(), cluster.kubeconfig.display().to_string())];
+    Some(Place { pool, env, sight: Sight::Pod(cluster) })
+}
+
 // The backends that fulfil the contract: a module of tests for each.
-backends! { process: PROCESS, docker: DOCKER, reduced: REDUCED, remote: REMOTE, remote_reduced: REMOTE_REDUCED }
+backends! {
+    process: PROCESS,
+    docker: DOCKER,
+    reduced: REDUCED,
+    remote: REMOTE,
+    remote_reduced: REMOTE_REDUCED,
+    pods: PODS,
+    reduced_pods: PODS_REDUCED,
+}
 
 /// A scenario. Its job is `NAME.1` in the pool `box`, its tasks are called `t`, or `t1`, `t2`… when there are copies.
 #[derive(Deserialize)]
@@ -267,14 +318,16 @@ fn scenarios() -> Vec<Scenario> {
 /// A scenario on a backend, from the job file to what is left of it.
 fn fulfil(adapter: &Adapter, name: &str) {
     let scenario = scenarios().into_iter().find(|scenario| scenario.name == name).expect("a scenario of this name");
-    if let Some(reason) = scenario.not.get(adapter.name) {
-        println!("does not apply to {}: {reason}", adapter.name);
+    if let Some((name, reason)) = adapter.names.iter().find_map(|name| scenario.not.get_key_value(*name)) {
+        println!("does not apply to {name}: {reason}");
         return;
     }
-    let Some(pool) = (adapter.pool)() else { return };
+    let Some(place) = (adapter.place)() else { return };
+    let pool = &place.pool;
     let mut home = TestHome::new();
     std::fs::create_dir_all(home.path()).unwrap();
     std::fs::write(home.path().join("config.yaml"), format!("pools:\n  box: {pool}\n")).unwrap();
+    home.env.extend(place.env.clone());
     home.env.push(("CONTRACT_SECRET".to_owned(), "dummy of the manager".to_owned()));
     for (file, text) in &scenario.files {
         std::fs::write(home.work().join(file), text).unwrap();
@@ -283,7 +336,7 @@ fn fulfil(adapter: &Adapter, name: &str) {
 
     let job = home.submit(&job_file(&scenario, &mark_of(&home)));
     for act in &scenario.act {
-        perform(&mut home, adapter, &job, act);
+        perform(&mut home, &place.sight, &job, act);
     }
     home.until_over(&job);
     let left = marked(&mark_of(&home));
@@ -359,24 +412,30 @@ fn is_inside(home: &TestHome, name: &str) -> bool {
     engine().request("GET", &path, None).is_ok_and(|(status, _)| status == 200)
 }
 
-fn perform(home: &mut TestHome, adapter: &Adapter, job: &str, act: &Act) {
+fn perform(home: &mut TestHome, sight: &Sight, job: &str, act: &Act) {
     let task = format!("{job}/t");
-    match act {
-        Act::Printed(text) => {
+    match (act, sight) {
+        (Act::Printed(text), _) => {
             home.until("the task printed it", || {
                 let output = home.run(["logs", &task, "--raw"]);
                 String::from_utf8_lossy(&output.stdout).contains(text)
             });
-            assert!(!marked(&mark_of(home)).is_empty(), "its processes are seen, so that it would be seen if some were left");
+            let is_far = matches!(sight, Sight::Pod(_));
+            assert!(
+                is_far || !marked(&mark_of(home)).is_empty(),
+                "its processes are seen, so that it would be seen if some were left"
+            );
         }
-        Act::File(name) if adapter.copies => home.until("the file is there", || is_inside(home, name)),
-        Act::Touch(name) if adapter.copies => drop(engine().ok(["exec", "-w", "/workspace", &container(home), "touch", name])),
-        Act::File(name) => home.until("the file is there", || home.work().join(name).exists()),
-        Act::Touch(name) => std::fs::write(home.work().join(name), "").unwrap(),
-        Act::Cancel => drop(home.ok(["cancel", &task])),
-        Act::Kill => drop(home.ok(["cancel", &task, "--kill"])),
-        Act::KillManager => home.kill_manager(),
-        Act::StartManager => home.start(),
+        (Act::File(name), Sight::Here) => home.until("the file is there", || home.work().join(name).exists()),
+        (Act::File(name), Sight::Container) => home.until("the file is there", || is_inside(home, name)),
+        (Act::File(name), Sight::Pod(pods)) => home.until("the file is there", || pods.has_file(name)),
+        (Act::Touch(name), Sight::Here) => std::fs::write(home.work().join(name), "").unwrap(),
+        (Act::Touch(name), Sight::Container) => drop(engine().ok(["exec", "-w", "/workspace", &container(home), "touch", name])),
+        (Act::Touch(name), Sight::Pod(pods)) => pods.touch(name),
+        (Act::Cancel, _) => drop(home.ok(["cancel", &task])),
+        (Act::Kill, _) => drop(home.ok(["cancel", &task, "--kill"])),
+        (Act::KillManager, _) => home.kill_manager(),
+        (Act::StartManager, _) => home.start(),
     }
 }
 

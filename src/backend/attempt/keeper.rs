@@ -167,7 +167,7 @@ impl Keeper {
     }
 
     /// The second from which on a cluster has to tell what it has; none when nothing was kept.
-    pub fn from_s(&self) -> Option<i64> {
+    pub fn resumes_at_s(&self) -> Option<i64> {
         let (from, known) = self.resume[0];
         (from > 0 && known > 0).then(|| from.div_euclid(1_000))
     }

@@ -172,7 +172,7 @@ impl Sink {
     fn since_s(&self) -> Option<i64> {
         match &self.to {
             To::Runner { .. } => self.newest_s,
-            To::Reduced(keeper) => keeper.from_s(),
+            To::Reduced(keeper) => keeper.resumes_at_s(),
         }
     }
 
