@@ -9,4 +9,5 @@ mod places;
 pub mod process;
 mod router;
 
+pub use places::Places;
 pub use router::{Backends, Threads};

@@ -298,6 +298,7 @@ async fn tell_end(cluster: &Rc<Cluster>, custody: &Rc<Custody>, output: Output) 
         asked: custody.stop.get(),
         is_deleted_by_us: custody.told_grace_s.get().is_some(),
         lost_sandbox: custody.lost_sandbox(),
+        had_outage: custody.outages.get() != cluster.outages.get(),
         exit: ending::exit(&custody.dir),
         had_runner: directory::info(&custody.dir).is_some(),
         is_complete: output.is_complete,

@@ -40,6 +40,8 @@ pub struct Cluster {
     is_tried: Cell<bool>,
     tried: Notify,
     back: Notify,
+    /// How often it was out of sight.
+    pub outages: Cell<u32>,
     /// Rings when it may be gone.
     pub doubt: Notify,
     shown: RefCell<BTreeMap<AttemptId, Rc<Pod>>>,
@@ -64,6 +66,7 @@ impl Cluster {
             is_tried: Cell::new(false),
             tried: Notify::new(),
             back: Notify::new(),
+            outages: Cell::new(0),
             doubt: Notify::new(),
             shown: RefCell::default(),
             live: RefCell::default(),
@@ -227,6 +230,7 @@ impl Cluster {
 
     /// Takes one into our hands.
     pub fn insert(&self, custody: Rc<Custody>) {
+        custody.outages.set(self.outages.get());
         self.live.borrow_mut().insert(custody.attempt, custody);
     }
 

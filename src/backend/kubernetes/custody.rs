@@ -49,6 +49,8 @@ pub struct Custody {
     is_gone: Cell<bool>,
     lost_sandbox: Cell<bool>,
     changes: watch::Sender<u64>,
+    /// How often the cluster had been out of sight when it came into our hands.
+    pub outages: Cell<u32>,
     /// Rings when its end is asked for.
     pub asked: Notify,
     /// Whether it is, and whether at once.
@@ -81,6 +83,7 @@ impl Custody {
             is_gone: Cell::new(false),
             lost_sandbox: Cell::new(false),
             changes: watch::Sender::new(0),
+            outages: Cell::new(0),
             asked: Notify::new(),
             stop: Cell::new(None),
             told_grace_s: Cell::new(None),

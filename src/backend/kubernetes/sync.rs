@@ -60,6 +60,9 @@ pub async fn run(cluster: Rc<Cluster>) {
                 }
             }
             Err(fault) => {
+                if refused.is_none() {
+                    cluster.outages.set(cluster.outages.get() + 1);
+                }
                 let since = *refused.get_or_insert_with(Instant::now);
                 judge(&cluster, &way, &fault, since);
                 // Credentials may have been renewed on disk since.

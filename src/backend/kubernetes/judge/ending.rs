@@ -20,6 +20,8 @@ pub struct Known<'a> {
     pub is_deleted_by_us: bool,
     /// Whether its task lost its sandbox before it ended: its node was restarted.
     pub lost_sandbox: bool,
+    /// Whether the cluster was out of sight while it ran.
+    pub had_outage: bool,
     /// The runner's record.
     pub exit: ExitFile,
     /// Whether the runner had said who it is.
@@ -68,7 +70,7 @@ fn decide(known: &Known<'_>, notes: &mut Vec<String>) -> Finding {
     if let Some(why) = known.pod.and_then(|pod| disruption(pod, ended)) {
         return Finding::Exit(ExitFinding::Evicted(why));
     }
-    if let Some(finding) = deadline(known, ended, notes) {
+    if let Some(finding) = deadline(known, ended) {
         return finding;
     }
     if let ExitFile::Complete(record) = &known.exit {
@@ -108,15 +110,16 @@ fn words(reason: &str, message: &str) -> String {
     if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
 }
 
-fn deadline(known: &Known<'_>, ended: Option<&Terminated>, notes: &mut Vec<String>) -> Option<Finding> {
+fn deadline(known: &Known<'_>, ended: Option<&Terminated>) -> Option<Finding> {
     let is_late = known.pod.is_some_and(|pod| pod.status.reason == "DeadlineExceeded");
     let stopped = match &known.record.ended_for {
         Some(EndedFor::Unlaunchable { why, transient }) => {
             let began = known.had_runner || ended.is_some_and(began);
-            if began {
-                notes.push(format!("it began only when it was being given up: {why}"));
-            }
-            return (!began).then(|| Finding::NotLaunched { why: why.clone(), transient: *transient });
+            return Some(match began {
+                // What it was ended by is no fault of its own.
+                true => Finding::Exit(ExitFinding::Evicted(format!("it began only when it was being given up: {why}"))),
+                false => Finding::NotLaunched { why: why.clone(), transient: *transient },
+            });
         }
         Some(EndedFor::Timeout) => StopCause::Timeout,
         Some(EndedFor::OutputLimit) => StopCause::OutputLimit,
@@ -179,6 +182,11 @@ fn by_container(known: &Known<'_>, end: &Terminated, notes: &mut Vec<String>) ->
         return Finding::Exit(ExitFinding::Missing { rebooted: true });
     }
     let is_oom = end.reason == "OOMKilled";
+    let is_told = known.asked.is_some() || known.is_deleted_by_us;
+    if known.record.is_reduced && known.had_outage && end.exit_code == 137 && !is_oom && !is_told {
+        notes.push("it was killed while the cluster was out of sight, by its node most likely".to_owned());
+        return Finding::Exit(ExitFinding::Missing { rebooted: false });
+    }
     if known.record.is_reduced {
         if let Some(kill) = known.asked {
             return record_of(how(end.exit_code), Some(StopCause::Asked { kill }));

@@ -33,6 +33,7 @@ struct Case {
     asked: Option<bool>,
     by_us: bool,
     lost_sandbox: bool,
+    had_outage: bool,
     exit: ExitFile,
     had_runner: bool,
 }
@@ -40,7 +41,16 @@ struct Case {
 impl Case {
     fn of(pod: Pod) -> Case {
         let record = Record { is_reduced: true, is_started: true, ..record() };
-        Case { record, pod: Some(pod), asked: None, by_us: false, lost_sandbox: false, exit: ExitFile::Empty, had_runner: false }
+        Case {
+            record,
+            pod: Some(pod),
+            asked: None,
+            by_us: false,
+            lost_sandbox: false,
+            had_outage: false,
+            exit: ExitFile::Empty,
+            had_runner: false,
+        }
     }
 
     /// The same with our runner.
@@ -51,13 +61,14 @@ impl Case {
     }
 
     fn found(self) -> Finding {
-        let Case { record, pod, asked, by_us, lost_sandbox, exit, had_runner } = self;
+        let Case { record, pod, asked, by_us, lost_sandbox, had_outage, exit, had_runner } = self;
         find(Known {
             record: &record,
             pod: pod.as_ref(),
             asked,
             is_deleted_by_us: by_us || asked.is_some(),
             lost_sandbox,
+            had_outage,
             exit,
             had_runner,
             is_complete: false,
@@ -127,6 +138,8 @@ fn without_a_runner_the_container_tells_code_signal_and_memory() {
     assert!(matches!(of(128, "StartError").end().0, End::NotStarted { .. }));
     assert_eq!(of(137, "ContainerStatusUnknown").found(), lost(false), "its 137 is invented");
     assert_eq!(Case { lost_sandbox: true, ..of(137, "Error") }.found(), lost(true));
+    assert_eq!(Case { had_outage: true, ..of(137, "Error") }.found(), lost(false));
+    assert_eq!(Case { had_outage: true, ..of(143, "Error") }.end(), (End::Signalled(15), None));
 }
 
 #[test]
@@ -195,7 +208,7 @@ fn what_never_ran_was_not_launched() {
     assert!(matches!(given_up.found(), Finding::NotLaunched { why, transient: true } if why == "ImagePullBackOff: x"));
     let mut began = Case::of(pod(json!({ "phase": "Failed", "main": ended(143, "Error") }), true));
     (began.by_us, began.record.ended_for) = (true, Some(why));
-    assert_eq!(began.end(), (End::Signalled(15), None), "it began after all");
+    assert!(evicted(&began.found()).starts_with("it began only when it was being given up"));
     let mut cancelled = Case { asked: Some(false), pod: None, ..Case::of(Pod::default()) };
     cancelled.record.is_started = false;
     assert!(matches!(cancelled.found(), Finding::NotLaunched { .. }));
