@@ -163,12 +163,12 @@ fn place_runner(settings: &KubernetesSettings) -> Option<Value> {
     }))
 }
 
-/// Where a quota wants limits of each container.
+/// Where a quota wants limits of each container. What the pool asks for is the task's: more than these limits would be refused.
 fn small(settings: &KubernetesSettings) -> Value {
     if settings.requests.is_empty() {
         json!({})
     } else {
-        json!({ "requests": settings.requests, "limits": { "memory": "256Mi", "cpu": "1" } })
+        json!({ "requests": { "memory": "32Mi", "cpu": "10m" }, "limits": { "memory": "256Mi", "cpu": "1" } })
     }
 }
 

@@ -91,6 +91,22 @@ fn a_runner_is_copied_in_and_handed_its_order() {
     assert_eq!((handed.nonce.as_str(), handed.env), ("n", order(&[]).env));
 }
 
+/// A request beyond a limit makes a pod that no cluster takes.
+#[test]
+fn what_prepares_a_pod_never_asks_for_more_than_its_limits() {
+    let asked = [("memory".to_owned(), "512Mi".to_owned()), ("cpu".to_owned(), "2".to_owned())];
+    let settings = KubernetesSettings {
+        runner_image: Some("airx:1".to_owned()),
+        requests: asked.into(),
+        ..KubernetesSettings::of("busybox")
+    };
+    let pod = made(settings, &order(&["true"]));
+    let resources = &pod["spec"]["initContainers"][0]["resources"];
+    assert_eq!(resources["requests"], json!({ "memory": "32Mi", "cpu": "10m" }));
+    assert_eq!(resources["limits"], json!({ "memory": "256Mi", "cpu": "1" }));
+    assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"], json!({ "memory": "512Mi", "cpu": "2" }));
+}
+
 #[test]
 fn what_a_pool_says_is_laid_over_its_template() {
     let template = json!({
