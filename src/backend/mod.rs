@@ -3,6 +3,7 @@
 mod attempt;
 pub use attempt::checking;
 pub mod docker;
+pub mod finding;
 mod handle;
 pub mod kubernetes;
 mod places;

@@ -1,11 +1,13 @@
 //! What `airx doctor` looks at in the home, and the repair of a damaged database.
 
+use airx::backend::finding::{Finding, Level};
 use airx::cli::context::{Context, Failure};
-use airx::cli::doctor::Check;
+use airx::cli::doctor::{Check, Verdict};
+use airx::config::home::Home;
 use airx::store::Age;
 
-use super::containers;
 use super::lock::{HomeLock, LockError};
+use super::{clusters, containers};
 
 /// Checks of the home, the database, the disk and the sweep.
 pub fn all(context: &Context) -> Vec<Check> {
@@ -18,11 +20,27 @@ pub fn all(context: &Context) -> Vec<Check> {
     checks.push(disk(context));
     checks.push(sweep());
     checks.extend(containers::checks(context));
+    checks.extend(clusters::checks(context));
     checks.extend(screen(context));
     checks.push(logout(context));
     let rejected = super::drops::rejected(&home.jobs());
     checks.extend(rejected.into_iter().map(|line| Check::warn("dropped", line, "mend the file, and move it back to jobs/")));
     checks
+}
+
+/// As the command line tells it.
+pub(super) fn check(finding: Finding) -> Check {
+    let verdict = match finding.level {
+        Level::Ok => Verdict::Ok,
+        Level::Warn => Verdict::Warn,
+        Level::Fail => Verdict::Fail,
+    };
+    Check { name: finding.what, verdict, found: finding.found, remedy: finding.remedy }
+}
+
+/// The home's identity, when it has one.
+pub(super) fn identity(home: &Home) -> Option<String> {
+    airx::store::verify::identity(&home.database())
 }
 
 /// The workstation's keymap and theme.

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use airx::api::paths::SocketPaths;
 use airx::backend::docker::survey::left::{self, HomeState, Mark};
-use airx::backend::docker::survey::{self, Finding, Here, Level};
+use airx::backend::docker::survey::{self, Here};
 use airx::cli::context::Context;
-use airx::cli::doctor::{Check, Verdict};
+use airx::cli::doctor::Check;
 use airx::config::home::Home;
+
+use super::checks::{check, identity};
 
 /// Checks of all engines that pools use; none when no pool does.
 pub fn checks(context: &Context) -> Vec<Check> {
@@ -50,25 +52,12 @@ pub fn clear(context: &Context) -> Vec<String> {
     lines
 }
 
-fn check(finding: Finding) -> Check {
-    let verdict = match finding.level {
-        Level::Ok => Verdict::Ok,
-        Level::Warn => Verdict::Warn,
-        Level::Fail => Verdict::Fail,
-    };
-    Check { name: finding.what, verdict, found: finding.found, remedy: finding.remedy }
-}
-
 /// By which a container could tell the manager what to do.
 fn sockets(context: &Context) -> Vec<PathBuf> {
     let home = &context.home.path;
     let runtime = context.env.get("XDG_RUNTIME_DIR").map(Path::new);
     let paths = SocketPaths::find(home).unwrap_or_else(|| SocketPaths::choose(home, runtime, airx::os::uid()));
     vec![paths.control()]
-}
-
-fn identity(home: &Home) -> Option<String> {
-    airx::store::verify::identity(&home.database())
 }
 
 /// What has become of the home with this mark. It is gone only when that is certain: a home without its database may be one

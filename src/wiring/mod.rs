@@ -2,6 +2,7 @@
 
 mod checks;
 mod clock;
+mod clusters;
 mod containers;
 mod drops;
 mod lock;

@@ -130,7 +130,19 @@ impl Api {
     /// # Errors
     /// When they cannot be told.
     pub async fn list(&self, instance: &str) -> Result<Listing, Fault> {
-        let selector = escape(&names::of_home(instance));
+        self.selected(&names::of_home(instance)).await
+    }
+
+    /// All pods of any home.
+    ///
+    /// # Errors
+    /// When they cannot be told.
+    pub async fn list_of_all(&self) -> Result<Listing, Fault> {
+        self.selected(&names::of_any_home()).await
+    }
+
+    async fn selected(&self, selector: &str) -> Result<Listing, Fault> {
+        let selector = escape(selector);
         let mut all = Listing::default();
         let mut more = String::new();
         loop {

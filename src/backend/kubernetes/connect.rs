@@ -21,11 +21,20 @@ const WITHIN: &str = "KUBERNETES_SERVICE_HOST";
 /// # Errors
 /// Why there is no way to it, and what to do.
 pub async fn open(cluster: &ClusterName, env: &BTreeMap<String, String>) -> Result<Api, String> {
+    open_at(cluster, env).await.map(|(api, _)| api)
+}
+
+/// The same, with the server's address.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_at(cluster: &ClusterName, env: &BTreeMap<String, String>) -> Result<(Api, String), String> {
     let mut config = config(cluster, env).await?;
     config.connect_timeout = Some(CONNECT);
     let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let server = config.cluster_url.to_string();
     let client = Client::try_from(config).map_err(|error| format!("the kubeconfig cannot be used: {}", root(&error)))?;
-    Ok(Api::new(client, namespace))
+    Ok((Api::new(client, namespace), server))
 }
 
 async fn config(cluster: &ClusterName, env: &BTreeMap<String, String>) -> Result<Config, String> {

@@ -108,65 +108,84 @@ pub fn root(error: &(dyn std::error::Error + 'static)) -> String {
     text.split(" (os error ").next().unwrap_or_default().to_owned()
 }
 
-/// Why a pod cannot be made, in words with the remedy.
+/// Why a pod cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotMade {
     /// In words.
-    pub why: String,
+    pub found: String,
+    /// What to do; empty when that is plain, or not known.
+    pub remedy: &'static str,
     /// Whether it may be made when it is asked for again.
     pub heals: bool,
     /// Whether another attempt may help, should it not.
     pub transient: bool,
 }
 
+impl NotMade {
+    /// In words, with the remedy.
+    pub fn why(&self) -> String {
+        if self.remedy.is_empty() { self.found.clone() } else { format!("{}; {}", self.found, self.remedy) }
+    }
+}
+
 /// Reads a refusal of a pod.
 pub fn not_made(refusal: &Refusal, namespace: &str) -> NotMade {
     let said = refusal.message.trim_end();
     let has = |part: &str| said.contains(part);
-    let never = |why: String| NotMade { why, heals: false, transient: false };
+    let never = |found: String, remedy: &'static str| NotMade { found, remedy, heals: false, transient: false };
     match refusal.code {
         401 => NotMade {
-            why: format!("the cluster does not know who we are: {said}; renew the credentials of the kubeconfig"),
+            found: format!("the cluster does not know who we are: {said}"),
+            remedy: "renew the credentials of the kubeconfig",
             heals: true,
             transient: true,
         },
         403 if lacks_verb(said) => NotMade {
-            why: format!(
-                "forbidden, the verb `create` on pods in {namespace} is missing: {said}; apply the Role in assets/kubernetes, or ask `airx doctor`"
-            ),
+            found: format!("forbidden, the verb `create` on pods in {namespace} is missing: {said}"),
+            remedy: "apply the Role in assets/kubernetes, or ask `airx doctor`",
             heals: true,
             transient: false,
         },
         403 if has("exceeded quota") => NotMade {
-            why: format!("the quota of {namespace} is used up: {said}; raise it, or give the pool fewer slots"),
+            found: format!("the quota of {namespace} is used up: {said}"),
+            remedy: "raise it, or give the pool fewer slots",
             heals: true,
             transient: true,
         },
-        403 if has("failed quota") => never(format!(
-            "the quota of {namespace} wants what the pool does not say: {said}; give the pool `memory`, `cpus` and `requests`"
-        )),
-        403 if has("violates PodSecurity") => never(format!(
-            "the Pod Security level of {namespace} does not allow it: {said}; look at the pool's `user` and `template`"
-        )),
-        403 if has("per Container is") || has("per Pod is") => never(format!(
-            "a LimitRange of {namespace} does not allow it: {said}; correct the task's or the pool's `memory` and `cpus`"
-        )),
-        403 if has("PriorityClass") => never(format!("{said}; correct the pool's `priority_class`")),
-        403 if has("service account") => never(format!("{said}; create it, or correct the pool's `service_account`")),
+        403 if has("failed quota") => never(
+            format!("the quota of {namespace} wants what the pool does not say: {said}"),
+            "give the pool `memory`, `cpus` and `requests`",
+        ),
+        403 if has("violates PodSecurity") => never(
+            format!("the Pod Security level of {namespace} does not allow it: {said}"),
+            "look at the pool's `user` and `template`",
+        ),
+        403 if has("per Container is") || has("per Pod is") => never(
+            format!("a LimitRange of {namespace} does not allow it: {said}"),
+            "correct the task's or the pool's `memory` and `cpus`",
+        ),
+        403 if has("PriorityClass") => never(said.to_owned(), "correct the pool's `priority_class`"),
+        403 if has("service account") => never(said.to_owned(), "create it, or correct the pool's `service_account`"),
         403 if refusal.causes.iter().any(|cause| cause == "NamespaceTerminating") => {
-            never(format!("the namespace {namespace} is being deleted: {said}"))
+            never(format!("the namespace {namespace} is being deleted: {said}"), "")
         }
-        403 => never(format!("the cluster's admission refused the pod: {said}")),
-        404 => never(format!("there is no namespace {namespace}: {said}; create it, or correct the pool's `namespace`")),
-        413 => never("the pod's definition is larger than the cluster takes: pass large values in files of a volume".to_owned()),
-        422 | 400 => {
-            never(format!("the cluster cannot use the pod's definition: {said}; look at the pool's settings and its `template`"))
+        403 => never(format!("the cluster's admission refused the pod: {said}"), ""),
+        404 => never(format!("there is no namespace {namespace}: {said}"), "create it, or correct the pool's `namespace`"),
+        413 => {
+            never("the pod's definition is larger than the cluster takes".to_owned(), "pass large values in files of a volume")
         }
+        422 | 400 => never(
+            format!("the cluster cannot use the pod's definition: {said}"),
+            "look at the pool's settings and its `template`",
+        ),
         // Said by ourselves.
-        0 => never(said.to_owned()),
-        429 | 500.. => NotMade { why: format!("the cluster's API is out of order: {said}"), heals: true, transient: true },
+        0 => never(said.to_owned(), ""),
+        429 | 500.. => {
+            NotMade { found: format!("the cluster's API is out of order: {said}"), remedy: "", heals: true, transient: true }
+        }
         code => NotMade {
-            why: format!("the cluster refused the pod ({code} {}): {said}", refusal.reason),
+            found: format!("the cluster refused the pod ({code} {}): {said}", refusal.reason),
+            remedy: "",
             heals: false,
             transient: true,
         },
@@ -218,11 +237,11 @@ mod tests {
         ];
         for (code, message, part, heals) in cases {
             let told = not_made(&refusal(code, message), "airx");
-            assert!(told.why.contains(part) && told.heals == heals, "{told:?}");
+            assert!(told.why().contains(part) && told.heals == heals, "{told:?}");
         }
         let going =
             Refusal { causes: vec!["NamespaceTerminating".to_owned()], ..refusal(403, "pods \"x\" is forbidden: unable") };
-        assert!(not_made(&going, "airx").why.contains("being deleted"));
+        assert!(not_made(&going, "airx").why().contains("being deleted"));
         assert!(!Fault::Refused(refusal(403, "pods \"x\" is forbidden: exceeded quota")).is_not_allowed());
     }
 }

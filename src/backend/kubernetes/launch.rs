@@ -92,9 +92,9 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
         if let Some(told) = told {
             let patience = if told.transient { deadline } else { STARTING.min(deadline) };
             if !told.heals || began.elapsed() >= patience {
-                return Err(Obstacle::Refused { why: told.why, transient: told.transient });
+                return Err(Obstacle::Refused { why: told.why(), transient: told.transient });
             }
-            cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why) });
+            cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
         } else if began.elapsed() >= deadline {
             let why = format!("a pod {} that is being deleted does not go", custody.name());
             return Err(Obstacle::Refused { why, transient: true });

@@ -18,6 +18,7 @@ mod names;
 mod output;
 mod pod;
 mod record;
+pub mod survey;
 mod sync;
 mod worker;
 

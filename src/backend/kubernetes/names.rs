@@ -38,6 +38,11 @@ pub fn of_home(instance: &str) -> String {
     format!("{MANAGED_BY}={AIRX},{INSTANCE}={instance}")
 }
 
+/// Which pods are some home's.
+pub fn of_any_home() -> String {
+    format!("{MANAGED_BY}={AIRX},{INSTANCE}")
+}
+
 /// Text as a label's value: what cannot stand there becomes `.`, and what is too long, or was changed, ends with a digest.
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
 pub fn label(text: &str) -> String {

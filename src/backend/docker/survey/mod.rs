@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use super::mounts::Guarded;
 use super::plan::{EngineFacts, ImageFacts};
+use crate::backend::finding::pools as names;
+pub use crate::backend::finding::{Finding, Level};
 use crate::model::docker::DockerSettings;
 use crate::model::settings::{PoolBackend, Settings};
 use crate::model::spec::Resources;
@@ -132,44 +134,6 @@ pub struct Here {
     pub missing: BTreeSet<PathBuf>,
 }
 
-/// How something that was looked at is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    /// In place.
-    Ok,
-    /// Works, with a restriction.
-    Warn,
-    /// Does not work.
-    Fail,
-}
-
-/// Something that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What.
-    pub what: String,
-    /// How it is.
-    pub level: Level,
-    /// What was found.
-    pub found: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl Finding {
-    fn ok(what: &str, found: String) -> Finding {
-        Finding { what: what.to_owned(), level: Level::Ok, found, remedy: String::new() }
-    }
-
-    fn warn(what: &str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { what: what.to_owned(), level: Level::Warn, found: found.into(), remedy: remedy.into() }
-    }
-
-    fn fail(what: &str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-        Finding { level: Level::Fail, ..Finding::warn(what, found, remedy) }
-    }
-}
-
 /// Asks all engines at once.
 pub fn survey(sites: &[Site<'_>]) -> Vec<Result<Facts, Trouble>> {
     std::thread::scope(|scope| {
@@ -218,10 +182,4 @@ impl Site<'_> {
     fn docker(&self) -> String {
         if self.is_default { "docker".to_owned() } else { format!("docker -H {}", self.url) }
     }
-}
-
-/// `pool a`, `pools a, b`.
-fn names<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<&str> = names.collect();
-    format!("{} {}", if names.len() == 1 { "pool" } else { "pools" }, names.join(", "))
 }
