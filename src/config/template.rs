@@ -118,7 +118,7 @@ pub fn template() -> &'static str {
 #    runner: auto
 #    # The image that airx is copied from; else the task's own image has it.
 #    runner_image: registry.example/airx-runner:1
-#    # Whether the Role allows `create` on pods/attach, by which answers to questions reach a pod.
+#    # Whether the Role allows `get` and `create` on pods/attach, by which answers to questions reach a pod.
 #    attach: false
 
 # Claude Code. The binary is a path, or a name that is looked up in the task's PATH.

@@ -80,7 +80,7 @@ pub struct KubernetesSettings {
     pub runner: RunnerMode,
     /// The image that an init container copies our program from; none when the task's image has it.
     pub runner_image: Option<String>,
-    /// Whether the Role allows `create` on `pods/attach`: answers to questions go in by it.
+    /// Whether the Role allows `get` and `create` on `pods/attach`: answers to questions go in by it.
     pub attach: bool,
 }
 

@@ -35,7 +35,7 @@ pub(super) fn misfits(
     }
     if claude.permissions.is_some() && !pool.attach {
         let message = format!("it may ask for permissions, and `{name}` has no way to answer into its pods");
-        let hint = "write attach: true into the pool, and allow `create` on pods/attach in the Role; or take `permissions` out";
+        let hint = "write attach: true into the pool, and allow `get` and `create` on pods/attach in the Role; or take `permissions` out";
         misfits.push(Misfit::fault("claude", message, hint));
     }
     misfits
