@@ -23,6 +23,8 @@ use serde_json::json;
 
 use crate::kubernetes::{PATIENCE, Server};
 
+/// Between two comparisons with reality.
+const POLL: Duration = Duration::from_millis(300);
 /// The home's identity in all tests.
 pub const INSTANCE: &str = "0a1b2c3d";
 
@@ -61,6 +63,8 @@ pub struct Bench {
     /// All that was reported, in order.
     pub told: Vec<Report>,
     asked: BTreeMap<AttemptId, Asked>,
+    /// Of those that have not ended.
+    settings: BTreeMap<AttemptId, KubernetesSettings>,
     next: u32,
 }
 
@@ -92,7 +96,16 @@ impl Bench {
     pub fn new(server: Server) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let (backend, reports) = start(&server, dir.path());
-        Bench { server, dir, backend: Some(backend), reports, told: Vec::new(), asked: BTreeMap::new(), next: 1 }
+        Bench {
+            server,
+            dir,
+            backend: Some(backend),
+            reports,
+            told: Vec::new(),
+            asked: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            next: 1,
+        }
     }
 
     fn backend(&mut self) -> &mut dyn Backend {
@@ -147,7 +160,8 @@ impl Bench {
     pub fn launch(&mut self, settings: &KubernetesSettings) -> AttemptId {
         let order = self.order(settings);
         let attempt = order.attempt;
-        self.backend().launch(order);
+        self.settings.insert(attempt, settings.clone());
+        self.launch_order(order);
         attempt
     }
 
@@ -208,13 +222,33 @@ impl Bench {
         self.until(part, |report| matches!(report, Report::Launching { progress, .. } if has(progress)).then_some(()));
     }
 
-    /// Waits for an attempt's end, as the manager would take it in.
+    /// Waits for an attempt's end as a manager does: it compares with reality now and then, and asks again for what came to nothing.
     pub fn end(&mut self, attempt: AttemptId) -> Ended {
-        let found = self.until("its end", |report| match report {
+        let told = |report: &Report| match report {
             Report::Over { attempt: it, end, .. } if *it == attempt => Some(Ok(end.clone())),
             Report::LaunchFailed { attempt: it, why, transient } if *it == attempt => Some(Err((why.clone(), *transient))),
             _ => None,
-        });
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let found = loop {
+            if let Some(found) = self.told.iter().find_map(told) {
+                break found;
+            }
+            assert!(Instant::now() < deadline, "in vain: the end of {attempt}; told {:?}", self.told);
+            match self.reports.recv_timeout(POLL) {
+                Ok(report) => {
+                    self.told.push(report.clone());
+                    if let Report::NeverStarted { attempt } = report {
+                        self.launch_order(self.order_of(attempt, &self.settings[&attempt].clone()));
+                    }
+                }
+                Err(_) => {
+                    let all: Vec<AttemptId> = self.settings.keys().copied().collect();
+                    self.inspect(&all);
+                }
+            }
+        };
+        self.settings.remove(&attempt);
         let asked = self.asked.get(&attempt).copied().unwrap_or_default();
         let (outcome, notes) = match found {
             Ok(end) => (classify(&end, asked, &task()), end.notes),
