@@ -3,7 +3,13 @@
 
 #[path = "kubernetes_fake/client.rs"]
 mod client;
+#[path = "support/docker/mod.rs"]
+mod docker;
 #[path = "support/kubernetes/mod.rs"]
 mod kubernetes;
+#[path = "support/kubernetes/real/mod.rs"]
+mod real;
+#[path = "kubernetes_fake/reals.rs"]
+mod reals;
 #[path = "kubernetes_fake/replays.rs"]
 mod replays;

@@ -43,24 +43,25 @@ pub enum Disruption {
 impl Cluster {
     /// Marks a pod for deletion and lets it end, as a DELETE does. What is over or was never scheduled goes at once.
     pub fn delete(self: &Arc<Cluster>, key: &Key, grace: Option<u64>) {
-        let Some(object) = self.object(key) else { return };
+        let mut state = self.state();
+        let Some(object) = state.pod(key).map(|pod| pod.object.clone()) else { return };
+        let place = (key.namespace.clone(), key.name.clone());
         let asked = grace.or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_u64()).unwrap_or(30);
-        let is_over = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-        let at_once = asked == 0 || is_over || object["spec"]["nodeName"].is_null();
+        let at_once = asked == 0 || status::is_over(&object) || object["spec"]["nodeName"].is_null();
         let grace = if at_once { 0 } else { asked };
-        match object["metadata"]["deletionGracePeriodSeconds"].as_u64() {
-            Some(now) if grace < now => drop(self.modify(key, |pod| status::mark_deleting(pod, grace))),
-            Some(_) => {}
-            None => {
-                self.modify(key, |pod| status::mark_deleting(pod, grace));
-                if !at_once {
-                    self.kubelet.deleting(self, key, grace);
-                }
-            }
+        let before = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
+        if before.is_none_or(|before| grace < before) {
+            state.change(&place, |pod| status::mark_deleting(pod, grace));
         }
         if at_once {
-            self.remove(key);
+            state.release(&place);
+        }
+        drop(state);
+        self.ring();
+        if at_once {
             self.kubelet.forced(self, key);
+        } else if before.is_none() {
+            self.kubelet.deleting(self, key, grace);
         }
     }
 

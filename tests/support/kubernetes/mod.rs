@@ -9,8 +9,9 @@ pub mod faults;
 mod follow;
 mod front;
 mod http;
-mod kubelet;
-mod logs;
+pub mod kubelet;
+pub mod logs;
+mod player;
 mod pods;
 mod refusal;
 mod replay;
@@ -20,8 +21,8 @@ mod route;
 pub mod script;
 mod selector;
 mod serve;
-mod status;
-mod store;
+pub mod status;
+pub mod store;
 mod watch;
 mod wheel;
 
@@ -41,7 +42,7 @@ pub use route::Kind;
 
 use front::Front;
 use kubelet::Kubelet;
-use replay::{Choice, Player};
+use player::{Choice, Player};
 use store::{Cluster, Key, key_of};
 
 /// Longest wait for a condition.
@@ -68,7 +69,8 @@ impl Server {
         Server::with(Player::new(choice))
     }
 
-    fn with(kubelet: Arc<dyn Kubelet>) -> Server {
+    /// One with another kubelet.
+    pub fn with(kubelet: Arc<dyn Kubelet>) -> Server {
         let cluster = Cluster::new(kubelet);
         let front = Front::new(cluster.clone()).expect("a port of 127.0.0.1");
         let dir = tempfile::Builder::new().prefix("airx-kubernetes-").tempdir().expect("a directory");
@@ -149,6 +151,11 @@ impl Server {
     pub fn log(&self, name: &str) -> Vec<u8> {
         let log = self.cluster.log(&self.key(name), "main").expect("a container named main");
         log.lines().iter().flat_map(|line| line.text.clone()).collect()
+    }
+
+    /// All that was sent to standard inputs of a pod's containers.
+    pub fn attached(&self, name: &str) -> Vec<u8> {
+        self.cluster.state().record.attached.get(name).cloned().unwrap_or_default()
     }
 
     /// Waits for a named condition.

@@ -115,7 +115,7 @@ fn handle(front: &Front, connection: &mut Connection, request: &Request, call: &
             (Err(refusal), _) => Err(refusal),
         },
         Kind::Attach => match attach::open(cluster, request, space, name) {
-            Ok(stdin) => return attach::serve(cluster, connection, request, stdin, &of_stream).map(Outcome::Done),
+            Ok(target) => return attach::serve(cluster, connection, request, target, &of_stream).map(Outcome::Done),
             Err(refusal) => Err(refusal),
         },
         Kind::Events => Ok(events(front, request, space)),

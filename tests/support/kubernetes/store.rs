@@ -74,6 +74,8 @@ pub struct Record {
     pub created: BTreeMap<String, usize>,
     pub ran: BTreeMap<String, usize>,
     pub complaints: Vec<String>,
+    /// What came by attach.
+    pub attached: BTreeMap<String, Vec<u8>>,
 }
 
 pub struct State {
