@@ -15,6 +15,7 @@ pub const PODS: &str = "/api/v1/namespaces/airx/pods";
 pub struct Client {
     port: u16,
     pub token: Option<String>,
+    pub accept: &'static str,
 }
 
 /// An answer, whole.
@@ -44,16 +45,16 @@ pub enum End {
 
 impl Client {
     pub fn of(server: &Server) -> Client {
-        Client { port: server.port(), token: Some(server.token().to_owned()) }
+        Client { port: server.port(), token: Some(server.token().to_owned()), accept: "application/json" }
     }
 
     pub fn try_send(&self, method: &str, target: &str, content: &str, body: &[u8]) -> io::Result<(BufReader<TcpStream>, Reply)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let token = self.token.as_ref().map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-        let length = body.len();
+        let (length, accept) = (body.len(), self.accept);
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: x\r\n{token}Content-Type: {content}\r\nContent-Length: {length}\r\n\r\n"
+            "{method} {target} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n{token}Content-Type: {content}\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(&[head.as_bytes(), body].concat())?;
         let mut reader = BufReader::new(stream);

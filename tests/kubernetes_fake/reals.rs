@@ -17,6 +17,16 @@ fn shell(name: &str, script: &str) -> Value {
     })
 }
 
+/// A pod that does the second when there is a file `go` in the directory.
+fn waiting(server: &Server, first: &str, second: &str) -> (Value, tempfile::TempDir) {
+    let place = tempfile::tempdir().unwrap();
+    server.claim("signs", place.path());
+    let mut pod = shell("a", &format!("{first}; while [ ! -e /signs/go ]; do sleep 0.02; done; {second}"));
+    pod["spec"]["volumes"] = json!([{ "name": "signs", "persistentVolumeClaim": { "claimName": "signs" } }]);
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "signs", "mountPath": "/signs" }]);
+    (pod, place)
+}
+
 fn terminated(pod: &Value) -> &Value {
     &pod["status"]["containerStatuses"][0]["state"]["terminated"]
 }
@@ -183,10 +193,12 @@ fn memory_and_deadline_end_a_pod() {
 fn a_pod_outlives_its_server_and_its_node_s_absence() {
     let Some(server) = real::server() else { return };
     let client = Client::of(&server);
-    client.create(&shell("a", "echo up; while [ ! -e /tmp/go ]; do sleep 0.05; [ $((n=n+1)) -gt 20 ] && break; done; echo done"));
+    let (pod, place) = waiting(&server, "echo up", "echo done");
+    client.create(&pod);
     server.until("it is up", |server| server.log("a") == b"up\n");
     server.until("it runs", |server| server.pod("a").unwrap()["status"]["phase"] == "Running");
     server.node_away();
+    std::fs::write(place.path().join("go"), "").unwrap();
     assert_eq!(client.get(&format!("{PODS}/a/log")).status, 500);
     server.until("it has ended", |server| server.log("a") == b"up\ndone\n");
     assert_eq!(server.pod("a").unwrap()["status"]["phase"], "Running");
@@ -196,4 +208,23 @@ fn a_pod_outlives_its_server_and_its_node_s_absence() {
     server.start(std::time::Duration::ZERO);
     assert_eq!(over(&server, "a")["status"]["phase"], "Succeeded");
     assert_eq!(client.get(&format!("{PODS}/a/log")).body, b"up\ndone\n");
+}
+
+/// A follower sees all of a log that rotates; who comes later sees the newest file.
+#[test]
+fn logs_rotate() {
+    let Some(server) = real::server() else { return };
+    server.rotate_logs(10_000);
+    let client = Client::of(&server);
+    let (pod, place) = waiting(&server, "echo first", "seq 1 5000; echo last");
+    client.create(&pod);
+    server.until("it prints", |server| server.pod("a").unwrap()["status"]["phase"] == "Running" && !server.log("a").is_empty());
+    let mut follow = client.stream(&format!("{PODS}/a/log?follow=true"));
+    assert_eq!(follow.next_line().unwrap(), b"first\n");
+    std::fs::write(place.path().join("go"), "").unwrap();
+    let all = [b"first\n".to_vec(), follow.rest()].concat();
+    assert_eq!(all, server.log("a"));
+    assert_eq!(all.split_inclusive(|byte| *byte == b'\n').count(), 5002);
+    let now = client.get(&format!("{PODS}/a/log")).body;
+    assert!(now.len() < 10_000 && now.ends_with(b"last\n"), "{}", now.len());
 }

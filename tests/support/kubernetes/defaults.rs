@@ -140,6 +140,10 @@ fn causes(pod: &Value) -> Vec<Cause> {
             }
         }
     }
+    if let Some(seconds) = pod["spec"]["activeDeadlineSeconds"].as_i64().filter(|seconds| *seconds < 1) {
+        let message = format!("Invalid value: {seconds}: must be between 1 and 2147483647, inclusive");
+        wrong("FieldValueInvalid", "spec.activeDeadlineSeconds".to_owned(), message);
+    }
     causes
 }
 

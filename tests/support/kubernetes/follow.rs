@@ -82,6 +82,9 @@ fn wanted(request: &Request, name: &str) -> Result<Wanted, Refusal> {
         let Some(text) = request.param(key) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")))
     };
+    if request.param("stream").is_some() {
+        return Err(wrong("FieldValueForbidden", "stream", "Forbidden: may not be specified".to_owned()));
+    }
     let tail = number("tailLines")?;
     if let Some(tail) = tail.filter(|tail| *tail < 0) {
         return Err(wrong(

@@ -41,7 +41,7 @@ struct Run {
 struct RunState {
     /// When each step was played.
     played: Vec<Option<Timestamp>>,
-    /// So many steps of its life are still to come.
+    /// So many steps of its life that change its status are still to come.
     left: usize,
     is_cancelled: bool,
     reaction: Reaction,
@@ -132,7 +132,7 @@ impl Player {
         let mut state = run.state();
         state.played[step.number] = Some(time);
         let played = state.played.clone();
-        if part == Part::Life {
+        if part == Part::Life && !step.is_repeat {
             state.left = state.left.saturating_sub(1);
         }
         let (left, reaction) = (state.left, state.reaction);
@@ -282,8 +282,9 @@ impl Kubelet for Player {
         let (Some(me), Some(pod)) = (self.me.upgrade(), cluster.object(key)) else { return };
         let replay = (self.choice)(&pod);
         let script = Script::of(&replay.scenario, replay.pod.as_deref(), replay.by_somebody);
-        let steps = |entries: &[Entry]| entries.iter().filter(|entry| matches!(entry.what, What::Step(_))).count();
-        let mut state = RunState { played: vec![None; script.steps], left: steps(&script.life), ..RunState::default() };
+        let counts = |entry: &&Entry| matches!(&entry.what, What::Step(step) if !step.is_repeat);
+        let mut state =
+            RunState { played: vec![None; script.steps], left: script.life.iter().filter(counts).count(), ..RunState::default() };
         state.played[0] = Some(Timestamp::now());
         let log = cluster.log(key, "main");
         let run = Arc::new(Run { key: key.clone(), replay, script, log, state: Mutex::new(state) });

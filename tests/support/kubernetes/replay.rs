@@ -24,7 +24,11 @@ pub struct Replay {
 
 impl Replay {
     /// A scenario with one pod, as fast as it was.
+    ///
+    /// # Panics
+    /// When there is none of this name.
     pub fn of(scenario: &str) -> Replay {
+        assert!(super::script::fixtures().join(scenario).is_dir(), "there is no recording {scenario}");
         Replay {
             scenario: scenario.to_owned(),
             pod: None,

@@ -50,6 +50,8 @@ pub struct Step {
     pub node: Option<String>,
     pub grace: Option<u64>,
     pub is_gone: bool,
+    /// Its status is that of the step before.
+    pub is_repeat: bool,
     pub times: Vec<Time>,
 }
 
@@ -113,11 +115,12 @@ impl Script {
         let posted = request(&exchange, "POST").unwrap_or(changes[0].0 - 0.01);
         let first = changes.iter().position(|(_, event)| !event["object"]["metadata"]["deletionTimestamp"].is_null());
         let own = first.filter(|first| is_own(&exchange, changes[*first].0, &changes[*first].1["object"]));
-        let deleted_at = own.map(|first| request(&exchange, "DELETE").unwrap_or(changes[first].0 - 0.01));
+        let mut deleted_at = own.map(|first| request(&exchange, "DELETE").unwrap_or(changes[first].0 - 0.01));
         let start = start(series, &exchange);
         let mut entries = steps(&changes, start);
         if log_only {
-            own_log(scenario, &mut entries);
+            let later = own_log(scenario, &mut entries);
+            deleted_at = deleted_at.map(|at| at + later);
         } else {
             log(scenario, pod, &exchange, start, &mut entries);
         }
@@ -211,6 +214,7 @@ fn steps(changes: &[(f64, Value)], start: Timestamp) -> Vec<Entry> {
             node: object["spec"]["nodeName"].as_str().map(str::to_owned),
             grace: object["metadata"]["deletionGracePeriodSeconds"].as_u64(),
             is_gone: event["type"] == "DELETED",
+            is_repeat: number > 0 && changes[number - 1].1["object"]["status"] == object["status"],
             times: of_step,
         };
         entries.push(Entry { at: *at, what: What::Step(Arc::new(step)) });
@@ -290,8 +294,8 @@ fn fill_ticks(all: &mut BTreeMap<Timestamp, Vec<u8>>) {
     }
 }
 
-/// The lines of a recording of a log alone, put where a plain success runs; what follows waits for the last of them.
-fn own_log(scenario: &str, entries: &mut Vec<Entry>) {
+/// The lines of a recording of a log alone, put where a plain success runs; what follows waits for the last of them, so long.
+fn own_log(scenario: &str, entries: &mut Vec<Entry>) -> f64 {
     let find = |entries: &[Entry], word: &str| {
         let mut all = entries.iter().filter_map(|entry| match &entry.what {
             What::Step(step) => Some((entry.at, step)),
@@ -311,6 +315,7 @@ fn own_log(scenario: &str, entries: &mut Vec<Entry>) {
     }
     entries.push(Entry { at: ended + more, what: What::LogEnd });
     entries.extend(own);
+    more
 }
 
 fn events(scenario: &str, pod: &Value, start: Timestamp, entries: &mut Vec<Entry>) {

@@ -62,6 +62,11 @@ pub fn one(front: &Front, connection: &mut Connection, request: &Request) -> io:
         }
         return connection.answer(&forbids().answer()).map(|()| true);
     }
+    if request.header("accept").is_some_and(|accept| !accept.contains("json") && !accept.contains("*/*"))
+        && call.kind != Kind::Log
+    {
+        return connection.answer(&not_acceptable().answer()).map(|()| true);
+    }
     let outcome = handle(front, connection, request, &call, &faults)?;
     for fault in &faults {
         match (fault, &outcome) {
@@ -146,10 +151,17 @@ fn handle(front: &Front, connection: &mut Connection, request: &Request, call: &
     Ok(Outcome::Answer(answered.unwrap_or_else(|refusal| refusal.answer())))
 }
 
+fn not_acceptable() -> Refusal {
+    let message = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+    Refusal { details: json!({}), ..Refusal::new(406, "NotAcceptable", message) }
+}
+
 fn unknown(request: &Request, call: &Call) -> Answer {
     let refusal = |code, reason, message| Refusal { details: json!({}), ..Refusal::new(code, reason, message) };
     if !request.path.starts_with("/api/v1/") {
-        return Answer::text(404, "404 page not found\n");
+        let mut answer = Answer::text(404, "404 page not found\n");
+        answer.headers[0].1.push_str("; charset=utf-8");
+        return answer;
     }
     if call.resource.is_empty() {
         return refusal(404, "NotFound", "the server could not find the requested resource").answer();

@@ -52,35 +52,34 @@ impl Watch {
     /// Tells until time is up, the client goes, or something ends it. Whether the connection can go on.
     pub fn serve(&self, cluster: &Cluster, connection: &mut Connection, faults: &StreamFaults) -> io::Result<bool> {
         connection.framing = faults.framing;
-        connection.begin("application/json")?;
         let start = Instant::now();
         let until = start + self.time;
+        // What is there is looked at before the client hears that it watches.
+        let state = cluster.state();
+        let (version, oldest) = (state.version, state.oldest);
+        let mut at = match self.version {
+            None => state.history.len(),
+            Some(asked) => state.history.partition_point(|change| change.version <= asked),
+        };
+        let initial = if self.version.is_none() { self.initial(&state) } else { Vec::new() };
+        drop(state);
+        connection.begin("application/json")?;
         let mut telling = Telling { connection, faults, told: 0, held: None };
-        if faults.is_silent {
-            return telling.wait_out(cluster, until);
-        }
-        let mut state = cluster.state();
-        let mut at = state.history.len();
         match self.version {
-            None => {
-                let initial = self.initial(&state);
-                drop(state);
-                telling.all(initial)?;
-                state = cluster.state();
-            }
-            Some(version) if version < state.oldest => {
-                let error = json!({ "type": "ERROR", "object": too_old(version, state.oldest) });
-                drop(state);
+            _ if faults.is_silent => return telling.wait_out(cluster, until),
+            Some(asked) if asked < oldest => {
+                let error = json!({ "type": "ERROR", "object": too_old(asked, oldest) });
                 telling.connection.send(format!("{error}\n").as_bytes())?;
                 telling.connection.end()?;
                 return Ok(true);
             }
-            Some(version) if version > state.version => {
-                drop(state);
-                return telling.wait_out(cluster, until);
-            }
-            Some(version) => at = state.history.partition_point(|change| change.version <= version),
+            Some(asked) if asked > version => return telling.wait_out(cluster, until),
+            _ => {}
         }
+        if !telling.all(initial)? {
+            return Ok(telling.faults.end.is_some_and(|(_, is_clean)| is_clean));
+        }
+        let mut state = cluster.state();
         let mut marks = self.marks(start, state.bookmarks);
         loop {
             let news: Vec<String> = state.history[at..].iter().filter_map(|change| self.told(change)).collect();

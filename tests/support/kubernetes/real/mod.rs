@@ -117,6 +117,8 @@ impl Kubelet for Node {
             let _ = entry.inbox.send(Message::End);
         }
         remove(&self.api, |value| value == self.label);
+        // Threads that still hold this do not keep it there.
+        let _ = std::fs::remove_dir_all(self.place.path());
     }
 }
 
