@@ -1,5 +1,7 @@
 //! One container of a pod, from its image to its end.
 
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -80,7 +82,7 @@ impl Running {
         self.watch(&made)?;
         // All it printed is there before its end is told.
         let _ = read.recv_timeout(Duration::from_secs(5));
-        let found = self.api.call("GET", &format!("/containers/{made}/json"), None).unwrap_or_default();
+        let found = self.ending(&made, container);
         let code = found["State"]["ExitCode"].as_i64().unwrap_or(137);
         let reason = match code {
             _ if found["State"]["OOMKilled"] == true => "OOMKilled",
@@ -96,6 +98,23 @@ impl Running {
         }
         self.ended(&name, state, &id, is_init);
         Ok(End { code })
+    }
+
+    /// How a container ended, as the engine tells it. That memory ran out it may learn later than the end, or never when it is busy:
+    /// then the kernel's word is taken.
+    fn ending(&self, id: &str, container: &Value) -> Value {
+        let look = || self.api.call("GET", &format!("/containers/{id}/json"), None).unwrap_or_default();
+        let mut found = look();
+        let is_bounded = !container["resources"]["limits"]["memory"].is_null();
+        if !is_bounded || found["State"]["ExitCode"] == 0 || found["State"]["OOMKilled"] == true {
+            return found;
+        }
+        if kernel_killed(id) {
+            found["State"]["OOMKilled"] = json!(true);
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        look()
     }
 
     /// Tells of a container's end, unless the pod's end is told with it.
@@ -180,6 +199,27 @@ fn set_id(pod: &mut Value, container: &str, id: &str) {
                 status["containerID"] = json!(id);
                 status["imageID"] = json!("sha256:0f2e5a1d3c4b");
             }
+        }
+    }
+}
+
+/// Whether the kernel's log has it that this container's memory ran out.
+fn kernel_killed(id: &str) -> bool {
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let Ok(mut log) = std::fs::OpenOptions::new().read(true).custom_flags(flags).open("/dev/kmsg") else { return false };
+    let mut record = vec![0; 8192];
+    loop {
+        match log.read(&mut record) {
+            Ok(0) => return false,
+            Ok(count) => {
+                let text = String::from_utf8_lossy(&record[..count]);
+                if text.contains("oom-kill:") && text.contains(id) {
+                    return true;
+                }
+            }
+            // Overwritten while it was read.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            Err(_) => return false,
         }
     }
 }
