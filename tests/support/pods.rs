@@ -183,19 +183,26 @@ impl Bench {
         self.backend().inspect(all, &BTreeSet::new());
     }
 
-    /// The next report that fits.
+    /// The next report that fits. Meanwhile it does what a manager does: it compares with reality now and then, and asks again for
+    /// what came to nothing.
     pub fn until<T>(&mut self, what: &str, fits: impl Fn(&Report) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.reports.recv_timeout(left) {
+            assert!(Instant::now() < deadline, "in vain: {what}; told {:?}; {:?}", self.told, self.server.complaints());
+            match self.reports.recv_timeout(POLL) {
                 Ok(report) => {
                     self.told.push(report.clone());
                     if let Some(found) = fits(&report) {
                         return found;
                     }
+                    if let Report::NeverStarted { attempt } = report {
+                        self.launch_order(self.order_of(attempt, &self.settings[&attempt].clone()));
+                    }
                 }
-                Err(error) => panic!("in vain: {what} ({error}); told {:?}; {:?}", self.told, self.server.complaints()),
+                Err(_) => {
+                    let all: Vec<AttemptId> = self.settings.keys().copied().collect();
+                    self.inspect(&all);
+                }
             }
         }
     }
@@ -222,31 +229,16 @@ impl Bench {
         self.until(part, |report| matches!(report, Report::Launching { progress, .. } if has(progress)).then_some(()));
     }
 
-    /// Waits for an attempt's end as a manager does: it compares with reality now and then, and asks again for what came to nothing.
+    /// Waits for an attempt's end, as the manager would take it in.
     pub fn end(&mut self, attempt: AttemptId) -> Ended {
         let told = |report: &Report| match report {
             Report::Over { attempt: it, end, .. } if *it == attempt => Some(Ok(end.clone())),
             Report::LaunchFailed { attempt: it, why, transient } if *it == attempt => Some(Err((why.clone(), *transient))),
             _ => None,
         };
-        let deadline = Instant::now() + PATIENCE;
-        let found = loop {
-            if let Some(found) = self.told.iter().find_map(told) {
-                break found;
-            }
-            assert!(Instant::now() < deadline, "in vain: the end of {attempt}; told {:?}", self.told);
-            match self.reports.recv_timeout(POLL) {
-                Ok(report) => {
-                    self.told.push(report.clone());
-                    if let Report::NeverStarted { attempt } = report {
-                        self.launch_order(self.order_of(attempt, &self.settings[&attempt].clone()));
-                    }
-                }
-                Err(_) => {
-                    let all: Vec<AttemptId> = self.settings.keys().copied().collect();
-                    self.inspect(&all);
-                }
-            }
+        let found = match self.told.iter().find_map(told) {
+            Some(found) => found,
+            None => self.until("its end", told),
         };
         self.settings.remove(&attempt);
         let asked = self.asked.get(&attempt).copied().unwrap_or_default();

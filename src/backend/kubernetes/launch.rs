@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::api::Api;
@@ -66,26 +67,26 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
     let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
     let began = Instant::now();
     let deadline = Duration::from_millis(place.settings.schedule_deadline_ms);
-    cluster.until_tried().await;
     loop {
-        let api = cluster.api().map_err(Obstacle::Gone)?;
+        let api = tokio::select! {
+            api = cluster.until_back() => api,
+            () = until_stopped(custody) => return Err(Obstacle::never(CANCELLED)),
+        };
         cluster.turn(place.settings.create_rate).await;
         if custody.stop.get().is_some() {
-            return Err(Obstacle::never("it was cancelled before it was made"));
+            return Err(Obstacle::never(CANCELLED));
         }
-        cluster.delicate.set(cluster.delicate.get() + 1);
-        let made = created(&api, custody, &wanted).await;
-        if let Ok(Some(pod)) = &made {
-            custody.made(&pod.metadata.uid);
-            custody.see(&Rc::new(pod.clone()));
-            custody.keep_record();
-        }
-        cluster.delicate.set(cluster.delicate.get() - 1);
+        let made = one(cluster, &api, custody, &wanted).await;
         let refusal = match made {
-            Ok(Some(_)) => return Ok(()),
+            Ok(true) => return Ok(()),
             // Another of its name is on its way out.
-            Ok(None) => None,
-            Err(Fault::Unreachable(why)) => return Err(Obstacle::Gone(Fault::Unreachable(why))),
+            Ok(false) => None,
+            // It may have been made all the same: then it is seen, or its name is taken.
+            Err(fault @ Fault::Unreachable(_)) => {
+                cluster.doubt(&fault);
+                pause.wait().await;
+                continue;
+            }
             Err(Fault::Refused(refusal)) => Some(refusal),
         };
         let told = refusal.as_ref().map(|refusal| not_made(refusal, &api.namespace));
@@ -103,6 +104,32 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
         let next = pause.take().max(Duration::from_secs(asked.min(60)));
         tokio::select! { () = sleep(next) => {}, () = custody.asked.notified() => {} }
     }
+}
+
+const CANCELLED: &str = "it was cancelled before it was made";
+
+async fn until_stopped(custody: &Custody) {
+    while custody.stop.get().is_none() {
+        custody.asked.notified().await;
+    }
+}
+
+/// Asks for the pod once, unless one was made by a call whose answer was lost; whether there is one.
+async fn one(cluster: &Cluster, api: &Api, custody: &Custody, wanted: &Value) -> Result<bool, Fault> {
+    if let Some(pod) = custody.pod() {
+        custody.made(&pod.metadata.uid);
+        custody.keep_record();
+        return Ok(true);
+    }
+    cluster.delicate.set(cluster.delicate.get() + 1);
+    let made = created(api, custody, wanted).await;
+    if let Ok(Some(pod)) = &made {
+        custody.made(&pod.metadata.uid);
+        custody.see(&Rc::new(pod.clone()));
+        custody.keep_record();
+    }
+    cluster.delicate.set(cluster.delicate.get() - 1);
+    made.map(|pod| pod.is_some())
 }
 
 /// The pod that was made before, whatever has become of it: it may have run, so there is no second one.
@@ -126,7 +153,7 @@ pub fn words(text: &str) -> Progress {
 }
 
 /// The pod that was made, or was there already; none when one that is not ours any more has yet to go.
-async fn created(api: &Api, custody: &Custody, wanted: &serde_json::Value) -> Result<Option<Pod>, Fault> {
+async fn created(api: &Api, custody: &Custody, wanted: &Value) -> Result<Option<Pod>, Fault> {
     match api.create(wanted, false).await {
         Ok(pod) => Ok(Some(pod)),
         Err(fault) if fault.is_conflict() => {

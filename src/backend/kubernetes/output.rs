@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::api::LogRange;
 use super::cluster::{Cluster, Pause};
 use super::custody::Custody;
-use super::fault::Fault;
+use super::fault::{Fault, Refusal};
 use super::frames::{Frames, Kept, newest};
 use super::lines::{Line, Lines};
 use crate::backend::attempt::keeper::{Keeper, Origin, stamped};
@@ -80,8 +80,9 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
                 if had_ended && (fault.is_missing() || custody.is_gone()) {
                     break;
                 }
-                if let Fault::Unreachable(_) = fault {
-                    cluster.doubt(&fault);
+                match fault {
+                    Fault::Unreachable(_) => cluster.doubt(&fault),
+                    Fault::Refused(_) => tracing::debug!(attempt = %custody.attempt, "{fault}"),
                 }
             }
         }
@@ -104,7 +105,8 @@ async fn follow<R: AsyncBufRead + Unpin>(
     mut lines: Lines<R>,
     sink: &mut Sink,
 ) -> Result<(), Fault> {
-    let broken = |why: &str| Fault::Unreachable(format!("its log broke off: {why}"));
+    // That says nothing of the cluster.
+    let broken = |why: &str| Fault::Refused(Refusal { message: format!("its log broke off: {why}"), ..Refusal::default() });
     loop {
         let patience = if custody.has_ended() { TAIL } else { SILENCE };
         let next = tokio::select! {

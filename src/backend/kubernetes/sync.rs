@@ -15,9 +15,10 @@ use super::custody::Custody;
 use super::fault::Fault;
 use super::pod::Pod;
 
-/// Between two lists while a watch goes on.
+/// Between two lists while a watch goes on and something lives there, also when the watch has nothing to say: it may be dead.
 const RECONCILE: Duration = Duration::from_secs(60);
-/// The same while all seems well and nothing lives there.
+const QUIET: Duration = Duration::from_secs(20);
+/// The same while nothing lives there.
 const IDLE: Duration = Duration::from_secs(300);
 /// Between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -116,21 +117,26 @@ pub async fn look(api: &Api, custody: &Custody, last: Option<&Rc<Pod>>) -> Resul
 
 /// Follows watches, one after the other, as long as they end by their time alone.
 async fn follow(cluster: &Rc<Cluster>, api: &Api, mut version: String) -> Result<(), Fault> {
-    let mut reconcile = Instant::now() + RECONCILE;
+    let mut listed = Instant::now();
     loop {
         let mut watch = api.watch(&cluster.parts.instance, &version).await?;
         let began = Instant::now();
+        let mut heard = began;
         loop {
+            let lives = !cluster.all().is_empty();
+            let reconcile = if lives { (listed + RECONCILE).min(heard.max(listed) + QUIET) } else { listed + IDLE };
             let event = tokio::select! {
-                event = watch.next() => event,
-                () = sleep_until(reconcile) => {
-                    list(cluster, api).await?;
-                    reconcile = Instant::now() + if cluster.all().is_empty() { IDLE } else { RECONCILE };
-                    continue;
-                }
+                event = watch.next() => Some(event),
+                () = sleep_until(reconcile) => None,
                 // A call was not answered: is anybody there?
-                () = cluster.doubt.notified() => return list(cluster, api).await.map(drop),
+                () = cluster.doubt.notified() => None,
             };
+            let Some(event) = event else {
+                list(cluster, api).await?;
+                listed = Instant::now();
+                continue;
+            };
+            heard = Instant::now();
             match event {
                 Some(Event::Seen(pod)) => {
                     version.clone_from(&pod.metadata.resource_version);
