@@ -4,9 +4,15 @@
 #[path = "support/cluster.rs"]
 mod cluster;
 #[path = "support/docker/mod.rs"]
-mod engines;
+mod docker;
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/kubernetes/mod.rs"]
+mod kubernetes;
+#[path = "support/kubernetes/real/mod.rs"]
+mod real;
+#[path = "support/runner_image.rs"]
+mod runner_image;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -101,9 +107,9 @@ macro_rules! tests_of {
 /// A backend under test.
 struct Adapter {
     /// As the scenarios' `not:` calls it, after those that it shares with others.
-    names: &'static [&'static str],
+    names: fn() -> Vec<&'static str>,
     /// Where its tasks are; none where the backend cannot be (which has been said).
-    place: fn() -> Option<Place>,
+    place: fn(&TestHome) -> Option<Place>,
 }
 
 /// Where tasks are.
@@ -114,6 +120,8 @@ struct Place {
     env: Vec<(String, String)>,
     /// Where what they do in their workspace is seen.
     sight: Sight,
+    /// The cluster that is played, as long as the test goes on.
+    server: Option<kubernetes::Server>,
 }
 
 /// Where what tasks do in their workspace is seen.
@@ -122,61 +130,84 @@ enum Sight {
     Here,
     /// In the container: the task sees a copy.
     Container,
-    /// In the pod.
-    Pod(cluster::Cluster),
+    /// In the pod of a real cluster.
+    Pod(Box<cluster::Cluster>),
 }
 
 impl Place {
     fn new(pool: String, sight: Sight) -> Place {
-        Place { pool, env: Vec::new(), sight }
+        Place { pool, env: Vec::new(), sight, server: None }
     }
 }
 
 const PROCESS: Adapter =
-    Adapter { names: &["process"], place: || Some(Place::new("{ backend: process, slots: 4 }".to_owned(), Sight::Here)) };
+    Adapter { names: || vec!["process"], place: |_| Some(Place::new("{ backend: process, slots: 4 }".to_owned(), Sight::Here)) };
 
-const DOCKER: Adapter = Adapter { names: &["docker"], place: || containers("") };
+const DOCKER: Adapter = Adapter { names: || vec!["docker"], place: |_| containers("") };
 
-const REDUCED: Adapter = Adapter { names: &["reduced"], place: || containers(", runner: none") };
+const REDUCED: Adapter = Adapter { names: || vec!["reduced"], place: |_| containers(", runner: none") };
 
 /// The same engine as if it were another machine's: all is copied.
-const REMOTE: Adapter = Adapter { names: &["remote"], place: || remote("") };
+const REMOTE: Adapter = Adapter { names: || vec!["remote"], place: |_| remote("") };
 
-const REMOTE_REDUCED: Adapter = Adapter { names: &["reduced"], place: || remote(", runner: none") };
+const REMOTE_REDUCED: Adapter = Adapter { names: || vec!["reduced"], place: |_| remote(", runner: none") };
 
-const PODS: Adapter = Adapter { names: &["pods"], place: || pods(true) };
+const PODS: Adapter = Adapter { names: || pods_names(false), place: |home| pods(home, true) };
 
-const PODS_REDUCED: Adapter = Adapter { names: &["pods", "reduced", "reduced pods"], place: || pods(false) };
+const PODS_REDUCED: Adapter = Adapter { names: || pods_names(true), place: |home| pods(home, false) };
 
 fn containers(more: &str) -> Option<Place> {
-    Some(Place::new(pool(&engines::shared()?.host(), more), Sight::Here))
+    Some(Place::new(pool(&docker::shared()?.host(), more), Sight::Here))
 }
 
 fn remote(more: &str) -> Option<Place> {
-    Some(Place::new(pool(&engines::shared()?.remote(), more), Sight::Container))
+    Some(Place::new(pool(&docker::shared()?.remote(), more), Sight::Container))
 }
 
 fn pool(engine: &str, more: &str) -> String {
-    let image = engines::BUSYBOX;
+    let image = docker::BUSYBOX;
     format!("{{ backend: docker, slots: 4, image: {image}, pull: never, host: \"{engine}\"{more} }}")
 }
 
-fn pods(has_runner: bool) -> Option<Place> {
-    if !cluster::is_named() {
-        return None;
+fn pods_names(is_reduced: bool) -> Vec<&'static str> {
+    let far = cluster::is_named().then_some("far pods");
+    let reduced: &[&str] = if is_reduced { &["reduced", "reduced pods"] } else { &[] };
+    std::iter::once("pods").chain(far).chain(reduced.iter().copied()).collect()
+}
+
+/// On a real cluster, when one is named, else on one that is played, whose pods really run.
+fn pods(home: &TestHome, has_runner: bool) -> Option<Place> {
+    if cluster::is_named() {
+        let cluster = cluster::Cluster::new();
+        let runner = if has_runner { Some(cluster.runner_image.as_str()) } else { None };
+        let more = format!("namespace: {}", cluster.namespace);
+        let pool = pods_pool(&cluster.image, runner, &more);
+        let env = vec![kubeconfig(&cluster.kubeconfig)];
+        return Some(Place { pool, env, sight: Sight::Pod(Box::new(cluster)), server: None });
     }
-    let cluster = cluster::Cluster::new();
-    let (namespace, image) = (&cluster.namespace, &cluster.image);
-    let runner = if has_runner { format!("runner_image: \"{}\"", cluster.runner_image) } else { "runner: none".to_owned() };
-    let pool = format!("{{ backend: kubernetes, slots: 4, namespace: {namespace}, image: \"{image}\", {runner} }}");
-    let env = vec![("KUBECONFIG".to_owned(), cluster.kubeconfig.display().to_string())];
-    Some(Place { pool, env, sight: Sight::Pod(cluster) })
+    let server = real::server()?;
+    let runner = has_runner.then(|| runner_image::runner_image(engine()));
+    // The workspace is a directory of this machine, by way of a claim.
+    std::fs::set_permissions(home.work(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    server.claim("work", &home.work());
+    let pool = pods_pool(docker::BUSYBOX, runner.as_deref(), "pull: never, workspace: { claim: work }");
+    let env = vec![kubeconfig(&server.kubeconfig())];
+    Some(Place { pool, env, sight: Sight::Here, server: Some(server) })
+}
+
+fn pods_pool(image: &str, runner: Option<&str>, more: &str) -> String {
+    let runner = runner.map_or_else(|| "runner: none".to_owned(), |image| format!("runner_image: \"{image}\""));
+    format!("{{ backend: kubernetes, slots: 4, image: \"{image}\", {runner}, {more} }}")
+}
+
+fn kubeconfig(path: &Path) -> (String, String) {
+    ("KUBECONFIG".to_owned(), path.display().to_string())
 }
 
 // The backends that fulfil the contract: a module of tests for each.
 backends! {
     process: PROCESS,
-    docker: DOCKER,
+    containers: DOCKER,
     reduced: REDUCED,
     remote: REMOTE,
     remote_reduced: REMOTE_REDUCED,
@@ -318,19 +349,24 @@ fn scenarios() -> Vec<Scenario> {
 /// A scenario on a backend, from the job file to what is left of it.
 fn fulfil(adapter: &Adapter, name: &str) {
     let scenario = scenarios().into_iter().find(|scenario| scenario.name == name).expect("a scenario of this name");
-    if let Some((name, reason)) = adapter.names.iter().find_map(|name| scenario.not.get_key_value(*name)) {
+    if let Some((name, reason)) = (adapter.names)().into_iter().find_map(|name| scenario.not.get_key_value(name)) {
         println!("does not apply to {name}: {reason}");
         return;
     }
-    let Some(place) = (adapter.place)() else { return };
-    let pool = &place.pool;
     let mut home = TestHome::new();
+    let Some(place) = (adapter.place)(&home) else { return };
+    let pool = &place.pool;
     std::fs::create_dir_all(home.path()).unwrap();
     std::fs::write(home.path().join("config.yaml"), format!("pools:\n  box: {pool}\n")).unwrap();
     home.env.extend(place.env.clone());
     home.env.push(("CONTRACT_SECRET".to_owned(), "dummy of the manager".to_owned()));
     for (file, text) in &scenario.files {
-        std::fs::write(home.work().join(file), text).unwrap();
+        let path = home.work().join(file);
+        std::fs::write(&path, text).unwrap();
+        if place.server.is_some() {
+            // Its user there is none of this machine's.
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        }
     }
     home.start();
 
@@ -402,8 +438,8 @@ fn container(home: &TestHome) -> String {
     engine().ok(["ps", "-aq", "--filter", &of_home]).trim().to_owned()
 }
 
-fn engine() -> &'static engines::Engine {
-    engines::shared().expect("it has the container")
+fn engine() -> &'static docker::Engine {
+    docker::shared().expect("it has the container")
 }
 
 /// Also when the container has ended.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use airx::backend::Places;
@@ -210,11 +210,8 @@ impl Bench {
     /// Reports that have come by now.
     pub fn heard(&mut self) -> Vec<Report> {
         let mut all = Vec::new();
-        loop {
-            match self.reports.recv_timeout(Duration::from_millis(1)) {
-                Ok(report) => all.push(report),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
+        while let Ok(report) = self.reports.try_recv() {
+            all.push(report);
         }
         self.told.extend(all.clone());
         all

@@ -5,6 +5,7 @@ pub mod instances;
 pub mod mirror;
 mod news;
 pub mod row;
+mod stranded;
 pub mod sync;
 
 pub use mirror::Mirror;

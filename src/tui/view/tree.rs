@@ -354,13 +354,11 @@ fn waiting(app: &App, job: &JobRow, task: &TaskRow) -> String {
     let spec = job.spec.as_ref();
     let pool = task.pool().or(spec.map(|spec| spec.pool.as_str())).unwrap_or("local");
     let found: Option<&PoolView> = app.mirror.overview.pools.iter().find(|view| view.name == pool);
-    let is_it = |index: u32| job.tasks.get(index as usize).is_some_and(|found| found.id == task.id);
-    let stranded = app.mirror.overview.stranded.iter().find(|view| view.job == job.view.id && is_it(view.task));
     let around = Circumstances {
         all_paused: app.mirror.overview.paused,
         disk_low: app.mirror.overview.disk_low,
         unreachable: found.and_then(|view| view.unreachable.as_deref()),
-        stranded: stranded.map(|view| view.why.as_str()),
+        stranded: job.stranded(&task.id, &app.mirror.overview.stranded),
         job_paused: job.view.paused,
         job_live: job.view.tasks.live(),
         max_parallel: spec.map_or(u32::MAX, |spec| spec.max_parallel),
