@@ -10,12 +10,13 @@ mod pods;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use airx::model::docker::RunnerMode;
 use airx::model::ids::AttemptId;
 use airx::model::kubernetes::KubernetesSettings;
 use airx::model::report::Report;
 use kubernetes::faults::{Admission, Fault, When, Which};
 use kubernetes::script::{file, stamped};
-use kubernetes::{Kind, Replay, Server};
+use kubernetes::{Kind, OnTerm, Replay, Server};
 use pods::{Bench, Ended, reduced};
 
 /// Scenarios of a storm, and how each ends.
@@ -97,7 +98,7 @@ fn streams_that_drop_lose_nothing() {
 
 #[test]
 fn events_that_come_twice_late_or_in_another_order_change_nothing() {
-    for fault in [Fault::Twice, Fault::Late(Duration::from_millis(400)), Fault::Swapped] {
+    for fault in [Fault::Twice, Fault::Late(Duration::from_millis(150)), Fault::Swapped] {
         weather(14, |server| server.faults().on(Kind::Watch, Which::Always, fault));
     }
 }
@@ -237,4 +238,23 @@ fn a_pod_that_is_not_ours_is_left_alone() {
     let ended = bench.end(attempt);
     assert!(ended.sentence.contains("not airx's"), "{ended:?}");
     assert_eq!(bench.server.requests(Kind::Delete), 0);
+}
+
+#[test]
+fn answers_and_the_wish_to_end_at_once_are_said_by_attaching_once() {
+    let mut bench = Bench::new(Server::replay(Replay::of("success").factor(1.5).on_term(OnTerm::Ignore)));
+    let settings = KubernetesSettings { runner: RunnerMode::Auto, attach: true, ..patient() };
+    let attempt = bench.launch(&settings);
+    bench.until_started(attempt);
+    // It is said again at every comparison with reality.
+    bench.put(attempt, "q-1.json", b"yes");
+    bench.put(attempt, "q-1.json", b"yes");
+    let pod = Bench::pod(attempt);
+    bench.server.until("the answer is said", |server| server.attached(&pod) == b"put q-1.json eWVz\n");
+    bench.stop(attempt, false);
+    bench.server.until("it is asked to end", |server| server.requests(Kind::Delete) == 1);
+    bench.stop(attempt, true);
+    bench.server.until("it is told to end at once", |server| server.attached(&pod) == b"put q-1.json eWVz\nkill\n");
+    bench.server.delete(&pod, Some(0));
+    assert_eq!(bench.end(attempt).sentence, "cancelled");
 }

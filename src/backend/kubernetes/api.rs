@@ -263,7 +263,10 @@ impl Api {
     pub async fn say(&self, name: &str, text: &str) -> Result<(), Fault> {
         let path = format!("{}/{name}/attach?container={MAIN}&stdin=true&stdout=false&stderr=false&tty=false", self.pods());
         let said = async {
-            let connection = self.client.connect(request(Method::GET, &path, None)?).await?;
+            let mut wanted = request(Method::GET, &path, None)?;
+            // What is no object has no JSON form: a server answers 406 to who wants one.
+            wanted.headers_mut().remove(http::header::ACCEPT);
+            let connection = self.client.connect(wanted).await?;
             write(connection, text).await
         };
         timeout(PATIENCE, said).await.unwrap_or_else(|_| Err(Fault::Unreachable("it does not answer".to_owned())))

@@ -38,6 +38,10 @@ pub fn open(cluster: &Cluster, request: &Request, namespace: &str, name: &str) -
     if !is_websocket || protocol(request).is_none() || request.header("sec-websocket-key").is_none() {
         return Err(bad_request("Upgrade request required"));
     }
+    // A stream is no object: who wants JSON alone gets nothing, as from a real server.
+    if request.header("accept").is_some_and(|accept| accept == "application/json") {
+        return Err(Refusal::new(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: "));
+    }
     let key = key_of(&object);
     let stdin = if request.is_set("stdin") { cluster.kubelet.stdin(&key, &container) } else { None };
     Ok(Target { key, container, stdin })
