@@ -79,13 +79,9 @@ fn variables(order: &LaunchOrder, place: &PodPlace) -> Result<Vec<Value>, String
         all.retain(|(name, _)| !known.contains(&name));
         all.extend(env.iter().map(|(name, value)| (name.clone(), json!({ "name": name, "value": literal(value) }))));
     } else {
-        let handed = PodOrder {
-            version: VERSION,
-            nonce: place.nonce.clone(),
-            spec: order.spec.clone(),
-            env,
-            prompt: order.prompt.clone(),
-        };
+        let mut spec = order.spec.clone();
+        spec.timeout_ms = spec.timeout_ms.or(settings.run_deadline_ms);
+        let handed = PodOrder { version: VERSION, nonce: place.nonce.clone(), spec, env, prompt: order.prompt.clone() };
         let pieces = handed.variables().ok_or_else(|| {
             format!(
                 "its command, environment and prompt have more than {MAX_ORDER} bytes, which a pod cannot be handed: {TOO_LARGE}"

@@ -89,6 +89,21 @@ fn a_runner_is_copied_in_and_handed_its_order() {
     let handed =
         PodOrder::read(|name| variable(main, name).and_then(|found| found["value"].as_str().map(str::to_owned))).unwrap();
     assert_eq!((handed.nonce.as_str(), handed.env), ("n", order(&[]).env));
+    assert_eq!(handed.spec.timeout_ms, Some(60_000));
+}
+
+#[test]
+fn a_task_without_a_timeout_has_the_pools() {
+    let settings = KubernetesSettings { run_deadline_ms: Some(90_000), ..KubernetesSettings::of("busybox") };
+    let mut endless = order(&["true"]);
+    endless.spec.timeout_ms = None;
+    let pod = made(settings, &endless);
+    let main = &pod["spec"]["containers"][0];
+    let handed =
+        PodOrder::read(|name| variable(main, name).and_then(|found| found["value"].as_str().map(str::to_owned))).unwrap();
+    assert_eq!(handed.spec.timeout_ms, Some(90_000));
+    // 90 s, the grace of 35, 600 for pulls, and what is beyond all of them.
+    assert_eq!(pod["spec"]["activeDeadlineSeconds"], 1_025);
 }
 
 /// A request beyond a limit makes a pod that no cluster takes.
