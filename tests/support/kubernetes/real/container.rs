@@ -105,13 +105,14 @@ pub fn asked(pod: &Value, container: &Value, environment: &[(String, String)], b
     let options: Vec<&str> = if own["allowPrivilegeEscalation"] == false { vec!["no-new-privileges"] } else { Vec::new() };
     let has_stdin = container["stdin"] == true;
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let network = pod["metadata"]["annotations"]["airx.test/network"].as_str().unwrap_or("none");
     let mut asked = json!({
         "Image": container["image"], "Env": environment.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
         "User": user, "Hostname": name.chars().take(63).collect::<String>(),
         "OpenStdin": has_stdin, "StdinOnce": container["stdinOnce"] == true, "AttachStdin": has_stdin,
         "AttachStdout": true, "AttachStderr": true, "Labels": { super::LABEL: label },
         "HostConfig": {
-            "Binds": binds, "NetworkMode": "none", "LogConfig": { "Type": "none" },
+            "Binds": binds, "NetworkMode": network, "LogConfig": { "Type": "none" },
             "ReadonlyRootfs": own["readOnlyRootFilesystem"] == true,
             "CapDrop": capabilities("drop"), "CapAdd": capabilities("add"), "GroupAdd": groups, "SecurityOpt": options,
             "Memory": memory, "MemorySwap": memory, "NanoCpus": cpus,

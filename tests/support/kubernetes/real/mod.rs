@@ -33,14 +33,18 @@ const LABEL: &str = "airx.test.kubernetes";
 /// # Panics
 /// As `docker::shared`.
 pub fn server() -> Option<Server> {
-    let engine = docker::shared()?;
+    docker::shared().map(server_on)
+}
+
+/// The same on another engine. A pod with the annotation `airx.test/network` is on that network of the engine's; others have none.
+pub fn server_on(engine: &docker::Engine) -> Server {
     let api = Api { socket: engine.socket() };
     sweep(&api);
     let place = tempfile::Builder::new().prefix("airx-kubelet-").tempdir().expect("a directory");
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let label = format!("{}.{number}", owner());
-    Some(Server::with(Arc::new(Node { api, label, place, pods: Mutex::default() })))
+    Server::with(Arc::new(Node { api, label, place, pods: Mutex::default() }))
 }
 
 /// A node: the engine, and what runs there.
