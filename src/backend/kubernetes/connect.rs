@@ -13,6 +13,8 @@ use crate::model::kubernetes::{ClusterName, IN_CLUSTER};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Longest wait for credentials.
+const CREDENTIALS: Duration = Duration::from_secs(30);
 /// Set in every pod of a cluster.
 const WITHIN: &str = "KUBERNETES_SERVICE_HOST";
 
@@ -33,7 +35,13 @@ pub async fn open_at(cluster: &ClusterName, env: &BTreeMap<String, String>) -> R
     config.connect_timeout = Some(CONNECT);
     let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|error| format!("the kubeconfig cannot be used: {}", root(&error)))?;
+    // A kubeconfig may name a program that is asked for credentials, which can take any time: no other attempt waits for it.
+    let making = tokio::task::spawn_blocking(move || Client::try_from(config));
+    let client = match tokio::time::timeout(CREDENTIALS, making).await {
+        Ok(Ok(client)) => client.map_err(|error| format!("the kubeconfig cannot be used: {}", root(&error)))?,
+        Ok(Err(error)) => return Err(format!("the kubeconfig cannot be used: {error}")),
+        Err(_) => return Err("the program that the kubeconfig names for credentials does not answer: run it by hand".to_owned()),
+    };
     Ok((Api::new(client, namespace), server))
 }
 
