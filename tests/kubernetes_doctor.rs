@@ -1,14 +1,17 @@
-//! `airx doctor` about pools of pods, through the built program, where no cluster is to be reached. What a cluster's answers mean
-//! is told by the tests beside `backend::kubernetes::survey`.
+//! `airx doctor` about pools of pods, through the built program: where no cluster is to be reached, and on the wire of the fake one. All
+//! that a cluster's answers may mean is told by the tests beside `backend::kubernetes::survey`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test says so by a panic")]
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/kubernetes/mod.rs"]
+mod kubernetes;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use home::{TestHome, text};
+use kubernetes::{Admission, Kind, Replay, Server};
 use serde_json::Value;
 
 /// What the doctor says of clusters: verdict, what was found, remedy.
@@ -18,7 +21,8 @@ fn examine(home: &TestHome, pools: &str) -> Vec<(String, String, String)> {
     let output = home.run(["doctor", "-o", "json"]);
     let all: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {}", text(&output)));
     let word = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
-    let of_clusters = all.iter().filter(|check| ["cluster", "rights", "pods"].contains(&check["name"].as_str().unwrap()));
+    let of_clusters =
+        all.iter().filter(|check| ["cluster", "rights", "pods", "pool pods"].contains(&check["name"].as_str().unwrap()));
     of_clusters.map(|check| (word(check, "verdict"), word(check, "found"), word(check, "remedy"))).collect()
 }
 
@@ -80,4 +84,40 @@ fn who_does_not_answer_is_not_waited_for() {
         assert!(all.len() == 2 && all.iter().all(|(_, found, _)| found.contains("no answer within")), "{all:?}");
         assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     }
+}
+
+/// A home whose manager would use the fake cluster.
+fn with_server() -> (TestHome, Server) {
+    let (mut home, server) = (TestHome::new(), Server::replay(Replay::of("success").quick()));
+    home.env.push(("KUBECONFIG".to_owned(), server.kubeconfig().display().to_string()));
+    (home, server)
+}
+
+#[test]
+fn each_missing_right_is_told_and_a_pod_is_shown_and_not_made() {
+    let (home, server) = with_server();
+    let all = examine(&home, POOL);
+    assert!(all.iter().all(|(verdict, ..)| verdict == "ok"), "{all:?}");
+    assert!(all.iter().any(|(_, found, _)| found.contains("a pod of it would be admitted")), "{all:?}");
+    for (verb, resource) in [("watch", "pods"), ("get", "pods/log")] {
+        server.deny(verb, resource);
+    }
+    let all = examine(&home, POOL);
+    let (verdict, found, remedy) = all.iter().find(|(_, found, _)| found.contains("missing")).expect("what is missing is told");
+    assert!(verdict == "fail" && found.contains("watch on pods") && found.contains("get on pods/log"), "{found}");
+    assert!(remedy.contains("kubectl apply"), "{remedy}");
+    assert!(server.pods().is_empty() && server.created().is_empty());
+}
+
+#[test]
+fn who_would_refuse_a_pod_is_told() {
+    let (home, server) = with_server();
+    for (admission, part) in
+        [(Admission::PodSecurity, "Pod Security"), (Admission::Quota, "quota"), (Admission::ServiceAccount, "service account")]
+    {
+        server.faults().refuse_pods(Some(admission));
+        let all = examine(&home, POOL);
+        assert!(all.iter().any(|(verdict, found, _)| verdict != "ok" && found.contains(part)), "{admission:?}: {all:?}");
+    }
+    assert!(server.requests(Kind::Create) >= 3);
 }
