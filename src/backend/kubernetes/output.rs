@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::AsyncBufRead;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::LogRange;
 use super::cluster::{Cluster, Pause};
@@ -25,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Tries to read the rest of a log after its container has ended. A pod that is deleted loses it before it goes itself.
 const LAST_TRIES: u32 = 12;
+/// So long the kubelet is waited for that has the rest and does not answer: without it a task that has succeeded might run again.
+const AWAY: Duration = Duration::from_secs(1_800);
 /// So long a follower goes on behind the end that the pod has told: it ends about a second after it, before or after that is seen.
 const TAIL: Duration = Duration::from_secs(10);
 /// A follower that tells nothing for so long is opened anew: its connection may be dead.
@@ -59,7 +61,7 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
         }
     };
     let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
-    let mut last_tries = 0;
+    let (mut last_tries, mut away_since) = (0, None);
     loop {
         let api = cluster.until_back().await;
         let had_ended = custody.has_ended();
@@ -72,7 +74,7 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
         if sink.is_done() {
             break;
         }
-        match read {
+        match &read {
             // One that was opened after the end and ended by itself has told all there is.
             Ok(()) if had_ended => break,
             Ok(()) => pause.reset(),
@@ -81,13 +83,15 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
                     break;
                 }
                 match fault {
-                    Fault::Unreachable(_) => cluster.doubt(&fault),
+                    Fault::Unreachable(_) => cluster.doubt(fault),
                     Fault::Refused(_) => tracing::debug!(attempt = %custody.attempt, "{fault}"),
                 }
             }
         }
         if had_ended {
-            last_tries += 1;
+            let is_away = read.as_ref().is_err_and(Fault::is_passing);
+            let waits = is_away && away_since.get_or_insert_with(Instant::now).elapsed() < AWAY;
+            last_tries += u32::from(!waits);
             if last_tries >= LAST_TRIES {
                 custody.note("the last of its output could not be read");
                 break;
