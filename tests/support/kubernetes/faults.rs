@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::halt::Halt;
 use super::http::Framing;
 use super::refusal::{Refusal, forbidden};
 use super::route::Kind;
@@ -35,6 +36,8 @@ pub enum Fault {
     Cut(When),
     /// The answer is so late; of a stream, its beginning.
     Stall(When, Duration),
+    /// It stays where it is until the test decides; a stream before it begins, since afterwards it has been told.
+    Held(When, Halt),
     /// A watch or log ends after so many events or lines, with the zero chunk or without.
     End { after: usize, is_clean: bool },
     /// A watch or log begins, and then says nothing.
@@ -164,6 +167,13 @@ impl Faults {
         self.add(None, "", which, fault);
     }
 
+    /// The next request of a kind stays where it is.
+    pub fn hold(&self, kind: Kind, when: When) -> Halt {
+        let halt = Halt::default();
+        self.on(kind, Which::Next(1), Fault::Held(when, halt.clone()));
+        halt
+    }
+
     /// Each pod is refused so; none lifts it.
     pub fn refuse_pods(&self, why: Option<Admission>) {
         self.state().admission = why;
@@ -257,7 +267,7 @@ impl StreamFaults {
                 Fault::Swapped => of.is_swapped = true,
                 Fault::Framed(framing) => of.framing = *framing,
                 Fault::Text(text) => of.text = Some(text),
-                Fault::Refuse(..) | Fault::Cut(_) | Fault::Stall(..) => {}
+                Fault::Refuse(..) | Fault::Cut(_) | Fault::Stall(..) | Fault::Held(..) => {}
             }
         }
         of

@@ -8,6 +8,7 @@ mod defaults;
 pub mod faults;
 mod follow;
 mod front;
+pub mod halt;
 mod http;
 pub mod kubelet;
 pub mod logs;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 pub use faults::{Admission, Fault, Faults, When, Which};
+pub use halt::Halt;
 pub use http::Framing;
 pub use kubelet::Disruption;
 pub use refusal::Refusal;
@@ -171,6 +173,12 @@ impl Server {
     /// Deletes a pod as another person does; without a grace its own.
     pub fn delete(&self, name: &str, grace: Option<u64>) {
         self.cluster.delete(&self.key(name), grace);
+    }
+
+    /// The same where it may have gone by now; whether it was there.
+    pub fn delete_if_there(&self, name: &str, grace: Option<u64>) -> bool {
+        let pod = self.pod(name);
+        pod.inspect(|pod| self.cluster.delete(&key_of(pod), grace)).is_some()
     }
 
     /// Evicts a pod.

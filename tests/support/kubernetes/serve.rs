@@ -46,7 +46,8 @@ pub fn one(front: &Front, connection: &mut Connection, request: &Request) -> io:
     for fault in &faults {
         match fault {
             Fault::Stall(When::Before, time) => cluster.pause(*time),
-            Fault::Cut(When::Before) => {
+            Fault::Held(When::Before, halt) if halt.stay() => {}
+            Fault::Cut(When::Before) | Fault::Held(When::Before, _) => {
                 connection.cut();
                 return Ok(false);
             }
@@ -71,7 +72,8 @@ pub fn one(front: &Front, connection: &mut Connection, request: &Request) -> io:
     for fault in &faults {
         match (fault, &outcome) {
             (Fault::Stall(When::After, time), _) => cluster.pause(*time),
-            (Fault::Cut(When::After), _) => {
+            (Fault::Held(When::After, halt), _) if halt.stay() => {}
+            (Fault::Cut(When::After) | Fault::Held(When::After, _), _) => {
                 connection.cut();
                 return Ok(false);
             }
