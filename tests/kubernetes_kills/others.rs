@@ -1,6 +1,7 @@
 //! What others do to a pod and to what is in it.
 
 use super::bench::{Bench, Mode};
+use super::kubernetes::{Kind, When};
 use super::{engine, home, in_both_modes, job, printed, site};
 
 in_both_modes! {
@@ -144,6 +145,26 @@ fn a_pod_that_somebody_deletes_before_it_ran() {
     bench.assert_replay();
 }
 
+/// Its making was not answered, but it was seen; then the manager is killed, and the pod is deleted. It is not made again.
+#[test]
+fn a_pod_that_was_seen_before_it_was_answered_is_made_once() {
+    let Some(mut bench) = site(Mode::Reduced, 1) else { return };
+    let halt = bench.server.faults().hold(Kind::Create, When::After);
+    bench.home.start();
+    let job = bench.home.submit(&job());
+    halt.reached();
+    let pod = bench.pod();
+    let uid = bench.server.pod(&pod).unwrap()["metadata"]["uid"].as_str().unwrap().to_owned();
+    bench.home.until("it is written down", || bench.is_known(&uid));
+    bench.until_file("runs-t");
+    bench.home.kill_manager();
+    halt.cut();
+    bench.server.delete(&pod, Some(1));
+    bench.server.until("it is gone", |server| server.pods().is_empty());
+    bench.home.start();
+    see_out_of_two(&bench, &job, "lost");
+}
+
 /// One that nobody asks for any more: its manager died when it had told that it is cancelled.
 #[test]
 fn a_cancelled_one_is_deleted_by_the_next_manager() {
@@ -151,7 +172,7 @@ fn a_cancelled_one_is_deleted_by_the_next_manager() {
     bench.home.start();
     let job = bench.home.submit(&job());
     bench.until_file("runs-t");
-    let halt = bench.server.faults().hold(super::kubernetes::Kind::Delete, super::kubernetes::When::Before);
+    let halt = bench.server.faults().hold(Kind::Delete, When::Before);
     bench.home.ok(["cancel", &format!("{job}/t")]);
     halt.reached();
     bench.home.kill_manager();

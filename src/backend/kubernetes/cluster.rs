@@ -169,11 +169,9 @@ impl Cluster {
         if is_shown {
             self.shown.borrow_mut().remove(&attempt);
         }
-        if let Some(custody) = self.get(attempt).filter(|custody| custody.uid().is_none_or(|uid| uid == pod.metadata.uid)) {
-            // Before its making was answered it is known by its name alone.
-            if custody.uid().is_some() || custody.pod().is_some_and(|known| known.metadata.uid == pod.metadata.uid) {
-                custody.lose(Some(&pod));
-            }
+        // Before its making was answered or seen it is known by its name alone.
+        if let Some(custody) = self.get(attempt).filter(|custody| custody.uid().as_deref() == Some(&pod.metadata.uid)) {
+            custody.lose(Some(&pod));
         }
     }
 

@@ -142,7 +142,8 @@ impl Custody {
         self.changes.subscribe()
     }
 
-    /// A pod of its name was seen. One with another uid is none of ours, once ours is known.
+    /// A pod of its name and with its labels was seen. One with another uid is none of ours, once ours is known. Before that it was
+    /// made by a call that was not answered yet, or never will be: written down at once, it is not made again should it go.
     pub fn see(&self, pod: &Rc<Pod>) {
         if self.uid().is_some_and(|uid| uid != pod.metadata.uid) || self.is_gone() {
             return;
@@ -155,6 +156,10 @@ impl Custody {
         let sandbox = pod.condition("PodReadyToStartContainers");
         let is_lost = has_ended && !pod.is_over() && sandbox.is_some_and(|condition| condition.status == "False");
         self.lost_sandbox.set(self.lost_sandbox.get() || is_lost);
+        if self.uid().is_none() {
+            self.made(&pod.metadata.uid);
+            self.keep_record();
+        }
         *self.pod.borrow_mut() = Some(pod.clone());
         self.changes.send_modify(|count| *count += 1);
     }

@@ -116,17 +116,13 @@ async fn until_stopped(custody: &Custody) {
 
 /// Asks for the pod once, unless one was made by a call whose answer was lost; whether there is one.
 async fn one(cluster: &Cluster, api: &Api, custody: &Custody, wanted: &Value) -> Result<bool, Fault> {
-    if let Some(pod) = custody.pod() {
-        custody.made(&pod.metadata.uid);
-        custody.keep_record();
+    if custody.uid().is_some() {
         return Ok(true);
     }
     cluster.delicate.set(cluster.delicate.get() + 1);
     let made = created(api, custody, wanted).await;
     if let Ok(Some(pod)) = &made {
-        custody.made(&pod.metadata.uid);
         custody.see(&Rc::new(pod.clone()));
-        custody.keep_record();
     }
     cluster.delicate.set(cluster.delicate.get() - 1);
     made.map(|pod| pod.is_some())
