@@ -1,7 +1,7 @@
 //! What others do to a pod and to what is in it.
 
 use super::bench::{Bench, Mode};
-use super::kubernetes::{Kind, When};
+use super::kubernetes::{Halt, Kind, When};
 use super::{engine, home, in_both_modes, job, printed, site};
 
 in_both_modes! {
@@ -9,6 +9,10 @@ in_both_modes! {
     a_pod_that_somebody_deletes_while_no_manager_runs, a_pod_that_somebody_deletes_while_no_manager_runs_without_runner:
         |mode| taken_away(mode, true);
     a_pod_that_is_evicted, a_pod_that_is_evicted_without_runner: evicted;
+    a_pod_that_is_cancelled_before_it_was_answered, a_pod_that_is_cancelled_before_it_was_answered_without_runner:
+        |mode| cancelled_unanswered(mode, true);
+    a_pod_that_is_cancelled_before_it_was_seen, a_pod_that_is_cancelled_before_it_was_seen_without_runner:
+        |mode| cancelled_unanswered(mode, false);
 }
 
 /// Runs in two attempts, of which the second ends by itself.
@@ -163,6 +167,27 @@ fn a_pod_that_was_seen_before_it_was_answered_is_made_once() {
     bench.server.until("it is gone", |server| server.pods().is_empty());
     bench.home.start();
     see_out_of_two(&bench, &job, "lost");
+}
+
+/// Cancelled while its making was not answered, and never is. It is cancelled when it has ended, and not before.
+fn cancelled_unanswered(mode: Mode, is_seen: bool) {
+    let Some(mut bench) = site(mode, 1) else { return };
+    let watch = (!is_seen).then(|| bench.server.faults().hold(Kind::Watch, When::Before));
+    let halt = bench.server.faults().hold(Kind::Create, When::After);
+    bench.home.start();
+    let job = bench.home.submit(&slow_to_end());
+    halt.reached();
+    bench.until_file("runs-t");
+    bench.home.ok(["cancel", &format!("{job}/t")]);
+    halt.cut();
+    bench.server.until("it is to end", |server| server.requests(Kind::Delete) > 0);
+    watch.into_iter().for_each(Halt::let_go);
+    assert_eq!(bench.home.until_over(&job), "cancelled");
+    assert_eq!(bench.content("order"), "begun\nover\n", "it had ended by then");
+    assert_eq!(bench.outcomes(&format!("{job}/t")), ["cancelled"]);
+    bench.until_nothing_is_left();
+    bench.assert_each_ran_once(1);
+    bench.assert_replay();
 }
 
 /// One that nobody asks for any more: its manager died when it had told that it is cancelled.

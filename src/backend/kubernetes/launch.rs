@@ -67,16 +67,28 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
     let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
     let began = Instant::now();
     let deadline = Duration::from_millis(place.settings.schedule_deadline_ms);
+    // Whether a call may have made it though it was not said.
+    let mut is_open = false;
     loop {
         let api = tokio::select! {
             api = cluster.until_back() => api,
-            () = until_stopped(custody) => return Err(Obstacle::never(CANCELLED)),
+            () = until_stopped(custody), if !is_open => return Err(Obstacle::never(CANCELLED)),
         };
-        cluster.turn(place.settings.create_rate).await;
+        if custody.stop.get().is_none() {
+            cluster.turn(place.settings.create_rate).await;
+        }
         if custody.stop.get().is_some() {
-            return Err(Obstacle::never(CANCELLED));
+            match stands(cluster, &api, custody, is_open).await {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(Obstacle::never(CANCELLED)),
+                None => {
+                    pause.wait().await;
+                    continue;
+                }
+            }
         }
         let made = one(cluster, &api, custody, &wanted).await;
+        is_open |= made.as_ref().is_err_and(Fault::is_passing);
         let refusal = match made {
             Ok(true) => return Ok(()),
             // Another of its name is on its way out.
@@ -90,15 +102,26 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
             Err(Fault::Refused(refusal)) => Some(refusal),
         };
         let told = refusal.as_ref().map(|refusal| not_made(refusal, &api.namespace));
-        if let Some(told) = told {
-            let patience = if told.transient { deadline } else { STARTING.min(deadline) };
-            if !told.heals || began.elapsed() >= patience {
-                return Err(Obstacle::Refused { why: told.why(), transient: told.transient });
+        let obstacle = match told {
+            Some(told) => {
+                let patience = if told.transient { deadline } else { STARTING.min(deadline) };
+                let is_final = !told.heals || began.elapsed() >= patience;
+                if !is_final {
+                    cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
+                }
+                is_final.then(|| Obstacle::Refused { why: told.why(), transient: told.transient })
             }
-            cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
-        } else if began.elapsed() >= deadline {
-            let why = format!("a pod {} that is being deleted does not go", custody.name());
-            return Err(Obstacle::Refused { why, transient: true });
+            None => (began.elapsed() >= deadline).then(|| {
+                let why = format!("a pod {} that is being deleted does not go", custody.name());
+                Obstacle::Refused { why, transient: true }
+            }),
+        };
+        if let Some(obstacle) = obstacle {
+            match stands(cluster, &api, custody, is_open).await {
+                Some(true) => return Ok(()),
+                Some(false) => return Err(obstacle),
+                None => {}
+            }
         }
         let asked = refusal.map_or(0, |refusal| u64::from(refusal.retry_after_s));
         let next = pause.take().max(Duration::from_secs(asked.min(60)));
@@ -126,6 +149,29 @@ async fn one(cluster: &Cluster, api: &Api, custody: &Custody, wanted: &Value) ->
     }
     cluster.delicate.set(cluster.delicate.get() - 1);
     made.map(|pod| pod.is_some())
+}
+
+/// Whether there is a pod all the same when it is asked for no more: a call that may have made it (`is_open`) proves nothing. None
+/// when that cannot be told now.
+async fn stands(cluster: &Cluster, api: &Api, custody: &Custody, is_open: bool) -> Option<bool> {
+    if custody.uid().is_some() || !is_open {
+        return Some(custody.uid().is_some());
+    }
+    match api.get(&custody.name()).await {
+        Ok(pod) if is_its(custody, &pod) => custody.see(&Rc::new(pod)),
+        Ok(_) => {}
+        Err(fault) if fault.is_missing() => {}
+        Err(fault) => {
+            cluster.doubt(&fault);
+            return None;
+        }
+    }
+    Some(custody.uid().is_some())
+}
+
+/// Whether a pod of its name is this very attempt's.
+fn is_its(custody: &Custody, pod: &Pod) -> bool {
+    pod.metadata.labels.get(names::ATTEMPT) == Some(&custody.record.borrow().mark)
 }
 
 /// The pod that was made before, whatever has become of it: it may have run, so there is no second one.
@@ -157,9 +203,8 @@ async fn created(api: &Api, custody: &Custody, wanted: &Value) -> Result<Option<
                 Err(fault) if fault.is_missing() => return Ok(None),
                 found => found?,
             };
-            // Made by a call whose answer was lost, or by the manager before this one: it is this very attempt's.
-            let mark = custody.record.borrow().mark.clone();
-            if found.metadata.labels.get(names::ATTEMPT) == Some(&mark) {
+            // Made by a call whose answer was lost, or by the manager before this one.
+            if is_its(custody, &found) {
                 custody.is_adopted.set(true);
                 return Ok(Some(found));
             }
