@@ -220,6 +220,22 @@ fn a_pod_that_lost_its_labels_is_not_gone() {
     assert_eq!(bench.end(attempt).sentence, "succeeded");
 }
 
+/// However often what is there is compared with what is wanted.
+#[test]
+fn a_deletion_that_is_refused_is_asked_for_by_one_at_a_time() {
+    let mut bench = Bench::new(Server::replay(Replay::of("success").quick()));
+    let attempt = bench.launch(&patient());
+    assert_eq!(bench.end(attempt).sentence, "succeeded");
+    bench.server.deny("delete", "pods");
+    bench.forget(attempt);
+    bench.server.until("it was asked for", |server| server.requests(Kind::Delete) > 0);
+    (0..100).for_each(|_| bench.inspect(&[]));
+    bench.server.until("it was asked for again", |server| server.requests(Kind::Delete) > 2);
+    assert!(bench.server.requests(Kind::Delete) < 10, "{}", bench.server.requests(Kind::Delete));
+    bench.server.allow("delete", "pods");
+    bench.server.until("it is gone", |server| server.pods().is_empty());
+}
+
 #[test]
 fn a_pod_that_is_not_ours_is_left_alone() {
     let mut bench = Bench::new(Server::replay(Replay::of("success").quick()));

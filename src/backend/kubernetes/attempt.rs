@@ -324,19 +324,28 @@ async fn tell_end(cluster: &Rc<Cluster>, custody: &Rc<Custody>, output: Output) 
     }
 }
 
-/// Deletes a pod whose outcome is stored.
-pub async fn clear(cluster: Rc<Cluster>, name: String, uid: String, grace_s: Option<u64>) {
+/// Deletes a pod whose outcome is stored, unless that is under way.
+pub async fn clear(cluster: Rc<Cluster>, name: String, uid: String) {
+    if cluster.begin_clearing(&uid) {
+        let is_heard = cleared(&cluster, &name, &uid).await;
+        cluster.end_clearing(&uid, is_heard);
+    }
+}
+
+/// Whether it was heard.
+async fn cleared(cluster: &Cluster, name: &str, uid: &str) -> bool {
     let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
     for _ in 0..REMOVALS {
         let api = cluster.until_back().await;
-        match api.delete(&name, &uid, grace_s).await {
-            Ok(()) => return,
-            Err(fault) if fault.is_missing() || fault.is_conflict() => return,
+        match api.delete(name, uid, None).await {
+            Ok(()) => return true,
+            Err(fault) if fault.is_missing() || fault.is_conflict() => return true,
             Err(fault @ Fault::Unreachable(_)) => cluster.doubt(&fault),
             Err(fault) => tracing::debug!(name, "not deleted yet: {fault}"),
         }
         pause.wait().await;
     }
+    false
 }
 
 /// Says a word of the manager's to the runner of an attempt, once.

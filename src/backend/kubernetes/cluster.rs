@@ -46,6 +46,8 @@ pub struct Cluster {
     pub doubt: Notify,
     shown: RefCell<BTreeMap<AttemptId, Rc<Pod>>>,
     live: RefCell<BTreeMap<AttemptId, Rc<Custody>>>,
+    /// Pods whose deletion is being asked for, by uid, and whether it was heard.
+    clearing: RefCell<BTreeMap<String, bool>>,
     next_pod: Cell<Option<Instant>>,
     /// Calls between the making of a pod and the writing down of its uid: a manager that leaves waits for them.
     pub delicate: Cell<u32>,
@@ -70,6 +72,7 @@ impl Cluster {
             doubt: Notify::new(),
             shown: RefCell::default(),
             live: RefCell::default(),
+            clearing: RefCell::default(),
             next_pod: Cell::new(None),
             delicate: Cell::new(0),
         }
@@ -118,6 +121,8 @@ impl Cluster {
             }
         }
         *self.shown.borrow_mut() = found;
+        // What was heard and is still there without a sign of it is asked for again.
+        self.clearing.borrow_mut().retain(|_, is_heard| !*is_heard);
         self.reached(api);
         missing
     }
@@ -230,6 +235,20 @@ impl Cluster {
     pub fn insert(&self, custody: Rc<Custody>) {
         custody.outages.set(self.outages.get());
         self.live.borrow_mut().insert(custody.attempt, custody);
+    }
+
+    /// Whether the deletion of a pod is not being asked for by anybody else; it is from now on.
+    pub fn begin_clearing(&self, uid: &str) -> bool {
+        self.clearing.borrow_mut().insert(uid.to_owned(), false).is_none()
+    }
+
+    /// The deletion of a pod is asked for no more, because it was heard or in vain.
+    pub fn end_clearing(&self, uid: &str, is_heard: bool) {
+        if is_heard {
+            self.clearing.borrow_mut().insert(uid.to_owned(), true);
+        } else {
+            self.clearing.borrow_mut().remove(uid);
+        }
     }
 
     /// Lets go of one.

@@ -85,7 +85,7 @@ fn forget(cluster: &Rc<Cluster>, attempt: AttemptId) {
         cluster.tell(Report::Stranded { attempt, why: None });
     }
     if let Some(uid) = custody.uid().filter(|_| !custody.is_gone()) {
-        spawn_local(clear(cluster.clone(), custody.name(), uid, None));
+        spawn_local(clear(cluster.clone(), custody.name(), uid));
     }
 }
 
@@ -122,7 +122,7 @@ fn inspect(cluster: &Rc<Cluster>, attempts: Vec<(AttemptId, PathBuf)>, set_aside
         let is_others = cluster.places.is_elsewhere(attempt, &cluster.name);
         if is_left && !is_others && !is_kept && !pod.is_deleting() {
             tracing::info!(%attempt, "a pod is left of an attempt that is closed; it is deleted");
-            spawn_local(clear(cluster.clone(), pod.metadata.name.clone(), pod.metadata.uid.clone(), None));
+            spawn_local(clear(cluster.clone(), pod.metadata.name.clone(), pod.metadata.uid.clone()));
         }
     }
 }
