@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::api::Api;
 use super::fault::root;
@@ -13,8 +15,8 @@ use crate::model::kubernetes::{ClusterName, IN_CLUSTER};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Longest wait for credentials.
-const CREDENTIALS: Duration = Duration::from_secs(30);
+/// Longest wait for a program that is asked for credentials.
+const CREDENTIALS: Duration = Duration::from_secs(60);
 /// Set in every pod of a cluster.
 const WITHIN: &str = "KUBERNETES_SERVICE_HOST";
 
@@ -35,14 +37,14 @@ pub async fn open_at(cluster: &ClusterName, env: &BTreeMap<String, String>) -> R
     config.connect_timeout = Some(CONNECT);
     let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
-    // A kubeconfig may name a program that is asked for credentials, which can take any time: no other attempt waits for it.
-    let making = tokio::task::spawn_blocking(move || Client::try_from(config));
-    let client = match tokio::time::timeout(CREDENTIALS, making).await {
-        Ok(Ok(client)) => client.map_err(|error| format!("the kubeconfig cannot be used: {}", root(&error)))?,
-        Ok(Err(error)) => return Err(format!("the kubeconfig cannot be used: {error}")),
-        Err(_) => return Err("the program that the kubeconfig names for credentials does not answer: run it by hand".to_owned()),
-    };
-    Ok((Api::new(client, namespace), server))
+    let unusable = |why: String| format!("the kubeconfig cannot be used: {why}");
+    // A program may be asked for credentials, which takes its time, and a token that is none makes the library panic.
+    match timeout(CREDENTIALS, spawn_blocking(move || Client::try_from(config))).await {
+        Ok(Ok(Ok(client))) => Ok((Api::new(client, namespace), server)),
+        Ok(Ok(Err(error))) => Err(unusable(root(&error))),
+        Ok(Err(_)) => Err(unusable("its token has characters that no token has, such as the end of a line".to_owned())),
+        Err(_) => Err(unusable(format!("its credentials did not come within {} s", CREDENTIALS.as_secs()))),
+    }
 }
 
 async fn config(cluster: &ClusterName, env: &BTreeMap<String, String>) -> Result<Config, String> {
@@ -77,5 +79,48 @@ fn files(env: &BTreeMap<String, String>) -> Vec<PathBuf> {
     match env.get("KUBECONFIG").filter(|list| !list.is_empty()) {
         Some(list) => std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect(),
         None => env.get("HOME").map(|home| PathBuf::from(home).join(".kube/config")).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(user: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        let kubeconfig = "current-context: a\nclusters: [{ name: a, cluster: { server: \"https://127.0.0.1:1\" } }]\n\
+                          contexts: [{ name: a, context: { cluster: a, user: a } }]\nusers:\n- name: a\n  user:\n    ";
+        let kubeconfig = format!("{kubeconfig}{user}\n");
+        std::fs::write(&file, kubeconfig).unwrap();
+        let env = BTreeMap::from([("KUBECONFIG".to_owned(), file.display().to_string())]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let name = ClusterName { context: None, namespace: None };
+        runtime.block_on(async { open(&name, &env).await.err().unwrap_or_default() })
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_kubeconfig_is_told_without_its_secrets() {
+        let exec = |script: &str| {
+            let head = "exec: { apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, \
+                        env: [{ name: SECRET, value: hunter2secret }], args: [-c, ";
+            format!("{head}\"{script}\"] }}")
+        };
+        let cases = [
+            ("{ token: hunter2secret, client-certificate: [1] }".to_owned(), "no kubeconfig (line 7"),
+            ("token: [hunter2secret]".to_owned(), "no kubeconfig (line 7"),
+            ("password: { a: hunter2secret }".to_owned(), "no kubeconfig (line 7"),
+            ("token: \"hunter2secret".to_owned(), "no kubeconfig (line 7"),
+            ("token: hunter2secret\n   x".to_owned(), "no kubeconfig (line 8"),
+            ("{ client-certificate-data: hunter2secret-, client-key-data: hunter2secret- }".to_owned(), "Invalid symbol"),
+            ("token: \"hunter2secret\\n\"".to_owned(), "characters that no token has"),
+            (exec("echo $SECRET; echo $SECRET >&2; exit 3"), "failed (exit status: 3)"),
+            (exec("echo $SECRET"), "no credential"),
+            (exec("echo '{status: hunter2secret}'"), "no credential"),
+        ];
+        for (user, part) in cases {
+            let told = told(&user);
+            assert!(told.contains(part) && !told.contains("hunter2"), "{user}: {told}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What can go wrong with a cluster's API, told apart by what to do about it.
 
+use kube::client::AuthError;
+use kube::config::KubeconfigError;
 use kube::error::Error;
 
 /// A call that failed.
@@ -101,11 +103,33 @@ impl From<Error> for Fault {
 /// What led to an error in the end: the outermost says no more than that a request failed.
 pub fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    loop {
+        if let Some(told) = discreet(cause) {
+            return told;
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            None => break,
+        }
     }
     let text = cause.to_string();
     text.split(" (os error ").next().unwrap_or_default().to_owned()
+}
+
+/// What errors quote that quote a kubeconfig, or what a program printed that was asked for credentials: none of it is repeated.
+fn discreet(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(KubeconfigError::Parse(error)) = error.downcast_ref() {
+        let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+        return Some(format!("it is no kubeconfig{}", place.unwrap_or_default()));
+    }
+    let program = "the program that it names for credentials";
+    match error.downcast_ref()? {
+        AuthError::AuthExecRun { out, .. } => Some(format!("{program} failed ({})", out.status)),
+        AuthError::AuthExecParse(_) => Some(format!("what {program} printed is no credential")),
+        AuthError::AuthExec(_) => Some(format!("{program} gave none")),
+        AuthError::AuthExecStart(error) => Some(format!("{program} cannot be started: {}", root(error))),
+        _ => None,
+    }
 }
 
 /// Why a pod cannot be made.

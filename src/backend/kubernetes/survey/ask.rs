@@ -18,7 +18,7 @@ const NO_ANSWER: &str = "it does not answer in time";
 const CREATE: Right = rights::NEEDED[0];
 const LIST: Right = rights::NEEDED[2];
 
-/// Asks a cluster; waits no longer than `patience`, but for programs that are asked for credentials.
+/// Asks a cluster; waits no longer than `patience`, also for a program that is asked for credentials.
 pub(super) fn ask(question: &Question, patience: Duration) -> Result<Facts, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(THREADS).build();
     let runtime = runtime.map_err(|error| Trouble::NoWay(error.to_string()))?;
