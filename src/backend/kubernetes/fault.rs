@@ -88,15 +88,31 @@ impl std::fmt::Display for Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         match error {
+            // Whatever it is that answers, it does not know our pods.
+            Error::Api(status) if status.reason == NO_STATUS && !matches!(status.code, 401 | 403 | 413 | 429 | 500..) => {
+                Fault::Unreachable(format!("something else than a cluster answers there ({})", status.code))
+            }
             Error::Api(status) => Fault::Refused(Refusal {
                 code: status.code,
                 reason: status.reason.clone(),
-                message: status.message.clone(),
+                message: bounded(&status.message),
                 retry_after_s: status.details.as_ref().map_or(0, |details| details.retry_after_seconds),
                 causes: status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.reason.clone()).collect(),
             }),
             other => Fault::Unreachable(root(&other)),
         }
+    }
+}
+
+/// What the library says of an answer that is no `Status`, as those of proxies are.
+const NO_STATUS: &str = "Failed to parse error data";
+/// Longest message that is kept, in characters: a webhook's, or the page of a proxy.
+const MAX_MESSAGE: usize = 2_000;
+
+fn bounded(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
     }
 }
 
@@ -222,6 +238,21 @@ mod tests {
 
     fn refusal(code: u16, message: &str) -> Refusal {
         Refusal { code, message: message.to_owned(), ..Refusal::default() }
+    }
+
+    /// A pod that a proxy does not find may live.
+    #[test]
+    fn what_something_else_than_a_cluster_says_proves_nothing() {
+        let status = |reason: &str, code: u16, message: &str| {
+            Fault::from(Error::Api(kube::core::Status::failure(message, reason).with_code(code).boxed()))
+        };
+        let page = status(NO_STATUS, 404, "<html>Not Found</html>");
+        assert!(!page.is_missing() && page.is_passing(), "{page:?}");
+        assert!(!status(NO_STATUS, 409, "").is_conflict());
+        assert!(status("NotFound", 404, "pods \"x\" not found").is_missing());
+        assert!(status(NO_STATUS, 429, "Too many requests, please try again later.").is_passing());
+        assert!(status(NO_STATUS, 401, "").is_not_allowed());
+        assert!(status("", 422, &"ä".repeat(100_000)).to_string().len() < 2 * MAX_MESSAGE + 10);
     }
 
     /// Messages as a cluster said them.
