@@ -13,11 +13,14 @@ use self::merge::{append, lay};
 use super::names;
 use super::record::Record;
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_BIN, CONTAINER_CLAUDE, CONTAINER_SCRATCH, LaunchOrder, PodPlace};
+use crate::model::attempt::Stdin;
 use crate::model::docker::{PullPolicy, RunnerMode};
 use crate::model::kubernetes::{KubernetesSettings, PodVolume, VolumeSource};
 
 /// Seconds beyond all deadlines after which the cluster itself ends a pod, should nobody else.
 const LAST_RESORT_S: u64 = 300;
+/// The longest of its deadlines that a cluster takes, in seconds.
+const MAX_DEADLINE_S: u64 = i32::MAX as u64;
 /// Seconds that a runner has, beyond its task's grace, to end what is left and to tell all of it.
 const LAST_WORDS_S: u64 = 30;
 /// Most bytes of a pod's definition: what a cluster's store takes, less what the server adds.
@@ -46,7 +49,8 @@ pub fn manifest(order: &LaunchOrder, place: &PodPlace, instance: &str, record: &
     lay(&mut pod, json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata(place, instance, record) }));
     let spec = &mut pod["spec"];
     lay(spec, common(order, settings, record));
-    if spec.get("automountServiceAccountToken").is_none() {
+    // None is as good as nothing said, and that would mount it.
+    if spec.get("automountServiceAccountToken").is_none_or(Value::is_null) {
         spec["automountServiceAccountToken"] = false.into();
     }
     append(spec, "tolerations", settings.tolerations.clone());
@@ -96,12 +100,14 @@ fn common(order: &LaunchOrder, settings: &KubernetesSettings, record: &Record) -
         "enableServiceLinks": false,
         "securityContext": { "seccompProfile": { "type": "RuntimeDefault" } },
     });
-    if let Some(timeout_ms) = order.spec.timeout_ms.or(settings.run_deadline_ms) {
+    // The cluster does not know that the clock of a task that waits for a person stands still.
+    let waits = order.spec.stdin == Stdin::Stream;
+    if let Some(timeout_ms) = order.spec.timeout_ms.or(settings.run_deadline_ms).filter(|_| !waits) {
         let gates = [&order.spec.gate, &order.spec.round].into_iter().flatten().map(|gate| gate.timeout_ms).sum::<u64>();
         let all = [timeout_ms, gates, record.pod_grace_ms, settings.pull_deadline_ms]
             .iter()
             .fold(0_u64, |sum, ms| sum.saturating_add(*ms));
-        spec["activeDeadlineSeconds"] = (all / 1_000).saturating_add(LAST_RESORT_S).into();
+        spec["activeDeadlineSeconds"] = (all / 1_000).saturating_add(LAST_RESORT_S).min(MAX_DEADLINE_S).into();
     }
     let context = &mut spec["securityContext"];
     if let Some((uid, gid)) = settings.user {

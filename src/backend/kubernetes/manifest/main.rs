@@ -6,6 +6,7 @@ use super::merge::{append, lay};
 use super::{TOO_LARGE, confined, is_reduced, literal, mounts, pull_policy, workspace};
 use crate::backend::kubernetes::pod::MAIN;
 use crate::manager::ports::{CONTAINER_ATTEMPT, CONTAINER_BIN, CONTAINER_SCRATCH, CONTAINER_WORKSPACE, LaunchOrder, PodPlace};
+use crate::model::attempt::RunnerSpec;
 use crate::model::kubernetes::{KubernetesSettings, PodEnv};
 use crate::model::pod::{MAX_ORDER, PodOrder, VERSION};
 use crate::model::spec::Resources;
@@ -79,9 +80,13 @@ fn variables(order: &LaunchOrder, place: &PodPlace) -> Result<Vec<Value>, String
         all.retain(|(name, _)| !known.contains(&name));
         all.extend(env.iter().map(|(name, value)| (name.clone(), json!({ "name": name, "value": literal(value) }))));
     } else {
-        let mut spec = order.spec.clone();
-        spec.timeout_ms = spec.timeout_ms.or(settings.run_deadline_ms);
-        let handed = PodOrder { version: VERSION, nonce: place.nonce.clone(), spec, env, prompt: order.prompt.clone() };
+        let handed = PodOrder {
+            version: VERSION,
+            nonce: place.nonce.clone(),
+            spec: RunnerSpec { timeout_ms: order.spec.timeout_ms.or(settings.run_deadline_ms), ..order.spec.clone() },
+            env,
+            prompt: order.prompt.clone(),
+        };
         let pieces = handed.variables().ok_or_else(|| {
             format!(
                 "its command, environment and prompt have more than {MAX_ORDER} bytes, which a pod cannot be handed: {TOO_LARGE}"

@@ -59,6 +59,43 @@ fn a_pod_is_hardened_as_restricted_wants_it() {
     assert_eq!(main["resources"]["limits"], json!({ "memory": "67108864", "cpu": "500m" }));
 }
 
+/// The runner enforces limits to the second, and lets the clock stand still while a person is waited for; the cluster is there for
+/// the case that the runner is not.
+#[test]
+fn a_clusters_own_deadline_is_a_last_resort_only() {
+    let deadline = |pod: &Value| pod["spec"]["activeDeadlineSeconds"].as_u64();
+    let handed = |pod: &Value| {
+        let main = &pod["spec"]["containers"][0];
+        let read = |name: &str| variable(main, name).and_then(|found| found["value"].as_str().map(str::to_owned));
+        PodOrder::read(read).unwrap().spec.timeout_ms
+    };
+    let bounded = || KubernetesSettings { run_deadline_ms: Some(10_000), ..KubernetesSettings::of("x") };
+    let mut own = order(&["true"]);
+    let pod = made(bounded(), &own);
+    assert_eq!(
+        (handed(&pod), deadline(&pod)),
+        (Some(60_000), Some(60 + 35 + 600 + 300)),
+        "the task's own goes before the pool's"
+    );
+    own.spec.timeout_ms = None;
+    assert_eq!(handed(&made(bounded(), &own)), Some(10_000));
+    assert_eq!(deadline(&made(KubernetesSettings::of("x"), &own)), None);
+    own.spec.timeout_ms = Some(u64::MAX);
+    assert_eq!(deadline(&made(bounded(), &own)), Some(2_147_483_647), "more is refused");
+    own.spec.stdin = Stdin::Stream;
+    assert_eq!(deadline(&made(bounded(), &own)), None, "it may wait for a person");
+}
+
+#[test]
+fn a_token_is_mounted_only_where_a_template_says_so() {
+    let token = |said: Value| {
+        let template = json!({ "spec": { "automountServiceAccountToken": said } });
+        let settings = KubernetesSettings { template: Some(Arc::new(template)), ..reduced() };
+        made(settings, &order(&["true"]))["spec"]["automountServiceAccountToken"].clone()
+    };
+    assert_eq!([token(json!(null)), token(json!(false)), token(json!(true))], [false, false, true]);
+}
+
 #[test]
 fn no_dollar_of_a_task_is_kubernetes_to_expand() {
     let settings = KubernetesSettings {
