@@ -18,6 +18,7 @@ in_both_modes! {
     while_the_task_runs, while_the_task_runs_without_runner: while_it_runs;
     when_the_task_ends_while_no_manager_runs, when_the_task_ends_while_no_manager_runs_without_runner: before_the_end_is_seen;
     while_the_last_of_its_log_is_read, while_the_last_of_its_log_is_read_without_runner: while_its_log_is_read;
+    when_its_log_ends_well_and_is_not_all, when_its_log_ends_well_and_is_not_all_without_runner: its_log_is_cut_short;
     between_the_end_and_the_stored_outcome, between_the_end_and_the_stored_outcome_without_runner: before_it_is_stored;
     before_its_pod_is_deleted, before_its_pod_is_deleted_without_runner: |mode| at_the_deletion(mode, When::Before);
     when_its_pod_is_deleted_and_that_is_not_answered, when_its_pod_is_deleted_and_that_is_not_answered_without_runner:
@@ -166,6 +167,20 @@ fn while_its_log_is_read(mode: Mode) {
     see_out(&bench, &job);
 }
 
+/// Read after the end, its log ends early without a sign of it, as one does whose node falls away behind the API server.
+fn its_log_is_cut_short(mode: Mode) {
+    let Some(mut bench) = site(mode, 1) else { return };
+    let halt = bench.server.faults().hold(Kind::Log, When::Before);
+    bench.home.start();
+    let job = bench.home.submit(&job());
+    bench.touch("go-t");
+    bench.until_pod_is_over();
+    halt.reached();
+    bench.server.faults().on(Kind::Log, Which::Next(1), Fault::End { after: 1, is_clean: true });
+    halt.cut();
+    see_out(&bench, &job);
+}
+
 /// Runs until its end cannot be stored, because another process holds the database; that goes on in `then`.
 fn unstored(mode: Mode, then: impl FnOnce(&mut Bench, rusqlite::Connection)) {
     let Some(mut bench) = site(mode, 1) else { return };
@@ -230,5 +245,5 @@ fn what_was_read_before_stays_and_the_rest_comes() {
     let logs = asked(&bench.server);
     bench.home.start();
     see_out(&bench, &job);
-    assert_eq!(asked(&bench.server), logs + 1, "one look after the end tells all");
+    assert_eq!(asked(&bench.server), logs + 2, "one look after the end tells all, and another one that it is all");
 }

@@ -65,6 +65,8 @@ pub struct LogRange {
     pub follow: bool,
     /// From this second on, of all when none.
     pub since_s: Option<i64>,
+    /// Whether only its last line is told.
+    pub last: bool,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +190,8 @@ impl Api {
         let since = range.since_s.and_then(|at| jiff::Timestamp::from_second(at).ok());
         let since = since.map_or_else(String::new, |at| format!("&sinceTime={}", escape(&at.to_string())));
         let follow = range.follow;
-        let path = format!("{}/{name}/log?container={MAIN}&follow={follow}&timestamps=true{since}", self.pods());
+        let tail = if range.last { "&tailLines=1" } else { "" };
+        let path = format!("{}/{name}/log?container={MAIN}&follow={follow}&timestamps=true{since}{tail}", self.pods());
         Ok(Lines::new(self.stream(&path).await?, MAX_PART))
     }
 

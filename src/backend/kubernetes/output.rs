@@ -2,7 +2,8 @@
 //! nothing is kept twice.
 //!
 //! A followed log that ends says nothing of the container, and one that goes on may be dead: the pod tells which. A log that is
-//! opened anew shows only the file that the kubelet writes at that time, so one that is open is let go of as late as can be.
+//! opened anew shows only the file that the kubelet writes at that time, so one that is open is let go of as late as can be. That a
+//! stream ended well proves nothing: one whose node fell away behind the API server does, too. All is here when the last line is.
 
 use std::io;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use futures_util::AsyncBufRead;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api::LogRange;
+use super::api::{Api, LogRange};
 use super::cluster::{Cluster, Pause};
 use super::custody::Custody;
 use super::fault::{Fault, Refusal};
@@ -25,6 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Tries to read the rest of a log after its container has ended. A pod that is deleted loses it before it goes itself.
 const LAST_TRIES: u32 = 12;
+/// Tries that bring nothing new though the last line is said to be another: the last piece of a long line has a time of its own.
+const SAME_TRIES: u32 = 3;
 /// So long the kubelet is waited for that has the rest and does not answer: without it a task that has succeeded might run again.
 const AWAY: Duration = Duration::from_secs(1_800);
 /// So long a follower goes on behind the end that the pod has told: it ends about a second after it, before or after that is seen.
@@ -60,26 +63,21 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
             }
         }
     };
-    let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
+    let mut reading = Reading { pause: Pause::new(FIRST_PAUSE, LAST_PAUSE), is_read: false, same_tries: 0 };
     let (mut last_tries, mut away_since) = (0, None);
     loop {
         let api = cluster.until_back().await;
         let had_ended = custody.has_ended();
-        let range = LogRange { follow: true, since_s: sink.since_s() };
-        let read = match api.log(&custody.name(), range).await {
-            Ok(lines) => follow(cluster, custody, lines, &mut sink).await,
-            Err(fault) => Err(fault),
-        };
-        sink.again();
-        if sink.is_done() {
-            break;
-        }
-        match &read {
-            // One that was opened after the end and ended by itself has told all there is.
-            Ok(()) if had_ended => break,
-            Ok(()) => pause.reset(),
+        let step = reading.step(cluster, custody, &api, &mut sink).await;
+        match &step {
+            Ok(Step::All) => break,
+            Ok(Step::More) => continue,
+            Ok(Step::Same) => {}
             Err(fault) => {
                 if had_ended && (fault.is_missing() || custody.is_gone()) {
+                    if !reading.is_read {
+                        custody.note("the last of its output could not be read: its pod is gone");
+                    }
                     break;
                 }
                 match fault {
@@ -89,7 +87,7 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
             }
         }
         if had_ended {
-            let is_away = read.as_ref().is_err_and(Fault::is_passing);
+            let is_away = step.as_ref().is_err_and(Fault::is_passing);
             let waits = is_away && away_since.get_or_insert_with(Instant::now).elapsed() < AWAY;
             last_tries += u32::from(!waits);
             if last_tries >= LAST_TRIES {
@@ -97,9 +95,81 @@ pub async fn keep(cluster: &Rc<Cluster>, custody: &Rc<Custody>) -> Output {
                 break;
             }
         }
-        tokio::select! { () = pause.wait() => {}, () = custody.until_ended(), if !had_ended => {} }
+        tokio::select! { () = reading.pause.wait() => {}, () = custody.until_ended(), if !had_ended => {} }
     }
     sink.close(custody)
+}
+
+/// How far the reading of a log is.
+struct Reading {
+    pause: Pause,
+    /// Whether a stream has ended well: what is left is to see that it was all.
+    is_read: bool,
+    same_tries: u32,
+}
+
+/// What came of a step.
+enum Step {
+    /// All is here.
+    All,
+    /// It goes on at once.
+    More,
+    /// Nothing came that is new.
+    Same,
+}
+
+impl Reading {
+    /// Follows the log to its end, and asks whether that was all once its container has ended.
+    async fn step(&mut self, cluster: &Rc<Cluster>, custody: &Rc<Custody>, api: &Api, sink: &mut Sink) -> Result<Step, Fault> {
+        let before = sink.progress();
+        if !self.is_read {
+            let began = Instant::now();
+            let range = LogRange { follow: true, since_s: sink.since_s(), last: false };
+            let read = follow(cluster, custody, api.log(&custody.name(), range).await?, sink).await;
+            sink.again();
+            if sink.is_done() {
+                return Ok(Step::All);
+            }
+            if began.elapsed() > LAST_PAUSE {
+                self.pause.reset();
+            }
+            read?;
+            // Both ends are told at about the same time.
+            tokio::select! { () = self.pause.wait(), if !custody.has_ended() => {}, () = custody.until_ended() => {} }
+            if !custody.has_ended() {
+                return Ok(Step::More);
+            }
+            self.is_read = true;
+        }
+        if is_last(api, custody, sink.newest).await? {
+            return Ok(Step::All);
+        }
+        self.is_read = false;
+        if sink.progress() != before {
+            return Ok(Step::More);
+        }
+        self.same_tries += 1;
+        Ok(if self.same_tries < SAME_TRIES { Step::Same } else { Step::All })
+    }
+}
+
+/// That says nothing of the cluster.
+fn broken(why: &str) -> Fault {
+    Fault::Refused(Refusal { message: format!("its log broke off: {why}"), ..Refusal::default() })
+}
+
+/// Whether the last line of a log whose container has ended is not newer than the newest that is here.
+async fn is_last(api: &Api, custody: &Custody, newest: i128) -> Result<bool, Fault> {
+    let mut lines = api.log(&custody.name(), LogRange { follow: false, since_s: None, last: true }).await?;
+    let line = match timeout(TAIL, lines.next()).await {
+        Ok(Ok(Some(line))) => line,
+        // There is none.
+        Ok(Ok(None)) => return Ok(true),
+        Ok(Err(error)) => return Err(broken(&error.to_string())),
+        Err(_) => return Err(broken("it has fallen silent")),
+    };
+    let (at, _) = stamped(&line.bytes).ok_or_else(|| broken(&String::from_utf8_lossy(&line.bytes)))?;
+    Ok(at <= newest)
 }
 
 /// Reads one stream to its end; an error when it broke off, or was none.
@@ -109,8 +179,6 @@ async fn follow<R: AsyncBufRead + Unpin>(
     mut lines: Lines<R>,
     sink: &mut Sink,
 ) -> Result<(), Fault> {
-    // That says nothing of the cluster.
-    let broken = |why: &str| Fault::Refused(Refusal { message: format!("its log broke off: {why}"), ..Refusal::default() });
     loop {
         let patience = if custody.has_ended() { TAIL } else { SILENCE };
         let next = tokio::select! {
@@ -154,6 +222,8 @@ struct Sink {
     strange: String,
     /// The second of the newest line.
     newest_s: Option<i64>,
+    /// The time of the newest line that was read, in nanoseconds.
+    newest: i128,
 }
 
 enum To {
@@ -171,7 +241,7 @@ impl Sink {
         };
         // What the runner told before its newest output came before it.
         let newest_s = if record.is_reduced { None } else { newest(&custody.dir).map(|ms| ms.div_euclid(1_000)) };
-        Ok(Sink { to, stamp: Vec::new(), strange: String::new(), newest_s })
+        Ok(Sink { to, stamp: Vec::new(), strange: String::new(), newest_s, newest: 0 })
     }
 
     /// From which second on more is wanted.
@@ -179,6 +249,14 @@ impl Sink {
         match &self.to {
             To::Runner { .. } => self.newest_s,
             To::Reduced(keeper) => keeper.resumes_at_s(),
+        }
+    }
+
+    /// How far it is: other than before once something new was read.
+    fn progress(&self) -> (i128, u64) {
+        match &self.to {
+            To::Runner { .. } => (self.newest, 0),
+            To::Reduced(keeper) => (self.newest, keeper.kept().0),
         }
     }
 
@@ -203,6 +281,7 @@ impl Sink {
             let Some((nanos, _)) = stamped(&line.bytes) else {
                 return Took::NoLog(String::from_utf8_lossy(&line.bytes).into_owned());
             };
+            self.newest = self.newest.max(nanos);
             self.newest_s = i64::try_from(nanos.div_euclid(1_000_000_000)).ok();
             let end = line.bytes.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
             self.stamp = line.bytes[..end].to_vec();
