@@ -13,10 +13,12 @@ use super::judge::{Far, Finding, Known, Trouble, find};
 use super::launch::{Obstacle, make, words};
 use super::output::{self, Output};
 use super::record::EndedFor;
+use super::sync::look;
 use crate::backend::attempt::{directory, ending};
 use crate::manager::ports::{LaunchOrder, PodPlace};
 use crate::model::pod::Word;
 use crate::model::report::Report;
+use crate::model::time::Utc;
 use crate::os;
 
 /// Between two tries to do what the cluster refused for the moment.
@@ -72,6 +74,7 @@ fn has_run(custody: &Custody) -> bool {
 
 fn begun(cluster: &Cluster, custody: &Custody) {
     custody.stage.set(Stage::Running);
+    custody.runs();
     let is_new = !std::mem::replace(&mut custody.record.borrow_mut().is_started, true);
     if is_new {
         custody.keep_record();
@@ -90,11 +93,13 @@ async fn until_begun(cluster: &Cluster, custody: &Custody) {
     let waited = u64::try_from(os::now().utc.0 - at.0).unwrap_or(0);
     let scheduled_by = Instant::now() + Duration::from_millis(schedule.saturating_sub(waited));
     let mut prepared_by = None;
+    // Nobody could look at it: until then nothing is given up.
+    let mut excused = None;
     let mut told = String::new();
     loop {
         changes.mark_unchanged();
         let far = custody.far();
-        let (deadline, what, trouble, limit) = match far {
+        let (deadline, what, trouble, limit) = match far.clone() {
             Far::Running { .. } | Far::Ended => return,
             Far::Node(trouble) => (scheduled_by, "waits for a node".to_owned(), trouble, schedule),
             Far::Preparing { what, trouble } => {
@@ -107,9 +112,16 @@ async fn until_begun(cluster: &Cluster, custody: &Custody) {
             cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&text) });
             told = text;
         }
+        let deadline = excused.map_or(deadline, |excused| deadline.max(excused));
         let is_late = Instant::now() >= deadline;
         if custody.ended_for().is_none() && (is_late || trouble.as_ref().is_some_and(|trouble| trouble.is_final)) {
-            give_up(cluster, custody, &what, trouble, limit).await;
+            if !is_seen(cluster, custody).await {
+                excused = Some(Instant::now() + LAST_PAUSE);
+            } else if custody.far() == far {
+                give_up(cluster, custody, &what, trouble, limit).await;
+            } else {
+                continue;
+            }
         }
         let is_given_up = custody.ended_for().is_some();
         let wish = custody.stop.get();
@@ -119,10 +131,22 @@ async fn until_begun(cluster: &Cluster, custody: &Custody) {
         tokio::select! {
             // The sender lives as long as the custody.
             _ = changes.changed() => {}
-            () = sleep_until(deadline), if !is_given_up => {}
+            () = sleep_until(excused.map_or(deadline, |excused| deadline.max(excused))), if !is_given_up => {}
             () = custody.asked.notified() => {}
             // A deletion that was not answered is asked for again.
             () = sleep(LAST_PAUSE), if is_given_up || wish.is_some() => {}
+        }
+    }
+}
+
+/// Looks at its pod, since what is known of it may be old; whether that could be done.
+async fn is_seen(cluster: &Cluster, custody: &Custody) -> bool {
+    let Ok(api) = cluster.api() else { return false };
+    match look(&api, custody, None).await {
+        Ok(()) => true,
+        Err(fault) => {
+            cluster.doubt(&fault);
+            false
         }
     }
 }
@@ -191,8 +215,7 @@ async fn guard(cluster: &Cluster, custody: &Custody) {
             Far::Node(_) | Far::Preparing { .. } => None,
         };
         tell_stranded(cluster, custody);
-        let elapsed = since.map_or(0, |at| u64::try_from(os::now().utc.0 - at.0).unwrap_or(0));
-        let deadline = timeout.map(|ms| Instant::now() + Duration::from_millis(ms.saturating_sub(elapsed)));
+        let deadline = timeout.map(|ms| Instant::now() + Duration::from_millis(ms.saturating_sub(elapsed_ms(custody, since))));
         if custody.ended_for().is_none() && deadline.is_some_and(|at| at <= Instant::now()) {
             end_for(custody, EndedFor::Timeout);
         }
@@ -209,6 +232,18 @@ async fn guard(cluster: &Cluster, custody: &Custody) {
             () = until(insist_at), if is_asked => {}
         }
     }
+}
+
+/// How long it has run by what its node says, whose clock may be wrong: no less than it was seen to, and no more than it was there.
+fn elapsed_ms(custody: &Custody, since: Option<Utc>) -> u64 {
+    let now = os::now().utc;
+    let from = |at: Utc| u64::try_from(now.0 - at.0).unwrap_or(0);
+    let most = if custody.is_adopted.get() { from(custody.record.borrow().at) } else { ms(custody.known_for()) };
+    since.map_or(0, from).min(most).max(ms(custody.seen_running_for()))
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn until(at: Option<Instant>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ pub struct Custody {
     pub stage: Cell<Stage>,
     /// When the uid of its pod was learnt.
     made: Cell<Option<Instant>>,
+    since: Instant,
+    running: Cell<Option<Instant>>,
     pod: RefCell<Option<Rc<Pod>>>,
     is_gone: Cell<bool>,
     lost_sandbox: Cell<bool>,
@@ -79,6 +82,8 @@ impl Custody {
             is_adopted: Cell::new(is_adopted),
             stage: Cell::new(stage),
             made: Cell::new(None),
+            since: Instant::now(),
+            running: Cell::new(None),
             pod: RefCell::default(),
             is_gone: Cell::new(false),
             lost_sandbox: Cell::new(false),
@@ -115,6 +120,21 @@ impl Custody {
     pub fn made(&self, uid: &str) {
         self.record.borrow_mut().uid = uid.to_owned();
         self.made.set(Some(Instant::now()));
+    }
+
+    /// How long it has been in our hands.
+    pub fn known_for(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// It was seen running.
+    pub fn runs(&self) {
+        self.running.set(Some(Instant::now()));
+    }
+
+    /// How long ago that was.
+    pub fn seen_running_for(&self) -> Duration {
+        self.running.get().map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// Whether the uid of its pod was known by then.

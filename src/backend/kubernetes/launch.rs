@@ -21,6 +21,7 @@ use crate::backend::attempt::directory;
 use crate::manager::ports::{LaunchOrder, PodPlace};
 use crate::model::attempt::Progress;
 use crate::model::report::Report;
+use crate::os;
 
 /// Between two tries to make a pod that cannot be made now.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -29,7 +30,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 const STARTING: Duration = Duration::from_secs(30);
 
 /// Why an attempt has no pod.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Obstacle {
     /// The cluster is gone, or was for a moment: nothing is known of the attempt, and it is asked for again.
     Gone(Fault),
@@ -65,66 +66,76 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
         return found(cluster, custody).await;
     }
     let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
-    let began = Instant::now();
     let deadline = Duration::from_millis(place.settings.schedule_deadline_ms);
-    // Whether a call may have made it though it was not said.
-    let mut is_open = false;
+    let (mut began, mut outages) = (Instant::now(), cluster.outages.get());
+    // Whether one may have been made by a call that was not answered, and why there shall be none.
+    let (mut may_be, mut obstacle) = (false, None);
     loop {
-        let api = tokio::select! {
-            api = cluster.until_back() => api,
-            () = until_stopped(custody), if !is_open => return Err(Obstacle::never(CANCELLED)),
-        };
-        if custody.stop.get().is_none() {
-            cluster.turn(place.settings.create_rate).await;
+        if let Some(pod) = custody.pod() {
+            take(custody, &pod);
+            return Ok(());
         }
         if custody.stop.get().is_some() {
-            match stands(cluster, &api, custody, is_open).await {
-                Some(true) => return Ok(()),
-                Some(false) => return Err(Obstacle::never(CANCELLED)),
-                None => {
+            obstacle = Some(Obstacle::never(CANCELLED));
+        }
+        if let Some(obstacle) = obstacle.take_if(|_| !may_be) {
+            return Err(obstacle);
+        }
+        let api = tokio::select! {
+            api = cluster.until_back() => api,
+            () = until_stopped(custody), if !may_be => continue,
+        };
+        // Asked for once more it might be refused for the room that it takes itself: so it is looked for.
+        if may_be {
+            match there(&api, custody).await {
+                Ok(Some(pod)) => custody.see(&Rc::new(pod)),
+                Ok(None) => may_be = false,
+                Err(fault) => {
+                    cluster.doubt(&fault);
                     pause.wait().await;
-                    continue;
                 }
             }
+            continue;
         }
-        let made = one(cluster, &api, custody, &wanted).await;
-        is_open |= made.as_ref().is_err_and(Fault::is_passing);
-        let refusal = match made {
+        // What could not be tried does not count.
+        if outages != cluster.outages.get() {
+            (began, outages) = (Instant::now(), cluster.outages.get());
+        }
+        tokio::select! {
+            () = cluster.turn(place.settings.create_rate) => {}
+            () = until_stopped(custody) => continue,
+        }
+        let is_late = |patience| began.elapsed() >= patience;
+        let mut asked_s = 0;
+        match one(cluster, &api, custody, &wanted).await {
             Ok(true) => return Ok(()),
             // Another of its name is on its way out.
-            Ok(false) => None,
-            // It may have been made all the same: then it is seen, or its name is taken.
-            Err(fault @ Fault::Unreachable(_)) => {
-                cluster.doubt(&fault);
-                pause.wait().await;
-                continue;
-            }
-            Err(Fault::Refused(refusal)) => Some(refusal),
-        };
-        let told = refusal.as_ref().map(|refusal| not_made(refusal, &api.namespace));
-        let obstacle = match told {
-            Some(told) => {
-                let patience = if told.transient { deadline } else { STARTING.min(deadline) };
-                let is_final = !told.heals || began.elapsed() >= patience;
-                if !is_final {
-                    cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
-                }
-                is_final.then(|| Obstacle::Refused { why: told.why(), transient: told.transient })
-            }
-            None => (began.elapsed() >= deadline).then(|| {
+            Ok(false) if is_late(deadline) => {
                 let why = format!("a pod {} that is being deleted does not go", custody.name());
-                Obstacle::Refused { why, transient: true }
-            }),
-        };
-        if let Some(obstacle) = obstacle {
-            match stands(cluster, &api, custody, is_open).await {
-                Some(true) => return Ok(()),
-                Some(false) => return Err(obstacle),
-                None => {}
+                return Err(Obstacle::Refused { why, transient: true });
+            }
+            Ok(false) => {}
+            Err(fault @ Fault::Unreachable(_)) => {
+                may_be = true;
+                cluster.doubt(&fault);
+                let why = format!("its pod cannot be made: {fault}");
+                cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&why) });
+                if is_late(deadline) {
+                    obstacle = Some(Obstacle::Refused { why, transient: true });
+                }
+            }
+            Err(Fault::Refused(refusal)) => {
+                let told = not_made(&refusal, &api.namespace);
+                may_be |= refusal.code >= 500;
+                asked_s = u64::from(refusal.retry_after_s);
+                if !told.heals || is_late(if told.transient { deadline } else { STARTING.min(deadline) }) {
+                    obstacle = Some(Obstacle::Refused { why: told.why(), transient: told.transient });
+                    continue;
+                }
+                cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
             }
         }
-        let asked = refusal.map_or(0, |refusal| u64::from(refusal.retry_after_s));
-        let next = pause.take().max(Duration::from_secs(asked.min(60)));
+        let next = pause.take().max(Duration::from_secs(asked_s.min(60)));
         tokio::select! { () = sleep(next) => {}, () = custody.asked.notified() => {} }
     }
 }
@@ -137,39 +148,34 @@ async fn until_stopped(custody: &Custody) {
     }
 }
 
-/// Asks for the pod once, unless one was made by a call whose answer was lost; whether there is one.
+/// Asks for the pod once; whether there is one.
 async fn one(cluster: &Cluster, api: &Api, custody: &Custody, wanted: &Value) -> Result<bool, Fault> {
-    if custody.uid().is_some() {
-        return Ok(true);
-    }
     cluster.delicate.set(cluster.delicate.get() + 1);
     let made = created(api, custody, wanted).await;
     if let Ok(Some(pod)) = &made {
+        take(custody, pod);
         custody.see(&Rc::new(pod.clone()));
     }
     cluster.delicate.set(cluster.delicate.get() - 1);
     made.map(|pod| pod.is_some())
 }
 
-/// Whether there is a pod all the same when it is asked for no more: a call that may have made it (`is_open`) proves nothing. None
-/// when that cannot be told now.
-async fn stands(cluster: &Cluster, api: &Api, custody: &Custody, is_open: bool) -> Option<bool> {
-    if custody.uid().is_some() || !is_open {
-        return Some(custody.uid().is_some());
-    }
-    match api.get(&custody.name()).await {
-        Ok(pod) if is_its(custody, &pod) => custody.see(&Rc::new(pod)),
-        Ok(_) => {}
-        Err(fault) if fault.is_missing() => {}
-        Err(fault) => {
-            cluster.doubt(&fault);
-            return None;
-        }
-    }
-    Some(custody.uid().is_some())
+/// This is its pod: from now on it waits for a node.
+fn take(custody: &Custody, pod: &Pod) {
+    custody.made(&pod.metadata.uid);
+    custody.record.borrow_mut().at = os::now().utc;
+    custody.keep_record();
 }
 
-/// Whether a pod of its name is this very attempt's.
+/// The pod of the attempt, if there is one.
+async fn there(api: &Api, custody: &Custody) -> Result<Option<Pod>, Fault> {
+    match api.get(&custody.name()).await {
+        Ok(pod) => Ok(Some(pod).filter(|pod| is_its(custody, pod))),
+        Err(fault) if fault.is_missing() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 fn is_its(custody: &Custody, pod: &Pod) -> bool {
     pod.metadata.labels.get(names::ATTEMPT) == Some(&custody.record.borrow().mark)
 }
@@ -203,7 +209,7 @@ async fn created(api: &Api, custody: &Custody, wanted: &Value) -> Result<Option<
                 Err(fault) if fault.is_missing() => return Ok(None),
                 found => found?,
             };
-            // Made by a call whose answer was lost, or by the manager before this one.
+            // Made by a call whose answer was lost, or by the manager before this one: it is this very attempt's.
             if is_its(custody, &found) {
                 custody.is_adopted.set(true);
                 return Ok(Some(found));
@@ -233,6 +239,9 @@ fn prepare(order: &LaunchOrder, custody: &Custody) -> io::Result<()> {
         let mut record = custody.record.borrow_mut();
         record.uid = before.uid;
         record.at = before.at;
+        // What was decided of it holds, also when that was told and not heard.
+        record.is_started = before.is_started;
+        record.ended_for = before.ended_for;
     }
     custody.record.borrow().write(&order.dir)
 }
