@@ -3,12 +3,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::cluster::{Cluster, Pause};
+use super::cluster::Cluster;
 use super::custody::{Custody, Stage};
-use super::fault::Fault;
+use super::ends::{AT_ONCE_S, ask, delete};
 use super::judge::{Far, Finding, Known, Trouble, find};
 use super::launch::{Obstacle, make, words};
 use super::output::{self, Output};
@@ -16,21 +15,15 @@ use super::record::EndedFor;
 use super::sync::look;
 use crate::backend::attempt::{directory, ending};
 use crate::manager::ports::{LaunchOrder, PodPlace};
-use crate::model::pod::Word;
 use crate::model::report::Report;
 use crate::model::time::Utc;
 use crate::os;
 
 /// Between two tries to do what the cluster refused for the moment.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// Tries to delete a pod whose outcome is stored; the next comparison with reality finds one that is left.
-const REMOVALS: u32 = 20;
 /// After a container has ended, the phase and with it the reason of the whole follow: some 1.2 s in the recordings. With containers
 /// beside it that go on, they never do.
 const PHASE: Duration = Duration::from_secs(5);
-/// Seconds of grace for what is to end at once. With none at all the cluster would say that it is gone while it runs on.
-const AT_ONCE_S: u64 = 1;
 
 /// Launches an attempt and sees it to its end.
 pub async fn run(cluster: Rc<Cluster>, custody: Rc<Custody>, order: LaunchOrder, place: PodPlace) {
@@ -253,39 +246,6 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Asks the pod to end, or insists.
-async fn ask(cluster: &Cluster, custody: &Custody) {
-    let insists = custody.stop.get() == Some(true);
-    let (can_hear, name) = (custody.record.borrow().attach, custody.name());
-    // A grace that was given is not taken back by the cluster: the runner itself has to be told.
-    if insists
-        && can_hear
-        && custody.told_grace_s.get().is_none_or(|told| told > AT_ONCE_S)
-        && let Ok(api) = cluster.api()
-        && let Err(fault) = api.say(&name, &Word::Kill.line()).await
-    {
-        tracing::debug!(name, "its runner cannot be told to end at once: {fault}");
-    }
-    delete(cluster, custody, insists.then_some(AT_ONCE_S)).await;
-}
-
-/// Asks the cluster for its end, with its own grace or a shorter one, unless that was asked for already.
-async fn delete(cluster: &Cluster, custody: &Custody, grace_s: Option<u64>) {
-    let grace_s = grace_s.unwrap_or_else(|| custody.record.borrow().pod_grace_ms.div_ceil(1_000).max(AT_ONCE_S));
-    let Some(uid) = custody.uid() else { return };
-    if custody.told_grace_s.get().is_some_and(|told| told <= grace_s) {
-        return;
-    }
-    let Ok(api) = cluster.api() else { return };
-    match api.delete(&custody.name(), &uid, Some(grace_s)).await {
-        Ok(()) => custody.told_grace_s.set(Some(grace_s)),
-        // It is gone, or another has its name: ours is gone too.
-        Err(fault) if fault.is_missing() || fault.is_conflict() => custody.lose(None),
-        Err(fault @ Fault::Unreachable(_)) => cluster.doubt(&fault),
-        Err(fault) => tracing::warn!(attempt = %custody.attempt, "its pod cannot be deleted yet: {fault}"),
-    }
-}
-
 /// A node that does not answer any more: its pods are said not to be ready, without a reason, and are otherwise left as they were.
 /// Whether they run on nobody knows.
 fn tell_stranded(cluster: &Cluster, custody: &Custody) {
@@ -357,51 +317,4 @@ async fn tell_end(cluster: &Rc<Cluster>, custody: &Rc<Custody>, output: Output) 
         }
         Finding::NotLaunched { why, transient } => refuse(cluster, custody, why, transient),
     }
-}
-
-/// Deletes a pod whose outcome is stored, unless that is under way.
-pub async fn clear(cluster: Rc<Cluster>, name: String, uid: String) {
-    if cluster.begin_clearing(&uid) {
-        let is_heard = cleared(&cluster, &name, &uid).await;
-        cluster.end_clearing(&uid, is_heard);
-    }
-}
-
-/// Whether it was heard.
-async fn cleared(cluster: &Cluster, name: &str, uid: &str) -> bool {
-    let mut pause = Pause::new(FIRST_PAUSE, LAST_PAUSE);
-    for _ in 0..REMOVALS {
-        let api = cluster.until_back().await;
-        match api.delete(name, uid, None).await {
-            Ok(()) => return true,
-            Err(fault) if fault.is_missing() || fault.is_conflict() => return true,
-            Err(fault @ Fault::Unreachable(_)) => cluster.doubt(&fault),
-            Err(fault) => tracing::debug!(name, "not deleted yet: {fault}"),
-        }
-        pause.wait().await;
-    }
-    false
-}
-
-/// Says a word of the manager's to the runner of an attempt, once.
-pub fn say(cluster: &Rc<Cluster>, custody: &Rc<Custody>, name: String, content: Vec<u8>) {
-    if !custody.record.borrow().attach || custody.stage.get() != Stage::Running || !custody.said.borrow_mut().insert(name.clone())
-    {
-        return;
-    }
-    let (cluster, custody) = (cluster.clone(), custody.clone());
-    spawn_local(async move {
-        let said = match cluster.api() {
-            Ok(api) => api.say(&custody.name(), &Word::Put(name.clone(), content).line()).await,
-            Err(fault) => Err(fault),
-        };
-        if let Err(fault) = said {
-            // It is said again at the next comparison with reality.
-            custody.said.borrow_mut().remove(&name);
-            match fault {
-                Fault::Unreachable(_) => cluster.doubt(&fault),
-                Fault::Refused(_) => custody.note(format!("inbox/{name} could not be handed to its runner: {fault}")),
-            }
-        }
-    });
 }

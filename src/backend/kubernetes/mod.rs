@@ -8,6 +8,7 @@ mod attempt;
 mod cluster;
 mod connect;
 mod custody;
+mod ends;
 mod fault;
 mod frames;
 mod judge;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::task::spawn_local;
 
-use super::attempt::{self, clear};
+use super::attempt;
 use super::cluster::Cluster;
 use super::custody::{Custody, Stage};
+use super::ends::{clear, say};
 use super::manifest::{grace_ms, is_reduced};
 use super::record::Record;
 use super::sync;
@@ -42,7 +43,7 @@ pub async fn run(cluster: Rc<Cluster>, mut queue: Commands) {
             }
             Command::Put(attempt, name, content) => {
                 if let Some(custody) = cluster.get(attempt) {
-                    attempt::say(&cluster, &custody, name, content);
+                    say(&cluster, &custody, name, content);
                 }
             }
             Command::Forget(attempt) => forget(&cluster, attempt),
