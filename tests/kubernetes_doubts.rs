@@ -107,3 +107,55 @@ fn a_node_whose_clock_is_wrong_ends_no_task_before_its_time() {
     std::thread::sleep(Duration::from_secs(2));
     assert!(is_left_running(&bench, &Bench::pod(attempt)), "its time is not over");
 }
+
+/// The way that `kubectl config use-context` goes.
+fn lead_elsewhere(bench: &Bench, other: &Server) -> String {
+    let file = bench.server.kubeconfig();
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, std::fs::read_to_string(other.kubeconfig()).unwrap()).unwrap();
+    before
+}
+
+#[test]
+fn a_kubeconfig_that_leads_to_another_cluster_ends_nothing_in_the_first() {
+    let other = Server::replay(Replay::of("success").quick());
+    let mut bench = Bench::new(Server::replay(Replay::of("success").factor(0.5)));
+    let attempt = bench.launch(&patient());
+    bench.until_started(attempt);
+    let before = lead_elsewhere(&bench, &other);
+    // What does not answer may have moved, and the kubeconfig is read again.
+    bench.server.restart(Duration::from_millis(500));
+    let leads = |report: &Report| match report {
+        Report::Engine { trouble: Some(why), .. } if why.contains("leads to") => Some(why.clone()),
+        _ => None,
+    };
+    let why = bench.until("it is told", leads);
+    assert!(why.contains(&bench.server.url()) && why.contains(&other.url()), "{why}");
+    std::fs::write(bench.server.kubeconfig(), before).unwrap();
+    assert_eq!(bench.end(attempt).sentence, "succeeded");
+    assert_eq!(other.created().len(), 0, "nothing is begun there");
+}
+
+#[test]
+fn a_manager_that_finds_another_cluster_waits_for_the_one_that_it_knew() {
+    let other = Server::replay(Replay::of("success").quick());
+    let mut bench = Bench::new(Server::replay(Replay::of("success").factor(0.5)));
+    let attempt = bench.launch(&patient());
+    bench.until_started(attempt);
+    let before = lead_elsewhere(&bench, &other);
+    bench.restart();
+    bench.told.clear();
+    let why = bench.until("it is out of sight", |report| match report {
+        Report::Stranded { why: Some(why), .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert!(why.contains(&bench.server.url()) && why.contains("leads to"), "{why}");
+    let is_closing =
+        |report: &Report| matches!(report, Report::Over { .. } | Report::NeverStarted { .. } | Report::LaunchFailed { .. });
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!bench.heard().iter().any(is_closing), "{:?}", bench.told);
+    std::fs::write(bench.server.kubeconfig(), before).unwrap();
+    bench.restart();
+    assert_eq!(bench.end(attempt).sentence, "succeeded");
+    assert_eq!(other.created().len(), 0, "nothing is begun there");
+}

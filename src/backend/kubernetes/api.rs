@@ -34,6 +34,8 @@ pub struct Api {
     client: Client,
     /// The namespace.
     pub namespace: String,
+    /// Where that is: a name in a kubeconfig may lead somewhere else tomorrow.
+    pub place: String,
 }
 
 /// What a namespace shows of our pods at one time.
@@ -93,9 +95,10 @@ struct WatchLine {
 }
 
 impl Api {
-    /// Calls of this client, in this namespace.
-    pub fn new(client: Client, namespace: String) -> Api {
-        Api { client, namespace }
+    /// Calls of this client, in this namespace of that server.
+    pub fn new(client: Client, namespace: String, server: &str) -> Api {
+        let place = format!("{server} (namespace {namespace})");
+        Api { client, namespace, place }
     }
 
     fn pods(&self) -> String {

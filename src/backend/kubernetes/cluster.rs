@@ -1,7 +1,7 @@
 //! One namespace of a cluster: the way to it, what it shows, and what lives in it. Shared by all tasks of its thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::api::{Api, Listing};
-use super::custody::Custody;
+use super::custody::{Custody, leads_to};
 use super::fault::Fault;
 use super::pod::Pod;
 use crate::backend::attempt::desk::Desk;
@@ -36,6 +36,9 @@ pub struct Cluster {
     pub desk: Desk,
     sink: ReportSink,
     api: RefCell<Option<Api>>,
+    place: RefCell<String>,
+    /// Those that were begun somewhere else than where it is now.
+    elsewhere: RefCell<BTreeSet<AttemptId>>,
     trouble: RefCell<Option<String>>,
     is_tried: Cell<bool>,
     tried: Notify,
@@ -64,6 +67,8 @@ impl Cluster {
             places,
             sink,
             api: RefCell::default(),
+            place: RefCell::default(),
+            elsewhere: RefCell::default(),
             trouble: RefCell::default(),
             is_tried: Cell::new(false),
             tried: Notify::new(),
@@ -87,6 +92,29 @@ impl Cluster {
             return Err(Fault::Unreachable(why));
         }
         self.api.borrow().clone().ok_or_else(|| Fault::Unreachable("it was not reached yet".to_owned()))
+    }
+
+    /// There is a way to it. While anything of ours lives there, it is the same place or none: a kubeconfig may lead somewhere else
+    /// by now.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn found_at(&self, api: &Api) -> Result<(), String> {
+        let mut place = self.place.borrow_mut();
+        if *place != api.place && !place.is_empty() && !self.live.borrow().is_empty() {
+            return Err(leads_to(&place, &api.place));
+        }
+        place.clone_from(&api.place);
+        Ok(())
+    }
+
+    /// An attempt was begun somewhere else, or is not any more.
+    pub fn tell_elsewhere(&self, attempt: AttemptId, why: Option<String>) {
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        let is_new = if why.is_some() { elsewhere.insert(attempt) } else { elsewhere.remove(&attempt) };
+        if is_new {
+            self.tell(Report::Stranded { attempt, why });
+        }
     }
 
     /// Tells.

@@ -36,15 +36,23 @@ pub async fn open_at(cluster: &ClusterName, env: &BTreeMap<String, String>) -> R
     let mut config = config(cluster, env).await?;
     config.connect_timeout = Some(CONNECT);
     let namespace = cluster.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let server = config.cluster_url.to_string();
+    let server = without_user(&config.cluster_url);
     let unusable = |why: String| format!("the kubeconfig cannot be used: {why}");
     // A program may be asked for credentials, which takes its time, and a token that is none makes the library panic.
     match timeout(CREDENTIALS, spawn_blocking(move || Client::try_from(config))).await {
-        Ok(Ok(Ok(client))) => Ok((Api::new(client, namespace), server)),
+        Ok(Ok(Ok(client))) => Ok((Api::new(client, namespace, &server), server)),
         Ok(Ok(Err(error))) => Err(unusable(root(&error))),
         Ok(Err(_)) => Err(unusable("its token has characters that no token has, such as the end of a line".to_owned())),
         Err(_) => Err(unusable(format!("its credentials did not come within {} s", CREDENTIALS.as_secs()))),
     }
+}
+
+/// An address as it may be told.
+fn without_user(url: &http::Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or("https");
+    let place = url.authority().map_or("", |authority| authority.as_str());
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    format!("{scheme}://{place}{}", url.path())
 }
 
 async fn config(cluster: &ClusterName, env: &BTreeMap<String, String>) -> Result<Config, String> {
@@ -97,6 +105,13 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let name = ClusterName { context: None, namespace: None };
         runtime.block_on(async { open(&name, &env).await.err().unwrap_or_default() })
+    }
+
+    #[test]
+    fn an_address_is_told_without_who_asks_there() {
+        let told = |url: &str| without_user(&url.parse().unwrap());
+        assert_eq!(told("https://me:hunter2@k:6443"), "https://k:6443/");
+        assert_eq!(told("http://[::1]:1/k8s/clusters/c-1"), "http://[::1]:1/k8s/clusters/c-1");
     }
 
     #[test]

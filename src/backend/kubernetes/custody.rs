@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::api::Api;
 use super::judge::{Far, far};
 use super::names;
 use super::pod::Pod;
@@ -18,6 +19,13 @@ use crate::backend::attempt::desk::Source;
 use crate::backend::attempt::told::{Notes, Told};
 use crate::model::ids::AttemptId;
 use crate::model::report::Report;
+
+/// Why what was begun at one place is not looked for at another one.
+pub fn leads_to(before: &str, now: &str) -> String {
+    format!(
+        "it was begun at {before}, and the pool's context leads to {now}: lead it back (or `airx cancel --abandon`, if that cluster is no more)"
+    )
+}
 
 /// How far an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +122,12 @@ impl Custody {
     /// The uid of its pod, once one was made.
     pub fn uid(&self) -> Option<String> {
         Some(self.record.borrow().uid.clone()).filter(|uid| !uid.is_empty())
+    }
+
+    /// Why nothing that is seen by this way tells of its pod: it was made somewhere else.
+    pub fn is_elsewhere(&self, api: &Api) -> Option<String> {
+        let record = self.record.borrow();
+        (!record.place.is_empty() && record.place != api.place).then(|| leads_to(&record.place, &api.place))
     }
 
     /// Its pod was made, or found.

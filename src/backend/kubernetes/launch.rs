@@ -105,6 +105,11 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
             () = cluster.turn(place.settings.create_rate) => {}
             () = until_stopped(custody) => continue,
         }
+        // Before anybody is asked: whoever finds no pod there knows nothing of one here.
+        if custody.record.borrow().place != api.place {
+            custody.record.borrow_mut().place.clone_from(&api.place);
+            custody.keep_record();
+        }
         let is_late = |patience| began.elapsed() >= patience;
         let mut asked_s = 0;
         match one(cluster, &api, custody, &wanted).await {
@@ -184,6 +189,9 @@ fn is_its(custody: &Custody, pod: &Pod) -> bool {
 async fn found(cluster: &Cluster, custody: &Custody) -> Result<(), Obstacle> {
     cluster.until_tried().await;
     let api = cluster.api().map_err(Obstacle::Gone)?;
+    if let Some(why) = custody.is_elsewhere(&api) {
+        return Err(Obstacle::Gone(Fault::Unreachable(why)));
+    }
     custody.is_adopted.set(true);
     custody.made(&custody.uid().unwrap_or_default());
     match api.get(&custody.name()).await {
@@ -238,6 +246,7 @@ fn prepare(order: &LaunchOrder, custody: &Custody) -> io::Result<()> {
         // The manager before this one had made it, which was not told.
         let mut record = custody.record.borrow_mut();
         record.uid = before.uid;
+        record.place = before.place;
         record.at = before.at;
         // What was decided of it holds, also when that was told and not heard.
         record.is_started = before.is_started;

@@ -21,6 +21,9 @@ const MAX_RECORD: u64 = 512 << 10;
 pub struct Record {
     /// The cluster and its namespace, as reports name them.
     pub cluster: String,
+    /// Where that was when the pod was made; empty when it is not known.
+    #[serde(default)]
+    pub place: String,
     /// The attempt's mark.
     pub mark: String,
     /// Begins each line of its runner's.
@@ -95,6 +98,7 @@ impl Record {
         let settings = &place.settings;
         Record {
             cluster: settings.engine(),
+            place: String::new(),
             mark: order.spec.mark.clone(),
             nonce: place.nonce.clone(),
             uid: String::new(),

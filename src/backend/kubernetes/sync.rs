@@ -49,6 +49,12 @@ pub async fn run(cluster: Rc<Cluster>) {
                 continue;
             }
         };
+        if let Err(why) = cluster.found_at(&way) {
+            api = None;
+            cluster.lose(why);
+            pause.wait().await;
+            continue;
+        }
         api = Some(way.clone());
         match list(&cluster, &way).await {
             Ok(version) => {
@@ -66,8 +72,8 @@ pub async fn run(cluster: Rc<Cluster>) {
                 }
                 let since = *refused.get_or_insert_with(Instant::now);
                 judge(&cluster, &way, &fault, since);
-                // Credentials may have been renewed on disk since.
-                if fault.is_not_allowed() {
+                // Credentials may have been renewed on disk since, or the address been corrected.
+                if fault.is_not_allowed() || matches!(fault, Fault::Unreachable(_)) {
                     api = None;
                 }
                 if let Some(ms) = fault.retry_after_ms() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_local;
 
+use super::api::Api;
 use super::attempt;
 use super::cluster::Cluster;
 use super::custody::{Custody, Stage};
@@ -81,6 +82,7 @@ fn ask(cluster: &Rc<Cluster>, attempt: AttemptId, kill: bool) {
 }
 
 fn forget(cluster: &Rc<Cluster>, attempt: AttemptId) {
+    cluster.tell_elsewhere(attempt, None);
     let Some(custody) = cluster.remove(attempt) else { return };
     if custody.stranded.borrow_mut().take().is_some() {
         cluster.tell(Report::Stranded { attempt, why: None });
@@ -92,14 +94,13 @@ fn forget(cluster: &Rc<Cluster>, attempt: AttemptId) {
 
 /// Answers for each attempt, adopts what is not known, and clears away what nobody asks for any more.
 fn inspect(cluster: &Rc<Cluster>, attempts: Vec<(AttemptId, PathBuf)>, set_aside: &BTreeSet<String>) {
-    if cluster.api().is_err() {
-        attempts.into_iter().for_each(|(attempt, _)| cluster.tell(Report::Unsure { attempt }));
-        return;
-    }
+    let Ok(api) = cluster.api() else {
+        return attempts.into_iter().for_each(|(attempt, _)| cluster.tell(Report::Unsure { attempt }));
+    };
     let asked: BTreeSet<AttemptId> = attempts.iter().map(|(attempt, _)| *attempt).collect();
     for (attempt, dir) in attempts {
         let Some(custody) = cluster.get(attempt) else {
-            adopt(cluster, attempt, dir);
+            adopt(cluster, &api, attempt, dir);
             continue;
         };
         match custody.stage.get() {
@@ -129,19 +130,25 @@ fn inspect(cluster: &Rc<Cluster>, attempts: Vec<(AttemptId, PathBuf)>, set_aside
 }
 
 /// An attempt that is not in our hands: what there is of it decides.
-fn adopt(cluster: &Rc<Cluster>, attempt: AttemptId, dir: PathBuf) {
+fn adopt(cluster: &Rc<Cluster>, api: &Api, attempt: AttemptId, dir: PathBuf) {
     let Ok(record) = Record::find(&dir) else { return cluster.tell(Report::Unsure { attempt }) };
     let Some(record) = record else { return cluster.tell(Report::NeverStarted { attempt }) };
     let shown = cluster.shown(attempt).filter(|pod| record.uid.is_empty() || record.uid == pod.metadata.uid);
+    let custody = Rc::new(Custody::new(attempt, dir, record.clone(), Stage::Launching, true));
+    if let Some(why) = custody.is_elsewhere(api).filter(|_| shown.is_none()) {
+        cluster.tell_elsewhere(attempt, Some(why));
+        return cluster.tell(Report::Unsure { attempt });
+    }
+    cluster.tell_elsewhere(attempt, None);
     // It may have been asked for, and not be there yet: asked for again, it is still one.
     if shown.is_none() && record.uid.is_empty() {
         return cluster.tell(Report::NeverStarted { attempt });
     }
     let uid = shown.as_ref().map_or_else(|| record.uid.clone(), |pod| pod.metadata.uid.clone());
-    let is_new = record.uid.is_empty();
-    let custody = Rc::new(Custody::new(attempt, dir, record, Stage::Launching, true));
     custody.made(&uid);
-    if is_new {
+    // The same pod by another address is in the same cluster.
+    custody.record.borrow_mut().place.clone_from(&api.place);
+    if *custody.record.borrow() != record {
         custody.keep_record();
     }
     cluster.insert(custody.clone());
