@@ -7,7 +7,8 @@
 //! `NONCE NUMBER + BASE64` begins a frame, `NONCE NUMBER . BASE64` goes on with it. A number follows the one before it. Lines are
 //! shorter than the pieces that container runtimes cut lines into.
 //!
-//! **Answers**, where the pool can attach: lines on standard input, `put NAME BASE64`, and `kill`, which insists.
+//! **Answers**, where the pool can attach: lines on standard input, `put NAME BYTES BASE64`, and `kill`, which insists. Each begins with the
+//! end of a line: what was said before may have broken off in the middle, and what of it looks like a word has another length.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -210,19 +211,21 @@ impl Word {
     /// As a line, with its end.
     pub fn line(&self) -> String {
         match self {
-            Word::Put(name, content) => format!("put {name} {}\n", STANDARD.encode(content)),
-            Word::Kill => "kill\n".to_owned(),
+            Word::Put(name, content) => format!("\nput {name} {} {}\n", content.len(), STANDARD.encode(content)),
+            Word::Kill => "\nkill\n".to_owned(),
         }
     }
 
     /// Reads a line; none when it is no word.
     pub fn read(line: &str) -> Option<Word> {
-        let mut parts = line.trim_end_matches(['\r', '\n']).splitn(3, ' ');
-        match (parts.next()?, parts.next(), parts.next()) {
-            ("kill", None, None) => Some(Word::Kill),
-            ("put", Some(name), Some(content)) => {
+        let mut parts = line.trim_matches(['\r', '\n']).splitn(4, ' ');
+        match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+            ("kill", None, None, None) => Some(Word::Kill),
+            ("put", Some(name), Some(length), Some(content)) => {
                 let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-                Some(Word::Put(name.to_owned(), STANDARD.decode(content).ok()?)).filter(|_| is_name)
+                let content = STANDARD.decode(content).ok()?;
+                let is_whole = length.parse() == Ok(content.len());
+                Some(Word::Put(name.to_owned(), content)).filter(|_| is_name && is_whole)
             }
             _ => None,
         }
@@ -283,7 +286,18 @@ mod tests {
         for word in [Word::Kill, put("q-1.json", "{}\n"), put("empty", "")] {
             assert_eq!(Word::read(&word.line()), Some(word));
         }
-        for bad in ["", "put", "put ../x e30=", "put .x e30=", "put x !", "kill all", "stop"] {
+        for bad in [
+            "",
+            "put",
+            "put ../x 2 e30=",
+            "put .x 2 e30=",
+            "put x 2 !",
+            "put x 3 e30=",
+            "put x two e30=",
+            "put x e30=",
+            "kill all",
+            "stop",
+        ] {
             assert_eq!(Word::read(bad), None, "{bad}");
         }
     }

@@ -70,6 +70,8 @@ pub struct Custody {
     pub told_grace_s: Cell<Option<u64>>,
     /// Names of the inbox that were said to its runner: they are asked for again and again.
     pub said: RefCell<BTreeSet<String>>,
+    /// Whose turn it is to speak to its runner: words that are said at once would mix.
+    pub mouth: tokio::sync::Mutex<()>,
     /// Why nothing is known of it, as it was told.
     pub stranded: RefCell<Option<String>>,
     /// What was told of it.
@@ -101,6 +103,7 @@ impl Custody {
             stop: Cell::new(None),
             told_grace_s: Cell::new(None),
             said: RefCell::default(),
+            mouth: tokio::sync::Mutex::default(),
             stranded: RefCell::default(),
             told: Arc::default(),
             notes: RefCell::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_local;
 
+use super::api::Api;
 use super::cluster::{Cluster, Pause};
 use super::custody::{Custody, Stage};
 use super::fault::Fault;
@@ -27,7 +28,7 @@ pub async fn ask(cluster: &Cluster, custody: &Custody) {
         && can_hear
         && custody.told_grace_s.get().is_none_or(|told| told > AT_ONCE_S)
         && let Ok(api) = cluster.api()
-        && let Err(fault) = api.say(&name, &Word::Kill.line()).await
+        && let Err(fault) = speak(&api, custody, &Word::Kill).await
     {
         tracing::debug!(name, "its runner cannot be told to end at once: {fault}");
     }
@@ -75,6 +76,12 @@ async fn cleared(cluster: &Cluster, name: &str, uid: &str) -> bool {
     false
 }
 
+/// One word after another: two at once would be read as one.
+async fn speak(api: &Api, custody: &Custody, word: &Word) -> Result<(), Fault> {
+    let _turn = custody.mouth.lock().await;
+    api.say(&custody.name(), &word.line()).await
+}
+
 /// Says a word of the manager's to the runner of an attempt, once.
 pub fn say(cluster: &Rc<Cluster>, custody: &Rc<Custody>, name: String, content: Vec<u8>) {
     if !custody.record.borrow().attach || custody.stage.get() != Stage::Running || !custody.said.borrow_mut().insert(name.clone())
@@ -84,7 +91,7 @@ pub fn say(cluster: &Rc<Cluster>, custody: &Rc<Custody>, name: String, content: 
     let (cluster, custody) = (cluster.clone(), custody.clone());
     spawn_local(async move {
         let said = match cluster.api() {
-            Ok(api) => api.say(&custody.name(), &Word::Put(name.clone(), content).line()).await,
+            Ok(api) => speak(&api, &custody, &Word::Put(name.clone(), content)).await,
             Err(fault) => Err(fault),
         };
         if let Err(fault) = said {

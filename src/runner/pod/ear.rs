@@ -44,6 +44,12 @@ mod tests {
             let heard: Vec<Word> = said.as_bytes().chunks(size).flat_map(|piece| ear.take(piece)).collect();
             assert_eq!(heard, [put.clone(), Word::Kill]);
         }
+        // One that broke off anywhere spoils none that comes after it, and none of its beginnings is taken for a word.
+        let whole = put.line();
+        for cut in 0..whole.len() - 1 {
+            let said = format!("{}{whole}", &whole[..cut]);
+            assert_eq!(Ear::default().take(said.as_bytes()), [put.clone()], "{cut}");
+        }
         let mut ear = Ear::default();
         for _ in 0..3 {
             assert_eq!(ear.take(&vec![b'x'; MAX_WORD / 2 + 1]), []);
