@@ -29,6 +29,7 @@ pub struct Frames {
     is_complete: bool,
     /// Bytes that are missing in files that grow.
     lost: u64,
+    unkept: Option<String>,
 }
 
 /// What a frame changed.
@@ -45,7 +46,7 @@ impl Frames {
     pub fn new(dir: &Path, record: &Record) -> Frames {
         let most = record.output_limit.saturating_add(BEYOND);
         let artifacts = record.artifacts.unwrap_or(0).saturating_add(BEYOND);
-        Frames { dir: dir.to_owned(), room: Room::of(dir), most, artifacts, is_complete: false, lost: 0 }
+        Frames { dir: dir.to_owned(), room: Room::of(dir), most, artifacts, is_complete: false, lost: 0, unkept: None }
     }
 
     /// Whether all was told.
@@ -58,11 +59,27 @@ impl Frames {
         self.lost
     }
 
+    /// The first that could not be kept at all, and why.
+    pub fn unkept(&self) -> Option<&str> {
+        self.unkept.as_deref()
+    }
+
     /// Keeps one, when it is of what is taken.
     ///
     /// # Errors
-    /// What the system says; it is to be kept again then.
+    /// What the system says that may pass; it is to be kept again then.
     pub fn keep(&mut self, frame: &Frame) -> io::Result<Kept> {
+        match self.put(frame) {
+            // A name that is too long here, one below a file: that never passes.
+            Err(error) if is_lasting(&error) => {
+                self.unkept.get_or_insert_with(|| format!("{} could not be kept: {error}", frame.name));
+                Ok(Kept::Nothing)
+            }
+            kept => kept,
+        }
+    }
+
+    fn put(&mut self, frame: &Frame) -> io::Result<Kept> {
         let is_known = frame.name.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
         let target = target(Path::new(&frame.name), &self.dir).filter(|_| is_known);
         match (frame.kind, target) {
@@ -127,6 +144,12 @@ impl Frames {
     }
 }
 
+fn is_lasting(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lasting = [Errno::EXIST, Errno::INVAL, Errno::ISDIR, Errno::LOOP, Errno::NAMETOOLONG, Errno::NOTDIR];
+    Errno::from_io_error(error).is_some_and(|error| lasting.contains(&error))
+}
+
 /// The time of the newest output that is kept, in milliseconds: all that the runner told before that is here. None when there is
 /// no output.
 pub fn newest(dir: &Path) -> Option<i64> {
@@ -185,6 +208,21 @@ mod tests {
         frames.keep(&part("out", 0, "abc")).unwrap();
         frames.keep(&part("out", 5, "fg")).unwrap();
         assert_eq!((fs::read(dir.path().join("out")).unwrap().as_slice(), frames.lost()), (&b"abc\0\0fg"[..], 2));
+    }
+
+    /// Waited for, they would keep all that comes after them.
+    #[test]
+    fn what_can_never_be_kept_is_passed_over_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut frames = Frames::new(dir.path(), &record());
+        frames.keep(&part("artifacts/a", 0, "x")).unwrap();
+        frames.keep(&part("artifacts/a/b", 0, "x")).unwrap();
+        fs::create_dir(dir.path().join("runner.log")).unwrap();
+        frames.keep(&part("runner.log", 0, "x")).unwrap();
+        frames.keep(&whole("runner.log", "x")).unwrap();
+        frames.keep(&part("artifacts/c", 0, "x")).unwrap();
+        assert_eq!(fs::read(dir.path().join("artifacts/c")).unwrap(), b"x");
+        assert!(frames.unkept().unwrap().contains("artifacts/a/b"), "{:?}", frames.unkept());
     }
 
     #[test]

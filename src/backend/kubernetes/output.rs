@@ -344,6 +344,9 @@ impl Sink {
                         frames.lost()
                     ));
                 }
+                if let Some(why) = frames.unkept() {
+                    custody.note(why);
+                }
                 if !self.strange.is_empty() {
                     custody.note(format!("its first process said: {}", self.strange));
                 }
