@@ -211,7 +211,9 @@ fn by_container(known: &Known<'_>, end: &Terminated, notes: &mut Vec<String>) ->
         return Finding::Exit(ExitFinding::Evicted(DELETED.to_owned()));
     }
     // The runner's exit code is 0 only when its record says that all went well.
-    if end.exit_code == 0 && !known.is_complete && known.record.result.is_none() && !known.record.claude {
+    let is_all = known.record.result.is_none() && known.record.artifacts.is_none() && !known.record.claude;
+    // One that never said who it is may be any program of that name.
+    if end.exit_code == 0 && !known.is_complete && is_all && known.had_runner {
         notes.push("the last lines of its runner were lost; its exit code says that it succeeded".to_owned());
         return record_of(End::Exited(0), None);
     }

@@ -189,6 +189,11 @@ fn the_runners_word_counts_and_without_it_the_task_is_lost() {
     assert_eq!(vanished(137, "Error").found(), lost(false));
     assert_eq!(vanished(137, "OOMKilled").end(), (End::Signalled(9), Some(StopCause::Memory)));
     assert_eq!(vanished(0, "Completed").end(), (End::Exited(0), None), "its runner says so by its exit code");
+    let silent = Case { had_runner: false, ..vanished(0, "Completed") };
+    assert_eq!(silent.found(), lost(false), "nothing was heard of it: it may be any program of that name");
+    let mut keeps = vanished(0, "Completed");
+    keeps.record.artifacts = Some(1);
+    assert_eq!(keeps.found(), lost(false), "its artifacts did not come");
     let no_entry = Case { had_runner: false, ..vanished(NOT_ENTERED, "Error") };
     assert!(matches!(no_entry.found(), Finding::NotLaunched { transient: false, .. }));
     let no_program = vanished(128, "StartError");
