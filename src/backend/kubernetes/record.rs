@@ -146,7 +146,9 @@ impl Record {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_data()?;
-        fs::rename(new, place)
+        fs::rename(new, &place)?;
+        // The name too: without it, whoever comes next would think that nothing of it lives.
+        place.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     }
 }
 
