@@ -48,7 +48,7 @@ mod tests {
         let whole = put.line();
         for cut in 0..whole.len() - 1 {
             let said = format!("{}{whole}", &whole[..cut]);
-            assert_eq!(Ear::default().take(said.as_bytes()), [put.clone()], "{cut}");
+            assert_eq!(Ear::default().take(said.as_bytes()), std::slice::from_ref(&put), "{cut}");
         }
         let mut ear = Ear::default();
         for _ in 0..3 {
