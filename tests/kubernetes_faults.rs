@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use airx::model::docker::RunnerMode;
 use airx::model::ids::AttemptId;
 use airx::model::kubernetes::KubernetesSettings;
+use airx::model::pod::Word;
 use airx::model::report::Report;
 use kubernetes::faults::{Admission, Fault, When, Which};
 use kubernetes::script::{file, stamped};
@@ -76,7 +77,9 @@ fn see_through(bench: &mut Bench, attempts: &[AttemptId]) {
         if *scenario != "preempted" {
             assert!(end.out == printed(scenario), "{scenario}: {} bytes; {:?}", end.out.len(), end.notes);
         }
-        assert_eq!(bench.server.created().get(&Bench::pod(*attempt)), Some(&1), "{scenario}");
+        // One that is made by a call without an answer, and taken away before anybody could see it, is asked for again.
+        let made = bench.server.created().get(&Bench::pod(*attempt)).copied();
+        assert!(made == Some(1) || (*scenario == "preempted" && made.is_some()), "{scenario}: {made:?}");
     }
     for attempt in attempts {
         let is_its = |report: &&Report| matches!(report, Report::Over { attempt: it, .. } if it == attempt);
@@ -267,11 +270,13 @@ fn answers_and_the_wish_to_end_at_once_are_said_by_attaching_once() {
     bench.put(attempt, "q-1.json", b"yes");
     bench.put(attempt, "q-1.json", b"yes");
     let pod = Bench::pod(attempt);
-    bench.server.until("the answer is said", |server| server.attached(&pod) == b"put q-1.json eWVz\n");
+    let answer = Word::Put("q-1.json".to_owned(), b"yes".to_vec()).line();
+    bench.server.until("the answer is said", |server| server.attached(&pod) == answer.as_bytes());
     bench.stop(attempt, false);
     bench.server.until("it is asked to end", |server| server.requests(Kind::Delete) == 1);
     bench.stop(attempt, true);
-    bench.server.until("it is told to end at once", |server| server.attached(&pod) == b"put q-1.json eWVz\nkill\n");
+    let both = answer + &Word::Kill.line();
+    bench.server.until("it is told to end at once", |server| server.attached(&pod) == both.as_bytes());
     bench.server.delete(&pod, Some(0));
     assert_eq!(bench.end(attempt).sentence, "cancelled");
 }
