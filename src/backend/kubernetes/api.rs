@@ -19,8 +19,8 @@ use super::pod::{MAIN, Pod};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Objects on one page of a list.
-const PAGE: u32 = 500;
+/// Objects on one page of a list: an order may have most of a megabyte, and a page is in memory as a whole.
+const PAGE: u32 = 100;
 /// Seconds after which the server ends a watch. Proxies often end idle connections after five minutes.
 const WATCH_S: u32 = 290;
 /// Largest event of a watch, in bytes: objects have at most 1.5 MiB in a cluster's store, and more as JSON.

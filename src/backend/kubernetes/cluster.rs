@@ -142,7 +142,7 @@ impl Cluster {
         for custody in self.all() {
             let uid = custody.uid();
             match found.get(&custody.attempt).filter(|pod| uid.as_ref().is_none_or(|uid| *uid == pod.metadata.uid)) {
-                Some(pod) => custody.see(pod),
+                Some(pod) => custody.find(pod),
                 // One that was made while the list was under way is not in it.
                 None if uid.is_some() && custody.made_before(asked) && !custody.is_gone() => missing.push(custody),
                 None => {}
@@ -202,8 +202,13 @@ impl Cluster {
         if is_shown {
             self.shown.borrow_mut().remove(&attempt);
         }
-        // Before its making was answered or seen it is known by its name alone.
-        if let Some(custody) = self.get(attempt).filter(|custody| custody.uid().as_deref() == Some(&pod.metadata.uid)) {
+        let Some(custody) = self.get(attempt) else { return };
+        let is_its = match custody.uid() {
+            Some(uid) => uid == pod.metadata.uid,
+            // Made by a call that was not answered yet, or never will be.
+            None => pod.attempt(&self.parts.instance) == Some(attempt),
+        };
+        if is_its {
             custody.lose(Some(&pod));
         }
     }

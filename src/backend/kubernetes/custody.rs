@@ -182,10 +182,16 @@ impl Custody {
     /// A pod of its name and with its labels was seen. One with another uid is none of ours, once ours is known. Before that it was
     /// made by a call that was not answered yet, or never will be: written down at once, it is not made again should it go.
     pub fn see(&self, pod: &Rc<Pod>) {
-        if self.uid().is_some_and(|uid| uid != pod.metadata.uid) || self.is_gone() {
-            return;
+        let is_late =
+            self.pod.borrow().as_ref().is_some_and(|known| known.metadata.uid == pod.metadata.uid && !pod.is_as_new_as(known));
+        if !is_late {
+            self.find(pod);
         }
-        if self.pod.borrow().as_ref().is_some_and(|known| known.metadata.uid == pod.metadata.uid && !pod.is_as_new_as(known)) {
+    }
+
+    /// The same as a list has it, which counts whatever its version says: those of a cluster whose store was restored begin anew.
+    pub fn find(&self, pod: &Rc<Pod>) {
+        if self.uid().is_some_and(|uid| uid != pod.metadata.uid) || self.is_gone() {
             return;
         }
         // A sandbox ends after its containers, unless its node went down: the recorded restart of one shows it.

@@ -9,6 +9,7 @@ use super::api::Api;
 use super::cluster::{Cluster, Pause};
 use super::custody::{Custody, Stage};
 use super::fault::Fault;
+use super::sync::look;
 use crate::model::pod::Word;
 
 /// Between two tries to do what the cluster refused for the moment.
@@ -45,8 +46,12 @@ pub async fn delete(cluster: &Cluster, custody: &Custody, grace_s: Option<u64>) 
     let Ok(api) = cluster.api() else { return };
     match api.delete(&custody.name(), &uid, Some(grace_s)).await {
         Ok(()) => custody.told_grace_s.set(Some(grace_s)),
-        // It is gone, or another has its name: ours is gone too.
-        Err(fault) if fault.is_missing() || fault.is_conflict() => custody.lose(None),
+        // It is gone, or another has its name, which a look at it proves.
+        Err(fault) if fault.is_missing() || fault.is_conflict() => {
+            if let Err(fault) = look(&api, custody, None).await {
+                cluster.doubt(&fault);
+            }
+        }
         Err(fault @ Fault::Unreachable(_)) => cluster.doubt(&fault),
         Err(fault) => tracing::warn!(attempt = %custody.attempt, "its pod cannot be deleted yet: {fault}"),
     }

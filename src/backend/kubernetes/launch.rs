@@ -88,12 +88,15 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
         // Asked for once more it might be refused for the room that it takes itself: so it is looked for.
         if may_be {
             match there(&api, custody).await {
-                Ok(Some(pod)) => custody.see(&Rc::new(pod)),
-                Ok(None) => may_be = false,
-                Err(fault) => {
-                    cluster.doubt(&fault);
-                    pause.wait().await;
+                Ok(Some(pod)) => {
+                    custody.see(&Rc::new(pod));
+                    continue;
                 }
+                Ok(None) => may_be = false,
+                Err(fault) => cluster.doubt(&fault),
+            }
+            if may_be || obstacle.is_none() {
+                pause.wait().await;
             }
             continue;
         }
@@ -128,6 +131,8 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
                 if is_late(deadline) {
                     obstacle = Some(Obstacle::Refused { why, transient: true });
                 }
+                // At once, or one that is evicted soon would have left no trace.
+                continue;
             }
             Err(Fault::Refused(refusal)) => {
                 let told = not_made(&refusal, &api.namespace);
@@ -138,6 +143,9 @@ pub async fn make(cluster: &Cluster, custody: &Custody, order: &LaunchOrder, pla
                     continue;
                 }
                 cluster.tell(Report::Launching { attempt: custody.attempt, progress: words(&told.why()) });
+                if may_be {
+                    continue;
+                }
             }
         }
         let next = pause.take().max(Duration::from_secs(asked_s.min(60)));
