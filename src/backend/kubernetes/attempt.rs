@@ -11,6 +11,7 @@ use super::ends::{AT_ONCE_S, ask, delete};
 use super::judge::{Far, Finding, Known, Trouble, find};
 use super::launch::{Obstacle, make, words};
 use super::output::{self, Output};
+use super::pod::Condition;
 use super::record::EndedFor;
 use super::sync::look;
 use crate::backend::attempt::{directory, ending};
@@ -91,6 +92,7 @@ async fn until_begun(cluster: &Cluster, custody: &Custody) {
     let mut told = String::new();
     loop {
         changes.mark_unchanged();
+        tell_stranded(cluster, custody);
         let far = custody.far();
         let (deadline, what, trouble, limit) = match far.clone() {
             Far::Running { .. } | Far::Ended => return,
@@ -251,8 +253,8 @@ async fn until(at: Option<Instant>) {
 fn tell_stranded(cluster: &Cluster, custody: &Custody) {
     let pod = custody.pod();
     let is_stranded = pod.as_ref().is_some_and(|pod| {
-        pod.condition("Ready").is_some_and(|ready| ready.status != "True" && ready.reason.is_empty())
-            && pod.main().is_some_and(|main| main.running.is_some())
+        let is_without_reason = |ready: &Condition| ready.status != "True" && ready.reason.is_empty();
+        !custody.has_ended() && pod.condition("Ready").is_some_and(is_without_reason)
     });
     let node = pod.as_ref().and_then(|pod| pod.spec.node_name.clone()).unwrap_or_default();
     let why = is_stranded

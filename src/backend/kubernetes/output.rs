@@ -220,6 +220,8 @@ struct Sink {
     /// Whether the line that goes on is one of a log, and its time.
     stamp: Vec<u8>,
     strange: String,
+    /// Whether the line that goes on has not come before.
+    is_new: bool,
     /// The second of the newest line.
     newest_s: Option<i64>,
     /// The time of the newest line that was read, in nanoseconds.
@@ -241,7 +243,7 @@ impl Sink {
         };
         // What the runner told before its newest output came before it.
         let newest_s = if record.is_reduced { None } else { newest(&custody.dir).map(|ms| ms.div_euclid(1_000)) };
-        Ok(Sink { to, stamp: Vec::new(), strange: String::new(), newest_s, newest: 0 })
+        Ok(Sink { to, stamp: Vec::new(), strange: String::new(), is_new: true, newest_s, newest: 0 })
     }
 
     /// From which second on more is wanted.
@@ -281,6 +283,7 @@ impl Sink {
             let Some((nanos, _)) = stamped(&line.bytes) else {
                 return Took::NoLog(String::from_utf8_lossy(&line.bytes).into_owned());
             };
+            self.is_new = nanos > self.newest;
             self.newest = self.newest.max(nanos);
             self.newest_s = i64::try_from(nanos.div_euclid(1_000_000_000)).ok();
             let end = line.bytes.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
@@ -293,7 +296,7 @@ impl Sink {
                 match taken {
                     Taken::Nothing => Took::Nothing,
                     Taken::Strange => {
-                        if self.strange.len() < MAX_STRANGE {
+                        if self.is_new && self.strange.len() < MAX_STRANGE {
                             let room = MAX_STRANGE - self.strange.len();
                             let text = String::from_utf8_lossy(&text[..text.len().min(room)]).into_owned();
                             self.strange.push_str(if self.strange.is_empty() { "" } else { "\n" });
