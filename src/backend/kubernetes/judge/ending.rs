@@ -70,7 +70,9 @@ fn decide(known: &Known<'_>, notes: &mut Vec<String>) -> Finding {
     if let Some(why) = known.pod.and_then(|pod| disruption(pod, ended)) {
         return Finding::Exit(ExitFinding::Evicted(why));
     }
-    if let Some(finding) = deadline(known, ended) {
+    // What was killed for its memory was over before any deadline ended it.
+    let is_oom = ended.is_some_and(|end| end.reason == "OOMKilled" && end.exit_code != 0);
+    if let Some(finding) = deadline(known, ended).filter(|_| !is_oom || known.record.ended_for.is_some()) {
         return finding;
     }
     if let ExitFile::Complete(record) = &known.exit {

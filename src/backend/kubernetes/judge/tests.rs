@@ -157,6 +157,8 @@ fn a_disruption_comes_before_all_and_a_deadline_before_the_exit_code() {
     assert_eq!(evicted(&Case::of(pod(by_kubelet, false)).found()), "Evicted: Usage exceeds");
     let late = json!({ "phase": "Failed", "reason": "DeadlineExceeded", "main": ended(0, "Completed") });
     assert_eq!(Case::of(pod(late, false)).end(), (End::Exited(0), Some(StopCause::Timeout)));
+    let oom = json!({ "phase": "Failed", "reason": "DeadlineExceeded", "main": ended(137, "OOMKilled") });
+    assert_eq!(Case::of(pod(oom, false)).end(), (End::Signalled(9), Some(StopCause::Memory)));
     let mut ours = Case::of(pod(json!({ "phase": "Failed", "main": ended(143, "Error") }), true));
     (ours.by_us, ours.record.ended_for) = (true, Some(EndedFor::Timeout));
     assert_eq!(ours.end(), (End::Signalled(15), Some(StopCause::Timeout)));
