@@ -186,7 +186,7 @@ fn container(reader: &mut Reader, node: &Node, pods: Option<&KubernetesSettings>
     for (key, value) in entries {
         let name = key.text().unwrap_or_default();
         let is_set = !matches!(value.value, Value::Null);
-        if ["command", "args", "stdin", "stdinOnce", "tty"].contains(&name) && is_set {
+        if ["command", "args", "stdin", "stdinOnce", "tty", "restartPolicy", "restartPolicyRules"].contains(&name) && is_set {
             let why = format!("`{name}` of the container `{MAIN}` is airx's own: the task runs in it");
             reader.fault(key, why, &format!("take it out; what is run is the task's to say{LEFT_OUT}"));
         } else if name == "image" && !pods.image.is_empty() && value.text() != Some(&pods.image) {
