@@ -399,6 +399,7 @@ fn config_tells_each_fault_of_a_template_with_its_place_and_remedy() {
         "spec: { containers: { name: main } }",
         "spec: { containers: [main], volumes: [{ name: airx-x }] }",
         "spec:\n  containers:\n    - { name: main, image: b, command: [a], args: [a], stdin: true, stdinOnce: true, tty: true }",
+        "spec: { containers: [{ name: main, restartPolicy: Always, restartPolicyRules: [] }] }",
         "spec: { containers: [{ name: main, volumeMounts: [{ mountPath: /airx/x }, { mountPath: /workspace }, { mountPath: /b/ }] }] }",
         "spec: { containers: [{ name: main, env: [{ name: AIRX_HOME, value: x }, { name: API_KEY, value: abcdefgh }] }] }",
         "spec: { initContainers: [{ name: airx-git, env: { a: b } }] }",
